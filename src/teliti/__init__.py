@@ -1,0 +1,54 @@
+"""Teliti: from a folder of product photos to a CNN inspector that is measured, explained and deployed.
+
+The names below are the whole Python interface; each is imported when it is first used, so that `import teliti`
+costs nothing and prediction never loads torch.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from teliti.data.catalog import read_catalog
+    from teliti.errors import TelitiError
+    from teliti.predictor import Prediction, Predictor
+    from teliti.recipe import Recipe, load_recipe
+    from teliti.workflow.evaluate import evaluate
+    from teliti.workflow.predict import predict
+    from teliti.workflow.train import resume, train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Prediction": "teliti.predictor",
+    "Predictor": "teliti.predictor",
+    "Recipe": "teliti.recipe",
+    "TelitiError": "teliti.errors",
+    "evaluate": "teliti.workflow.evaluate",
+    "load_recipe": "teliti.recipe",
+    "predict": "teliti.workflow.predict",
+    "read_catalog": "teliti.data.catalog",
+    "resume": "teliti.workflow.train",
+    "train": "teliti.workflow.train",
+}
+
+__all__ = [
+    "Prediction",
+    "Predictor",
+    "Recipe",
+    "TelitiError",
+    "__version__",
+    "evaluate",
+    "load_recipe",
+    "predict",
+    "read_catalog",
+    "resume",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'teliti' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,0 +1,150 @@
+"""The bundle: the folder that predicts. `model.onnx`, `weights.safetensors`, `bundle.json`, `card.md`, `golden/`.
+
+`seen.txt` has the first digits of the SHA-256 of every photo that was learnt or chosen on, so that an evaluation
+can tell when it is measured on them.
+
+`bundle.json` says everything that the numbers need beside the network: class names, prepare steps, decision,
+provenance with the SHA-256 of every file, golden photos with the scores they must get. No pickle anywhere.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from teliti.errors import BundleError
+from teliti.files import hash_file, resolve_inside, sha256_hex, write_bytes_atomic, write_json_atomic
+from teliti.metrics.decision import Decision
+from teliti.transforms.prepare import PrepareChain, chain_from_record
+from teliti.types import Record, Task
+
+SCHEMA = 1
+MODEL, WEIGHTS, MANIFEST, CARD = "model.onnx", "weights.safetensors", "bundle.json", "card.md"
+SEEN_FILE, SEEN_DIGITS = "seen.txt", 16
+
+
+@dataclass(frozen=True)
+class Golden:
+    """A photo kept in the bundle with what the network must answer.
+
+    Attributes:
+        file: Below the bundle, the photo as it was given (encoded).
+        name: Its name in the catalog.
+        outputs: Class probabilities, or the one number of a regression.
+    """
+
+    file: str
+    name: str
+    outputs: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+        path: The folder.
+        task: Classification or regression.
+        decision: Classes, threshold, verdict rule; None for regression.
+        chain: Prepare steps, the closing frame included.
+        golden: Photos with expected outputs.
+        manifest: The whole of `bundle.json`.
+    """
+
+    path: Path
+    task: Task
+    decision: Decision | None
+    chain: PrepareChain
+    golden: tuple[Golden, ...]
+    manifest: Record
+
+    @property
+    def model_path(self) -> Path:
+        """The ONNX file."""
+        return self.path / MODEL
+
+    @property
+    def model_hash(self) -> str:
+        """SHA-256 of the ONNX file, 64 hexadecimal digits."""
+        return str(self.manifest["files"][MODEL])
+
+
+def write_bundle(folder: Path, *, files: Mapping[str, bytes], facts: Record) -> Bundle:
+    """Write a bundle; the manifest comes last, so that half a bundle never opens.
+
+    Args:
+        folder: Made when missing; files of the same names are replaced.
+        files: Content by name: the network, the weights, the card, golden photos.
+        facts: task, decision, prepare, golden, provenance.
+
+    Raises:
+        StorageError: the disk is full or the folder is not writable.
+    """
+    for name, data in files.items():
+        write_bytes_atomic(resolve_inside(folder, name), data)
+    manifest = {"schema": SCHEMA, **facts, "files": {name: sha256_hex(data) for name, data in files.items()}}
+    write_json_atomic(folder / MANIFEST, manifest)
+    return open_bundle(folder)
+
+
+def open_bundle(folder: Path) -> Bundle:
+    """Open a bundle and check the SHA-256 of its files.
+
+    Raises:
+        BundleError: missing, damaged, or of another schema.
+    """
+    manifest = _read_manifest(folder)
+    for name, digest in manifest["files"].items():
+        path = resolve_inside(folder, name)
+        if not path.is_file():
+            raise BundleError(f'"{folder}" is not a whole bundle: {name} is missing.', hint="Copy the whole folder.")
+        if hash_file(path) != digest:
+            raise BundleError(
+                f'"{path}" is damaged: its SHA-256 is not the recorded one.', hint="Copy the bundle again, or retrain."
+            )
+    try:
+        decision = manifest["decision"]
+        if (manifest["task"], decision is None) not in {("classification", False), ("regression", True)}:
+            raise _unreadable(folder, f"{MANIFEST} names the task {manifest['task']!r}")
+        for golden in manifest["golden"]:
+            if golden["file"] not in manifest["files"]:
+                raise _unreadable(folder, f'golden photo "{golden["file"]}" is none of its files')
+        return Bundle(
+            path=folder,
+            task=manifest["task"],
+            decision=None if decision is None else Decision.from_record(decision),
+            chain=chain_from_record(manifest["prepare"]),
+            golden=tuple(Golden(g["file"], g["name"], tuple(g["outputs"])) for g in manifest["golden"]),
+            manifest=manifest,
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unreadable(folder, f"bundle.json does not say what it must ({error})") from error
+
+
+def _read_manifest(folder: Path) -> Record:
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise BundleError(
+            f'"{folder}" is not a bundle: it has no {MANIFEST}.',
+            hint="Give the folder that `teliti train` printed as bundle.",
+        )
+    try:
+        manifest: Record = json.loads(path.read_text(encoding="utf-8"))
+        schema = manifest["schema"]
+        files = manifest["files"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _unreadable(folder, f"{MANIFEST} is not readable ({error})") from error
+    if schema != SCHEMA:
+        raise BundleError(
+            f'"{folder}" has bundle schema {schema}, this version reads {SCHEMA}.',
+            hint="Use the Teliti version that made it, or retrain.",
+        )
+    if not isinstance(files, dict) or MODEL not in files:
+        raise _unreadable(folder, f"{MANIFEST} names no {MODEL}")
+    return manifest
+
+
+def _unreadable(folder: Path, why: str) -> BundleError:
+    return BundleError(f'"{folder}" cannot be opened: {why}.', hint="Copy the bundle again, or retrain.")

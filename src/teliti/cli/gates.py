@@ -1,0 +1,70 @@
+"""Quality gates: `--fail-on recall<0.95` for scripts, which want an exit code and no reading."""
+
+from __future__ import annotations
+
+import operator
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from teliti.errors import UserError
+from teliti.registry import closest
+
+if TYPE_CHECKING:
+    from teliti.types import Record
+
+_PATTERN = re.compile(r"\s*([a-z0-9_]+)\s*([<>])\s*([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*")
+_FAILS: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, ">": operator.gt}
+_EXAMPLE = 'For instance --fail-on "recall<0.95" or --fail-on "log_loss>0.4".'
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """A condition under which a measure fails the run.
+
+    Attributes:
+        key: Name of a measure in the record.
+        sign: `<` fails below the limit, `>` above it.
+        limit: The limit itself does not fail.
+    """
+
+    key: str
+    sign: str
+    limit: float
+
+    def verdict(self, measures: Record) -> str | None:
+        """Why the gate is not met, or None when it is. An undefined measure does not meet it.
+
+        Raises:
+            UserError: no such measure.
+        """
+        known = [name for name, value in measures.items() if value is None or isinstance(value, (int, float))]
+        if self.key not in known:
+            near = closest(self.key, known)
+            suggestion = f'Did you mean "{near}"?' if near else _EXAMPLE
+            raise UserError(f"--fail-on must name one of {', '.join(known)}, got {self.key!r}.", hint=suggestion)
+        value = measures[self.key]
+        if value is None:
+            return (
+                f"{self.key} is undefined on these photos, so {self.key}{self.sign}{self.limit:g} cannot be ruled out."
+            )
+        failed = _FAILS[self.sign](value, self.limit)
+        return (
+            f"{self.key} is {value:.4g}, which fails the gate {self.key}{self.sign}{self.limit:g}." if failed else None
+        )
+
+
+def parse_gate(text: str) -> Gate:
+    """A gate from text such as `recall<0.95`.
+
+    Raises:
+        UserError: not of that form.
+    """
+    match = _PATTERN.fullmatch(text)
+    try:
+        if match:
+            return Gate(match[1], match[2], float(match[3]))
+    except ValueError:
+        pass
+    raise UserError(f"--fail-on must look like MEASURE<VALUE or MEASURE>VALUE, got {text!r}.", hint=_EXAMPLE)

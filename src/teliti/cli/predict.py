@@ -1,0 +1,92 @@
+"""`teliti predict`: inspect photos with a bundle."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from teliti.cli.failures import describe_failure, print_failure
+from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, print_line, stderr_console, stdout_console
+from teliti.errors import GateError, UserError
+
+if TYPE_CHECKING:
+    from teliti.types import Record
+
+_STDOUT = "-"
+
+
+def predict(
+    bundle: Path,
+    paths: Annotated[list[str], Parameter(negative="")],
+    /,
+    *,
+    csv: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
+    fail_on: Literal["reject"] | None = None,
+    output: OutputOptions = DEFAULT_OUTPUT,
+) -> int:
+    """Give every photo its verdict.
+
+    Args:
+        bundle: The bundle's folder.
+        paths: Photos, folders of photos (searched to the bottom), or zips of them.
+        csv: Write all rows to this file, or to stdout with "-"; text like a formula gets a leading apostrophe.
+        fail_on: With "reject", leave with exit code 3 when a photo was rejected or refused.
+        output: How to speak.
+    """
+    if output.json and csv == _STDOUT:
+        raise UserError("--json and --csv - must not stand together: both write to stdout.", hint="Give --csv a file.")
+    from teliti.workflow.predict import predict as predict_photos
+
+    record = predict_photos(bundle, paths, reporter=output.reporter())
+    unmet = _reason_to_fail(record) if fail_on else None
+    if output.json:
+        print_json(record)
+    if csv is not None:
+        _write_csv(record, csv, output=output)
+    elif not output.json:
+        _print_table(record)
+    if unmet:
+        print_failure(describe_failure(GateError(unmet)))
+    return GateError.exit_code if unmet else 0
+
+
+def _print_table(record: Record) -> None:
+    from teliti.cli.verdicts import print_verdicts
+
+    print_verdicts(stdout_console(), record)
+
+
+def _write_csv(record: Record, target: str, *, output: OutputOptions) -> None:
+    from teliti.cli.escaping import visible
+    from teliti.cli.verdicts import summarize_verdicts, write_verdicts
+    from teliti.files import spreadsheet_cell, write_text_atomic
+
+    if target != _STDOUT:
+        write_text_atomic(Path(target), write_verdicts(record))
+    elif sys.stdout.isatty():
+        sys.stdout.write(write_verdicts(record, safe=lambda text: spreadsheet_cell(visible(text))))
+    else:
+        sys.stdout.write(write_verdicts(record))
+    if not output.quiet:
+        print_line(stderr_console(), summarize_verdicts(record))
+
+
+def _reason_to_fail(record: Record) -> str | None:
+    """Why `--fail-on reject` is not met, or None."""
+    from teliti.cli.verdicts import REJECT, VERDICTS
+
+    verdicts = [result.get("verdict") for result in record["results"]]
+    if any(verdict not in VERDICTS for verdict in verdicts):
+        raise UserError(
+            "--fail-on reject needs a bundle that says which classes pass, and this one only names the class.",
+            hint="Train it with data.positive, or with data.pass naming the classes that pass.",
+        )
+    rejects, refused = verdicts.count(REJECT), len(record["refused"])
+    return (
+        f"{rejects} rejected and {refused} refused: the gate --fail-on reject is not met."
+        if rejects + refused
+        else None
+    )

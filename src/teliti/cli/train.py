@@ -1,0 +1,83 @@
+"""`teliti train`: from photos to a tested, explained inspector."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, stdout_console, typed_command
+from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
+from teliti.errors import UserError
+
+if TYPE_CHECKING:
+    from teliti.types import Record
+
+
+def train(
+    data: str | None = None,
+    /,
+    *,
+    out: Path | None = None,
+    resume: Path | None = None,
+    recipe: RecipeOptions = DEFAULT_RECIPE,
+    output: OutputOptions = DEFAULT_OUTPUT,
+) -> int:
+    """Train an inspector from labelled photos and measure it on photos that it has never seen.
+
+    Args:
+        data: A folder with one folder for each class, train/val/test folders of such, a CSV, IDX or zip file, or elpv.
+        out: The run's folder; must be new or empty. [default: a new folder in runs]
+        resume: Go on with an interrupted run instead; its folder holds its own recipe.
+        recipe: Which recipe.
+        output: How to speak.
+    """
+    if resume is None:
+        record = _start(data, out=out, recipe=recipe, output=output)
+    else:
+        record = _resume(resume, data=data, out=out, recipe=recipe, output=output)
+    if output.json:
+        print_json(record)
+    else:
+        _print_record(record)
+    return 0
+
+
+def _start(data: str | None, *, out: Path | None, recipe: RecipeOptions, output: OutputOptions) -> Record:
+    chosen = recipe.load()
+    source = data if data is not None else chosen.data.source
+    if source is None:
+        raise UserError(
+            "DATA must be given: a folder of photos, a CSV file, a zip, or a built-in name, got nothing.",
+            hint="For instance `teliti train photos`, where photos has one folder for each class.",
+        )
+    from teliti.workflow.train import train as train_inspector
+
+    return train_inspector(source, recipe=chosen, out=out, reporter=output.reporter(), command=typed_command())
+
+
+def _resume(run: Path, *, data: str | None, out: Path | None, recipe: RecipeOptions, output: OutputOptions) -> Record:
+    if data is not None or out is not None or not recipe.is_empty():
+        raise UserError(
+            "--resume must stand alone: the run keeps its own photos and recipe, got other choices beside it.",
+            hint=f"Write `teliti train --resume {shlex.quote(str(run))}`, or leave --resume out to start anew.",
+        )
+    from teliti.workflow.train import resume as resume_run
+
+    return resume_run(run, reporter=output.reporter())
+
+
+def _print_record(record: Record) -> None:
+    from teliti.cli.result import print_next, print_places, print_result
+
+    console = stdout_console()
+    print_result(console, record)
+    print_places(console, record)
+    bundle = shlex.quote(str(record["bundle"]))
+    print_next(
+        console,
+        {
+            f"teliti predict {bundle} PHOTO...": "inspect other photos, files, folders or a zip",
+            f"teliti evaluate {bundle} DATA": "repeat the measures on new labelled photos",
+        },
+    )

@@ -1,0 +1,125 @@
+"""What `predict` found: a table for people, CSV for spreadsheets."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from teliti.cli.escaping import visible
+from teliti.cli.output import print_sentences
+from teliti.cli.wording import format_count, format_number, format_photos
+from teliti.files import spreadsheet_cell
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from teliti.types import Record
+
+REJECT = "reject"
+VERDICTS = ("pass", REJECT, "review")
+_STYLES = {"pass": "green", REJECT: "bold red", "review": "yellow"}
+_MOST_ROWS = 50
+_MOST_COUNTED = 8
+
+
+def print_verdicts(console: Console, record: Record) -> None:
+    """The first rows, the refused photos with their reasons, and a line that counts them all."""
+    results, refused = record["results"], record["refused"]
+    if results:
+        console.print(_result_table(results[:_MOST_ROWS]))
+    if len(results) > _MOST_ROWS:
+        rest = format_count(len(results) - _MOST_ROWS)
+        print_sentences(console, [f"and {rest} more: --csv FILE or --json gives all of them."], mark=" ")
+    lines = [f"{photo['path']}: refused, {photo['reason']}" for photo in refused[:_MOST_ROWS]]
+    if len(refused) > _MOST_ROWS:
+        lines.append(f"and {format_count(len(refused) - _MOST_ROWS)} more: --csv FILE or --json names all of them.")
+    print_sentences(console, lines, mark="!", style="bold yellow")
+    console.print(Text(visible(summarize_verdicts(record)), style="bold"))
+
+
+def summarize_verdicts(record: Record) -> str:
+    """One line: how many photos, how many of each verdict, how many refused."""
+    results, refused = record["results"], record["refused"]
+    counts = Counter(str(result["verdict"]) for result in results if result.get("verdict") is not None)
+    ordered = [name for name in VERDICTS if counts[name]] + [
+        name for name, _ in counts.most_common() if name not in VERDICTS
+    ]
+    parts = [f"{format_count(counts[name])} {_quoted(name)}" for name in ordered[:_MOST_COUNTED]]
+    if len(ordered) > _MOST_COUNTED:
+        parts.append(f"{format_count(sum(counts[name] for name in ordered[_MOST_COUNTED:]))} of other classes")
+    parts += [f"{format_count(len(refused))} refused"] if refused else []
+    return f"{format_photos(len(results) + len(refused))}: {', '.join(parts) or 'measured'}."
+
+
+def write_verdicts(record: Record, *, safe: Callable[[str], str] = spreadsheet_cell) -> str:
+    """All rows as CSV (RFC 4180), refused photos included with the verdict `refused`.
+
+    Args:
+        record: As the workflow's `predict` returns it.
+        safe: What makes a text cell harmless for its reader; numbers are written as they are.
+    """
+    results = record["results"]
+    names = list(results[0].get("probs") or {}) if results else []
+    page = io.StringIO()
+    writer = csv.writer(page, lineterminator="\r\n")
+    header = ["path", "verdict", "label", "score", "probability", "reasons"]
+    writer.writerow([safe(name) for name in (*header, *(f"probability of {name}" for name in names))])
+    for result in results:
+        probs = result.get("probs") or {}
+        row = [result["path"], result.get("verdict"), result["label"], result.get("score"), _probability(result)]
+        row += [_reasons(result), *(probs.get(name) for name in names)]
+        writer.writerow([_cell(value, safe) for value in row])
+    for photo in record["refused"]:
+        row = [photo["path"], "refused", None, None, None, photo["reason"], *(None for _ in names)]
+        writer.writerow([_cell(value, safe) for value in row])
+    return page.getvalue()
+
+
+def _result_table(results: list[Mapping[str, Any]]) -> Table:
+    is_verdict = any(result.get("verdict") is not None for result in results)
+    has_reasons = any(result.get("reasons") for result in results)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="")
+    table.add_column("photo", overflow="fold")
+    if is_verdict:
+        table.add_column("verdict", overflow="fold")
+    table.add_column("score" if is_verdict else "predicted", justify="right", no_wrap=True)
+    if is_verdict:
+        table.add_column("probability", justify="right", no_wrap=True)
+    if has_reasons:
+        table.add_column("reasons", overflow="fold")
+    for result in results:
+        cells: list[str | Text] = [visible(result["path"]), format_number(result["score"])]
+        if is_verdict:
+            cells[1:1] = [Text(visible(result["verdict"]), style=_STYLES.get(result["verdict"], ""))]
+            cells.append(format_number(_probability(result)))
+        if has_reasons:
+            cells.append(visible(_reasons(result)))
+        table.add_row(*cells)
+    return table
+
+
+def _quoted(verdict: str) -> str:
+    return verdict if verdict in VERDICTS else f'"{verdict}"'
+
+
+def _probability(result: Mapping[str, Any]) -> float | None:
+    """The probability of the class that the photo was given; None for a number."""
+    probs: Mapping[str, float] = result.get("probs") or {}
+    return probs.get(result["label"])
+
+
+def _reasons(result: Mapping[str, Any]) -> str:
+    return "; ".join(result.get("reasons") or ())
+
+
+def _cell(value: str | float | None, safe: Callable[[str], str]) -> str:
+    if value is None:
+        return ""
+    return safe(value) if isinstance(value, str) else repr(value)

@@ -1,0 +1,53 @@
+"""Numbers as people read them: shares, intervals, counts, times, sizes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+_MISSING = "-"
+_KIBIBYTE = 1024.0
+
+
+def format_number(value: float | None, *, digits: int = 3) -> str:
+    """A measure with a fixed number of decimals; a dash where it is undefined."""
+    return _MISSING if value is None else f"{value:.{digits}f}"
+
+
+def format_interval(bounds: Sequence[float] | None, *, digits: int = 3) -> str:
+    """`low to high`; nothing where there is no interval."""
+    if bounds is None:
+        return ""
+    low, high = bounds
+    return f"{format_number(low, digits=digits)} to {format_number(high, digits=digits)}"
+
+
+def format_count(count: int) -> str:
+    """A whole number with its thousands set apart."""
+    return f"{count:,}"
+
+
+def format_photos(count: int) -> str:
+    """`1 photo`, `2,624 photos`."""
+    return f"{format_count(count)} {'photo' if count == 1 else 'photos'}"
+
+
+def format_seconds(seconds: float) -> str:
+    """`0.4 s`, `12 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def format_bytes(size: float) -> str:
+    """`512 B`, `1.4 MiB`."""
+    units = ("B", "KiB", "MiB", "GiB", "TiB")
+    step = 0
+    while size >= _KIBIBYTE and step < len(units) - 1:
+        size /= _KIBIBYTE
+        step += 1
+    return f"{size:.0f} B" if step == 0 else f"{size:.1f} {units[step]}"

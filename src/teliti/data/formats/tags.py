@@ -1,0 +1,52 @@
+"""Integer tags of the first directory of a TIFF structure, which EXIF blocks and TIFF files share.
+
+Source: TIFF Revision 6.0 (Adobe, 1992), section 2; Exif 3.0 (CIPA DC-008) for the orientation.
+"""
+
+from __future__ import annotations
+
+import struct
+
+WIDTH, HEIGHT, BITS, COMPRESSION, ORIENTATION, SAMPLES, SAMPLE_FORMAT = 256, 257, 258, 259, 274, 277, 339
+_TYPES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4)}
+_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
+_MAX_ENTRIES = 512
+_MAX_VALUES = 16
+_LAST_ORIENTATION = 8
+
+
+def read_tags(block: bytes) -> dict[int, tuple[int, ...]]:
+    """Byte, short and long tags of the first directory; what is damaged is left out."""
+    order = _ORDERS.get(block[:4])
+    if order is None:
+        return {}
+    try:
+        (start,) = struct.unpack_from(f"{order}I", block, 4)
+        (count,) = struct.unpack_from(f"{order}H", block, start)
+    except struct.error:
+        return {}
+    tags = {}
+    for index in range(min(count, _MAX_ENTRIES)):
+        try:
+            tag, values = _read_entry(block, order, start + 2 + 12 * index)
+        except struct.error:
+            continue
+        if values:
+            tags[tag] = values
+    return tags
+
+
+def read_orientation(block: bytes) -> int:
+    """The EXIF orientation, 1 to 8, of an EXIF block with or without its `Exif` mark; 1 when there is none."""
+    (value, *_) = read_tags(block.removeprefix(b"Exif\0\0")).get(ORIENTATION, (1,))
+    return value if 1 <= value <= _LAST_ORIENTATION else 1
+
+
+def _read_entry(block: bytes, order: str, place: int) -> tuple[int, tuple[int, ...]]:
+    tag, kind, length = struct.unpack_from(f"{order}HHI", block, place)
+    if kind not in _TYPES or not 1 <= length <= _MAX_VALUES:
+        return tag, ()
+    code, size = _TYPES[kind]
+    inline = size * length <= 4
+    value_at = place + 8 if inline else struct.unpack_from(f"{order}I", block, place + 8)[0]
+    return tag, struct.unpack_from(f"{order}{length}{code}", block, value_at)

@@ -1,0 +1,194 @@
+"""Where the bytes of one photo come from: a regular file, a member of a zip archive, or an array in memory.
+
+Origins are small, picklable and read nothing until asked. A file is looked at before it is opened and opened without
+waiting, so that folders, pipes, devices and link loops are refused and nothing hangs.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from teliti.data.formats.netpbm import write_netpbm
+from teliti.data.limits import DEFAULT_LIMITS
+from teliti.errors import PhotoRefused
+
+STORED, DEFLATED = 0, 8
+"""The compression methods of a zip archive that are read (PKWARE APPNOTE 4.4.5)."""
+
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0) | getattr(os, "O_BINARY", 0)
+_LOCAL_HEADER = b"PK\x03\x04"
+_LOCAL_HEADER_SIZE = 30
+_KINDS = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+_REASONS = {
+    errno.ENOENT: "the file does not exist (any more)",
+    errno.ELOOP: "a link that leads back to itself",
+    errno.EACCES: "not readable: permission denied",
+    errno.EPERM: "not readable: permission denied",
+    errno.ENAMETOOLONG: "the name is too long for the file system",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileOrigin:
+    """A regular file.
+
+    Attributes:
+        path: The file; links are followed.
+        root: The file must lie inside this folder after all links are followed; None allows any place.
+    """
+
+    path: str
+    root: str | None = None
+
+    def read_bytes(self) -> bytes:
+        """The file's content.
+
+        Raises:
+            PhotoRefused: not a regular file, outside `root`, vanished, unreadable, changing, or too large.
+        """
+        try:
+            path = Path(self.path)
+            if self.root is not None:
+                path = path.resolve(strict=True)
+                if not path.is_relative_to(Path(self.root).resolve()):
+                    raise PhotoRefused("a link that leads outside the folder")
+            with open_regular(path) as file:
+                size = os.fstat(file.fileno()).st_size
+                _check_size(size)
+                data = file.read(size + 1)
+        except (OSError, RuntimeError, ValueError) as error:
+            if isinstance(error, PhotoRefused):
+                raise
+            raise PhotoRefused(reason_of(error)) from error
+        if len(data) != size:
+            raise PhotoRefused("the file changed while it was read")
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class ZipOrigin:
+    """A member of a zip archive, with what the archive's directory says about it.
+
+    Attributes:
+        archive: The archive.
+        member: The member's name, for the reader of a record.
+        offset: Where its local header starts.
+        packed_size: Bytes in the archive.
+        size: Bytes after unpacking; a member that unpacks to more or less is refused.
+        checksum: CRC-32 of the unpacked bytes.
+        method: `STORED` or `DEFLATED`.
+    """
+
+    archive: str
+    member: str
+    offset: int
+    packed_size: int
+    size: int
+    checksum: int
+    method: int
+
+    def read_bytes(self) -> bytes:
+        """The member's content; never more than `size` + 1 bytes are unpacked.
+
+        Raises:
+            PhotoRefused: the archive vanished or changed, or the member is damaged, too large or not what it says.
+        """
+        _check_size(self.size)
+        _check_size(self.packed_size)
+        try:
+            with open_regular(Path(self.archive)) as file:
+                file.seek(self.offset)
+                header = file.read(_LOCAL_HEADER_SIZE)
+                if len(header) < _LOCAL_HEADER_SIZE or not header.startswith(_LOCAL_HEADER):
+                    raise PhotoRefused("damaged zip member")
+                extra = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+                file.seek(self.offset + _LOCAL_HEADER_SIZE + extra)
+                packed = file.read(self.packed_size)
+        except OSError as error:
+            raise PhotoRefused(f"archive: {reason_of(error)}") from error
+        data = self._unpack(packed)
+        if len(data) != self.size:
+            raise PhotoRefused("the zip member does not have the size that the archive states")
+        if zlib.crc32(data) != self.checksum:
+            raise PhotoRefused("damaged zip member: wrong checksum")
+        return data
+
+    def _unpack(self, packed: bytes) -> bytes:
+        if self.method == STORED:
+            return packed
+        try:
+            return zlib.decompressobj(-zlib.MAX_WBITS).decompress(packed, self.size + 1)
+        except zlib.error as error:
+            raise PhotoRefused("damaged zip member") from error
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayOrigin:
+    """A photo that was never encoded: its pixels, given as a PGM or PPM file so that it passes the one image door.
+
+    Attributes:
+        pixels: uint8 samples in row order, `height * width * channels` bytes.
+        height: Rows.
+        width: Columns.
+        channels: 1 grey or 3 RGB.
+    """
+
+    pixels: bytes
+    height: int
+    width: int
+    channels: int = 1
+
+    def read_bytes(self) -> bytes:
+        """The same bytes each time."""
+        shape = (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
+        return write_netpbm(np.frombuffer(self.pixels, np.uint8).reshape(shape))
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file opened for reading, after and before making sure that it is a regular one.
+
+    Raises:
+        PhotoRefused: a folder, pipe, socket or device.
+        OSError: it cannot be opened.
+    """
+    _check_regular(path.stat())
+    file = os.fdopen(os.open(path, _OPEN_FLAGS), "rb")
+    try:
+        _check_regular(os.fstat(file.fileno()))
+    except PhotoRefused:
+        file.close()
+        raise
+    return file
+
+
+def reason_of(error: Exception) -> str:
+    """A short phrase for what the system said about a file."""
+    if isinstance(error, OSError):
+        return _REASONS.get(error.errno or 0, f"not readable: {error.strerror or error}")
+    # Path.resolve tells a link loop by RuntimeError before Python 3.13; ValueError is a name with a zero byte.
+    return _REASONS[errno.ELOOP] if isinstance(error, RuntimeError) else "not a valid file name"
+
+
+def _check_regular(status: os.stat_result) -> None:
+    for is_kind, name in _KINDS:
+        if is_kind(status.st_mode):
+            raise PhotoRefused(f"{name}, not a file")
+
+
+def _check_size(size: int) -> None:
+    if size > DEFAULT_LIMITS.max_bytes:
+        raise PhotoRefused(f"{size / 1e6:,.0f} MB is over the limit of {DEFAULT_LIMITS.max_bytes / 1e6:,.0f} MB")

@@ -1,0 +1,136 @@
+"""Predictor + photos + metrics to records: measures, curves, mistakes. The same for training and for new photos."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teliti.errors import PhotoRefused
+from teliti.metrics.classification import accuracy_flatters, measure
+from teliti.metrics.curves import curve_record, score_histogram
+from teliti.metrics.decision import Decision
+from teliti.metrics.regression import measure_regression
+from teliti.predictor import Prediction, Predictor
+from teliti.types import FloatArray, IntArray, Record, Refused, Reporter, Sample
+
+MAX_MISTAKES = 24
+_SCATTER_POINTS = 2000
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A predictor's answers for samples.
+
+    Attributes:
+        outputs: (N, K) class probabilities or (N, 1) numbers, of the photos that could be used.
+        used: Index into the samples of each row of `outputs`.
+        refused: Photos that could not be used.
+    """
+
+    outputs: NDArray[np.float32]
+    used: IntArray
+    refused: tuple[Refused, ...]
+
+
+def score_samples(predictor: Predictor, samples: Sequence[Sample], *, reporter: Reporter) -> Scored:
+    """Run the predictor over samples and keep the numbers."""
+    rows: list[list[float]] = []
+    used: list[int] = []
+    refused: list[Refused] = []
+    for index, answer in predictor.predict_samples(samples, reporter=reporter):
+        if isinstance(answer, PhotoRefused):
+            refused.append(Refused(samples[index].name, answer.reason))
+        else:
+            used.append(index)
+            rows.append(_numbers(answer))
+    return Scored(np.array(rows, dtype=np.float32), np.array(used, dtype=np.int64), tuple(refused))
+
+
+def measure_classes(labels: IntArray, probs: FloatArray, preds: IntArray, *, decision: Decision, seed: int) -> Record:
+    """The measures of a classification, per class and overall, as in the contract of `train` and `evaluate`.
+
+    Args:
+        labels: (N,) int, true class index.
+        probs: (N, K) float, class probabilities.
+        preds: (N,) int, class index at the verdict's threshold.
+        decision: Names the classes and the positive one.
+        seed: For the bootstrap intervals.
+    """
+    positive = None if decision.positive is None else decision.classes.index(decision.positive)
+    record = measure(labels, probs, preds, positive=positive, seed=seed)
+    record["per_class"] = [{"class": decision.classes[row["class_index"]], **row} for row in record["per_class"]]
+    return record
+
+
+def measure_numbers(targets: FloatArray, preds: FloatArray, *, seed: int) -> Record:
+    """The measures of a regression; both (N,) float."""
+    return measure_regression(targets, preds, seed=seed)
+
+
+def warnings_of(record: Record) -> list[str]:
+    """Sentences about measures that flatter."""
+    sentence = accuracy_flatters(record)
+    return [] if sentence is None else [sentence]
+
+
+def curves_of(labels: IntArray, probs: FloatArray, *, decision: Decision) -> Record:
+    """ROC, precision-recall and score histogram of the positive class; one ROC per class where there is none."""
+    if decision.positive is None and not decision.pass_classes:
+        per_class = {name: curve_record(labels == k, probs[:, k]) for k, name in enumerate(decision.classes)}
+        return {"roc_per_class": {name: record["roc"] for name, record in per_class.items() if "roc" in record}}
+    scores = decision.score(probs)
+    positives = np.isin(labels, decision.reject_indices)
+    return {
+        **curve_record(positives, scores, threshold=decision.threshold),
+        "histogram": score_histogram(labels, scores, classes=decision.classes),
+    }
+
+
+def mistakes_of(
+    samples: Sequence[Sample], labels: IntArray, probs: FloatArray, *, preds: IntArray, decision: Decision
+) -> list[Record]:
+    """The wrong verdicts, the most confident first, at most 24.
+
+    Args:
+        samples: (N) the photos.
+        labels: (N,) int, true class index.
+        probs: (N, K) float.
+        preds: (N,) int, class index at the verdict's threshold.
+        decision: Names the classes.
+    """
+    wrong = np.flatnonzero(labels != preds)
+    confidence = probs[wrong, preds[wrong]] - probs[wrong, labels[wrong]]
+    worst = wrong[np.argsort(-confidence, kind="stable")][:MAX_MISTAKES]
+    scores = decision.score(probs)
+    return [
+        {
+            "name": samples[index].name,
+            "label": decision.classes[labels[index]],
+            "predicted": decision.classes[preds[index]],
+            "score": float(scores[index]),
+            "probs": {name: float(p) for name, p in zip(decision.classes, probs[index], strict=True)},
+        }
+        for index in worst
+    ]
+
+
+def number_mistakes_of(samples: Sequence[Sample], targets: FloatArray, preds: FloatArray) -> list[Record]:
+    """The photos whose number is furthest off, at most 24."""
+    worst = np.argsort(-np.abs(targets - preds), kind="stable")[:MAX_MISTAKES]
+    return [
+        {"name": samples[i].name, "label": float(targets[i]), "predicted": float(preds[i]), "score": float(preds[i])}
+        for i in worst
+    ]
+
+
+def scatter_of(targets: FloatArray, preds: FloatArray) -> Record:
+    """Predicted against true numbers, thinned evenly to at most 2,000 points."""
+    keep = np.linspace(0, len(targets) - 1, min(len(targets), _SCATTER_POINTS)).astype(int)
+    return {"target": targets[keep].astype(float).tolist(), "pred": preds[keep].astype(float).tolist()}
+
+
+def _numbers(prediction: Prediction) -> list[float]:
+    return list(prediction.probs.values()) or [prediction.score]

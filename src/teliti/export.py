@@ -1,0 +1,174 @@
+"""From a trained inspector to its one file, and the proof that both answer the same.
+
+`build_graph` puts the head behind the exported backbone; `check_parity` runs photos through that file and
+through torch and compares every number and every verdict.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teliti.data.loading import map_ahead
+from teliti.errors import ParityError
+from teliti.metrics.decision import Decision
+from teliti.models.heads import HeadWeights
+from teliti.predictor import Predictor, Scores
+from teliti.runtime import keep_freed_memory, require
+from teliti.training.backbone_file import BackboneFile, load_feature_net
+from teliti.types import Record, UInt8Image
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_TORCH_BATCH = 2  # eager torch keeps every layer's map in memory, and is no faster with more
+LOGIT_TOLERANCE = 1e-4
+"""Logits agree when |a - b| <= 1e-4 max(1, |b|)."""
+
+
+def build_graph(backbone: BackboneFile, head: HeadWeights, decision: Decision | None) -> bytes:
+    """The ONNX file of a bundle.
+
+    Args:
+        backbone: `image` to `features`.
+        head: `features` to logits.
+        decision: Which probability is the score; None for regression.
+
+    Returns:
+        A serialised model: input `image` (N, H, W, 3) uint8; outputs `logits` and `probs` (N, K), `score` (N,) and
+        `features` (N, D) for classes, `value` (N, 1) and `features` for regression.
+
+    Raises:
+        MissingExtraError: torch or onnx is not installed.
+    """
+    torch = require("torch", extra="train", purpose="export the head")
+    require("onnx", extra="train", purpose="write the network")
+    from teliti.models.heads import head_module
+    from teliti.models.onnx_graph import append_head, export_module
+    from teliti.models.scored_head import ScoredHead
+
+    example = torch.zeros((2, int(backbone.facts["dimensions"])))
+    if decision is None:
+        graph = export_module(head_module(head), example, input_name="features", output_names=["value"])
+        metadata = {"task": "regression"}
+    else:
+        module = ScoredHead(head_module(head), _score_weights(decision))
+        graph = export_module(module, example, input_name="features", output_names=["logits", "probs", "score"])
+        metadata = {"task": "classification", "decision": json.dumps(decision.to_record())}
+    return append_head(backbone.path.read_bytes(), graph, metadata=metadata)
+
+
+@dataclass(frozen=True)
+class Parity:
+    """How far the exported file and torch are apart on a set of photos.
+
+    Attributes:
+        photos: How many were compared.
+        max_abs_difference: Of probabilities (regression: of the value).
+        max_logit_difference: Of |a - b| / max(1, |b|) over the logits.
+        changed_verdicts: Photos whose verdict differs.
+    """
+
+    photos: int
+    max_abs_difference: float
+    max_logit_difference: float
+    changed_verdicts: int
+
+    @property
+    def holds(self) -> bool:
+        """True when no verdict changed and the logits agree."""
+        return self.changed_verdicts == 0 and self.max_logit_difference <= LOGIT_TOLERANCE
+
+    def to_record(self) -> Record:
+        """JSON-ready, as in the contract of `train`."""
+        return {
+            "photos": self.photos,
+            "max_abs_difference": self.max_abs_difference,
+            "max_logit_difference": self.max_logit_difference,
+            "changed_verdicts": self.changed_verdicts,
+        }
+
+
+def check_parity(
+    predictor: Predictor, backbone: BackboneFile, head: HeadWeights, *, batches: Iterable[UInt8Image]
+) -> tuple[Parity, NDArray[np.float32]]:
+    """Compare the bundle's file with torch.
+
+    Args:
+        predictor: The opened bundle.
+        backbone: Names the torch module of the frozen part.
+        head: The trained head.
+        batches: (N, H, W, 3) uint8 RGB each, prepared.
+
+    Returns:
+        The comparison, and the predictor's outputs of all photos, (N, K) float32.
+
+    Raises:
+        ParityError: a verdict changed, or the logits do not agree.
+    """
+    torch_side = _TorchSide(backbone, head, copies=predictor.threads)
+
+    def answer_twice(batch: UInt8Image) -> tuple[Scores, Scores]:
+        return predictor.score_batch(batch), torch_side.score(batch)
+
+    answers = list(map_ahead(answer_twice, batches, threads=predictor.threads, ahead=1))
+    ours, theirs = _join([exported for exported, _ in answers]), _join([trained for _, trained in answers])
+    apart = np.abs(ours.logits - theirs.logits) / np.maximum(1.0, np.abs(theirs.logits))
+    changed = sum(a.verdict != b.verdict for a, b in zip(predictor.judge(ours), predictor.judge(theirs), strict=True))
+    parity = Parity(
+        photos=len(ours.outputs),
+        max_abs_difference=float(np.abs(ours.outputs - theirs.outputs).max()),
+        max_logit_difference=float(apart.max()),
+        changed_verdicts=changed,
+    )
+    if not parity.holds:
+        raise ParityError(
+            f"The exported network answers differently from the trained one: {changed} of {parity.photos} verdicts "
+            f"changed, logits differ by up to {parity.max_logit_difference:.2g}.",
+            hint="Please report this with the run folder; do not use its bundle.",
+        )
+    return parity, ours.outputs
+
+
+class _TorchSide:
+    """The trained network in torch: one copy for each thread, each on one core."""
+
+    def __init__(self, backbone: BackboneFile, head: HeadWeights, *, copies: int) -> None:
+        self._torch = require("torch", extra="train", purpose="compare the exported network")
+        from teliti.models.heads import head_module
+
+        keep_freed_memory()
+        self._torch.set_num_threads(1)
+        self._head = head_module(head)
+        self._nets: SimpleQueue[nn.Module] = SimpleQueue()
+        for _ in range(copies):  # built anew: a deep copy's hooks would still write into the first one
+            net = load_feature_net(backbone.model, seed=backbone.seed)
+            self._nets.put(net.to(memory_format=self._torch.channels_last))
+
+    def score(self, batch: UInt8Image) -> Scores:
+        net = self._nets.get()
+        try:
+            with self._torch.inference_mode():
+                parts = [net(part) for part in self._torch.from_numpy(batch).split(_TORCH_BATCH)]
+                answers = self._head(self._torch.cat(parts))
+        finally:
+            self._nets.put(net)
+        if isinstance(answers, tuple):
+            logits, probs = (answer.numpy() for answer in answers)
+            return Scores(probs, logits)
+        return Scores(answers.numpy(), answers.numpy())
+
+
+def _score_weights(decision: Decision) -> list[float] | None:
+    rejects = decision.reject_indices
+    return [float(index in rejects) for index in range(len(decision.classes))] if rejects else None
+
+
+def _join(parts: list[Scores]) -> Scores:
+    return Scores(np.concatenate([p.outputs for p in parts]), np.concatenate([p.logits for p in parts]))

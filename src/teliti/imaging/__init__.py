@@ -1,0 +1,1 @@
+"""Pure functions on uint8 RGB arrays, OpenCV and numpy only."""

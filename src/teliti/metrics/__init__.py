@@ -1,0 +1,1 @@
+"""Scores and labels to numbers: measures, intervals, curves, thresholds, calibration, decisions. Needs numpy only."""

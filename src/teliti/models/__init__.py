@@ -1,0 +1,1 @@
+"""Networks: frozen backbones, heads on their features, and both as torch modules for export."""

@@ -1,0 +1,94 @@
+"""From torch modules to ONNX graphs: export one module, and put a head behind an exported backbone."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+
+import onnx
+import torch
+from onnx import compose
+from torch import Tensor, nn
+
+_BATCH = "batch"
+
+
+def export_module(module: nn.Module, example: Tensor, *, input_name: str, output_names: Sequence[str]) -> bytes:
+    """A module of one input as a serialised ONNX graph with a free batch size.
+
+    Args:
+        module: In evaluation mode, float32.
+        example: (N, ...) with N >= 2; all other sizes are fixed by it.
+        input_name: Name of the graph's input.
+        output_names: Names of its outputs, in order.
+
+    Returns:
+        The serialised model, weights inside.
+    """
+    shapes = ({0: torch.export.Dim(_BATCH, min=1)},)
+    with _quiet():
+        program = torch.onnx.export(
+            module,
+            (example,),
+            dynamo=True,
+            input_names=[input_name],
+            output_names=list(output_names),
+            dynamic_shapes=shapes,
+            external_data=False,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned no program")
+    model: onnx.ModelProto = program.model_proto
+    _drop_traces(model.graph)
+    return bytes(model.SerializeToString())
+
+
+def append_head(backbone: bytes, head: bytes, *, metadata: Mapping[str, str]) -> bytes:
+    """One graph from a backbone (`image` to `features`) and a head (`features` to the rest).
+
+    Args:
+        backbone: Serialised graph with the output `features`.
+        head: Serialised graph with the input `features`.
+        metadata: Written into the model's metadata properties.
+
+    Returns:
+        The serialised model; outputs are `features`, then the head's.
+    """
+    first, second = onnx.load_from_string(backbone), onnx.load_from_string(head)
+    version = max(first.ir_version, second.ir_version)
+    first.ir_version = second.ir_version = version
+    outputs = [output.name for output in second.graph.output]
+    merged = compose.merge_models(
+        first,
+        compose.add_prefix(second, "head/", rename_inputs=False, rename_outputs=False),
+        io_map=[("features", "features")],
+        outputs=[*outputs, "features"],
+        producer_name="teliti",
+    )
+    del merged.metadata_props[:]
+    onnx.helper.set_model_props(merged, dict(metadata))
+    onnx.checker.check_model(merged)
+    return bytes(merged.SerializeToString())
+
+
+def _drop_traces(graph: onnx.GraphProto) -> None:
+    """The exporter notes source lines with this machine's paths: no part of the network, and no two machines agree."""
+    for part in (graph, *graph.node, *graph.value_info, *graph.input, *graph.output, *graph.initializer):
+        del part.metadata_props[:]
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)

@@ -1,0 +1,31 @@
+"""A head and the one number that the threshold is held against, as one module for export."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class ScoredHead(nn.Module):
+    """Features to logits, probabilities and score.
+
+    Args:
+        head: (N, D) to (logits (N, K), probs (N, K)).
+        score_weights: One weight per class; the score is their weighted sum of the probabilities. None: the
+            largest probability.
+    """
+
+    weights: Tensor | None
+
+    def __init__(self, head: nn.Module, score_weights: Sequence[float] | None) -> None:
+        super().__init__()
+        self.head = head
+        self.register_buffer("weights", None if score_weights is None else torch.tensor(score_weights))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, D) float32 to (N, K), (N, K) and (N,)."""
+        logits, probs = self.head(features)
+        score = probs.amax(dim=1) if self.weights is None else probs @ self.weights
+        return logits, probs, score

@@ -1,0 +1,227 @@
+"""The one inference path: bundle in, verdicts out. numpy, OpenCV and ONNX Runtime; never torch."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from teliti.bundle import Bundle, open_bundle
+from teliti.data.decode import decode_image
+from teliti.data.loading import load_prepared, map_ahead
+from teliti.data.origins import FileOrigin
+from teliti.errors import BundleError, PhotoRefused, UserError
+from teliti.metrics.decision import Decision
+from teliti.runtime import default_threads
+from teliti.types import Record, Reporter, Sample, SilentReporter, UInt8Image
+
+BATCH_SIZE = 8
+_GOLDEN_TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The network's raw answers for a batch.
+
+    Attributes:
+        outputs: (N, K) float32: class probabilities, or (N, 1) numbers for regression.
+        logits: (N, K) float32 before the softmax; equal to `outputs` for regression.
+    """
+
+    outputs: NDArray[np.float32]
+    logits: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What the inspector says of one photo.
+
+    Attributes:
+        verdict: "pass", "reject", or the class name where no pass/reject rule applies; None for regression.
+        label: The class that the rule chooses; None for regression.
+        probs: Probability by class name; empty for regression.
+        score: Probability of the positive class (see `Decision.score`); the number itself for regression.
+        reasons: Why the verdict is not the plain arg-max, or empty.
+    """
+
+    verdict: str | None
+    label: str | None
+    probs: dict[str, float]
+    score: float
+    reasons: tuple[str, ...] = ()
+
+    def to_record(self) -> Record:
+        """JSON-ready, as in the contract of `predict`."""
+        return {
+            "verdict": self.verdict,
+            "label": self.label,
+            "probs": self.probs,
+            "score": self.score,
+            "reasons": list(self.reasons),
+        }
+
+
+class Predictor:
+    """A bundle ready to predict.
+
+    Args:
+        bundle: An opened bundle.
+        threads: How many batches are decoded and computed at once; the answers do not depend on it.
+    """
+
+    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+        self.bundle = bundle
+        self.threads = default_threads() if threads is None else threads
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1  # parallel over batches: see _score_all
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(bundle.model_path), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise BundleError(
+                f'"{bundle.model_path}" could not be loaded: {str(error).splitlines()[0]}', hint="Retrain the bundle."
+            ) from error
+
+    @classmethod
+    def open(cls, folder: str | Path, *, threads: int | None = None) -> Predictor:
+        """Open a bundle folder.
+
+        Raises:
+            BundleError: missing, damaged, or of another schema.
+        """
+        return cls(open_bundle(Path(folder)), threads=threads)
+
+    def predict(self, photos: Sequence[UInt8Image | bytes | str | Path]) -> list[Prediction]:
+        """Verdicts of photos given as arrays, encoded bytes or paths.
+
+        Args:
+            photos: (H, W, 3) uint8 RGB arrays, or bytes of an encoded photo, or paths.
+
+        Raises:
+            PhotoRefused: a photo that cannot be used; with its path where it has one.
+            UserError: an array of another kind.
+        """
+        images = [self.bundle.chain(_as_image(photo)) for photo in photos]
+        batches = (np.stack(images[start : start + BATCH_SIZE]) for start in range(0, len(images), BATCH_SIZE))
+        return [prediction for scores in self._score_all(batches) for prediction in self.judge(scores)]
+
+    def predict_samples(
+        self, samples: Sequence[Sample], *, reporter: Reporter | None = None
+    ) -> Iterator[tuple[int, Prediction | PhotoRefused]]:
+        """Verdicts of samples in order; a photo that cannot be used yields its refusal instead.
+
+        Args:
+            samples: Where the photos are.
+            reporter: Told how far it is.
+        """
+        reporter = SilentReporter() if reporter is None else reporter
+        with reporter.task("Inspecting photos", len(samples)) as advance:
+            order: deque[tuple[int, PhotoRefused | None]] = deque()
+            scored = self._score_all(self.prepare_batches(samples, order))
+            ready: deque[Prediction] = deque()
+            for scores in scored:
+                ready.extend(self.judge(scores))
+                while order and (order[0][1] is not None or ready):
+                    index, refusal = order.popleft()
+                    yield index, (ready.popleft() if refusal is None else refusal)
+                    advance(1)
+            for index, refusal in order:
+                if refusal is not None:
+                    yield index, refusal
+                    advance(1)
+
+    def prepare_batches(
+        self, samples: Sequence[Sample], order: deque[tuple[int, PhotoRefused | None]]
+    ) -> Iterator[UInt8Image]:
+        """Decoded and prepared photos, at most 8 a batch; `order` receives each sample's index and refusal.
+
+        Args:
+            samples: Where the photos are.
+            order: Filled while the batches are taken: (index, None) for a photo in a batch, else why it is not.
+        """
+        batch: list[UInt8Image] = []
+        for index, image in load_prepared(samples, self.bundle.chain, threads=self.threads):
+            if isinstance(image, PhotoRefused):
+                order.append((index, image))
+                continue
+            order.append((index, None))
+            batch.append(image)
+            if len(batch) == BATCH_SIZE:
+                yield np.stack(batch)
+                batch = []
+        if batch:
+            yield np.stack(batch)
+
+    def score_batch(self, batch: UInt8Image) -> Scores:
+        """The network's raw answers.
+
+        Args:
+            batch: (N, H, W, 3) uint8 RGB, prepared.
+        """
+        if self.bundle.task == "regression":
+            value = np.asarray(self._session.run(["value"], {"image": batch})[0], dtype=np.float32)
+            return Scores(value, value)
+        probs, logits = self._session.run(["probs", "logits"], {"image": batch})
+        return Scores(np.asarray(probs, dtype=np.float32), np.asarray(logits, dtype=np.float32))
+
+    def judge(self, scores: Scores) -> list[Prediction]:
+        """Verdicts from raw answers."""
+        decision = self.bundle.decision
+        if decision is None:
+            return [Prediction(None, None, {}, float(value)) for value in scores.outputs[:, 0]]
+        return _judge(scores.outputs, decision)
+
+    def self_test(self) -> Record:
+        """Run the golden photos: {"photos", "max_abs_difference", "passed"}."""
+        difference = 0.0
+        for golden in self.bundle.golden:
+            image = self.bundle.chain(decode_image((self.bundle.path / golden.file).read_bytes()))
+            outputs = self.score_batch(image[None]).outputs[0]
+            difference = max(difference, float(np.abs(outputs - np.array(golden.outputs)).max()))
+        return {
+            "photos": len(self.bundle.golden),
+            "max_abs_difference": difference,
+            "passed": difference <= _GOLDEN_TOLERANCE,
+        }
+
+    def _score_all(self, batches: Iterable[UInt8Image]) -> Iterator[Scores]:
+        """Raw answers in order; one thread per batch, so that they do not depend on the number of threads."""
+        return map_ahead(self.score_batch, batches, threads=self.threads, ahead=1)
+
+
+def _judge(probs: NDArray[np.float32], decision: Decision) -> list[Prediction]:
+    labels, verdicts, scores = decision.labels(probs), decision.verdicts(probs), decision.score(probs)
+    arg_max = probs.argmax(axis=1)
+    predictions = []
+    for row, label, verdict, score, likely in zip(probs, labels, verdicts, scores, arg_max, strict=True):
+        reasons: tuple[str, ...] = ()
+        if label != likely and decision.threshold is not None:
+            side = "at or above" if score >= decision.threshold else "below"
+            reasons = (f"score {score:.3f} is {side} the threshold {decision.threshold:.3f}",)
+        by_class = {name: float(p) for name, p in zip(decision.classes, row, strict=True)}
+        predictions.append(Prediction(verdict, decision.classes[label], by_class, float(score), reasons))
+    return predictions
+
+
+def _as_image(photo: Any) -> UInt8Image:
+    if isinstance(photo, np.ndarray):
+        if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
+            raise UserError(
+                f"A photo array must be uint8 RGB of shape (H, W, 3), got {photo.dtype} {photo.shape}.",
+                hint="Scale other ranges to 0..255 and repeat a grey channel three times.",
+            )
+        return photo
+    if isinstance(photo, bytes):
+        return decode_image(photo)
+    try:
+        return decode_image(FileOrigin(str(photo)).read_bytes())
+    except PhotoRefused as refusal:
+        raise PhotoRefused(f'"{photo}" cannot be used: {refusal.reason}') from refusal

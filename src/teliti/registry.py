@@ -1,0 +1,56 @@
+"""Name to factory: the one way in which a recipe's word becomes code."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable
+from typing import Generic, TypeVar
+
+from teliti.errors import RecipeError
+
+T = TypeVar("T")
+
+
+def closest(word: str, known: Iterable[str]) -> str | None:
+    """The known word nearest to `word`, or None when none is near."""
+    matches = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
+    return matches[0] if matches else None
+
+
+class Registry(Generic[T]):
+    """Things of one kind by name.
+
+    Args:
+        kind: What the things are called in an error, for instance "prepare step".
+    """
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self._items: dict[str, T] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """A decorator that keeps its object under `name`; a second object of one name is a programming error."""
+
+        def keep(item: T) -> T:
+            if name in self._items:
+                raise KeyError(f"{self.kind} {name!r} is registered twice")
+            self._items[name] = item
+            return item
+
+        return keep
+
+    def names(self) -> tuple[str, ...]:
+        """All names, sorted."""
+        return tuple(sorted(self._items))
+
+    def get(self, name: str) -> T:
+        """The thing of that name.
+
+        Raises:
+            RecipeError: unknown name; the sentence lists the known ones and suggests the nearest.
+        """
+        if name in self._items:
+            return self._items[name]
+        near = closest(name, self._items)
+        suggestion = f'Did you mean "{near}"?' if near else "Choose one of them."
+        raise RecipeError(f"{self.kind} must be one of {', '.join(self.names())}, got {name!r}.", hint=suggestion)

@@ -1,0 +1,125 @@
+"""The drawing plane of a figure: scales, ticks, frame, as SVG that takes its colours from the style sheet."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from teliti.report.markup import Html, element, join
+
+_STEPS = (1.0, 2.0, 5.0, 10.0)
+Points = Iterable[tuple[float, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Plane:
+    """A rectangle of data coordinates inside a figure.
+
+    Attributes:
+        x_range: Smallest and largest data value from left to right.
+        y_range: Smallest and largest data value from bottom to top.
+        width: Of the whole figure, in its own units.
+        height: Of the whole figure, in its own units.
+        left: Space for the labels of the vertical axis.
+        bottom: Space for the labels of the horizontal axis.
+        top: Space above.
+        right: Space to the right.
+    """
+
+    x_range: tuple[float, float]
+    y_range: tuple[float, float]
+    width: int = 420
+    height: int = 320
+    left: int = 52
+    bottom: int = 46
+    top: int = 12
+    right: int = 14
+
+    def x(self, value: float) -> float:
+        """Horizontal position of a data value, kept inside the plane."""
+        return self.left + _share(value, self.x_range) * (self.width - self.left - self.right)
+
+    def y(self, value: float) -> float:
+        """Vertical position of a data value, kept inside the plane."""
+        return self.height - self.bottom - _share(value, self.y_range) * (self.height - self.bottom - self.top)
+
+    def line(self, points: Points, *, class_: str) -> Html:
+        """A line through data points."""
+        steps = [f"{self.x(x):.1f} {self.y(y):.1f}" for x, y in points]
+        return element("path", d="M" + "L".join(steps), class_=class_)
+
+    def steps(self, edges: Sequence[float], counts: Sequence[float], *, class_: str) -> Html:
+        """The outline of a histogram, closed on the base line.
+
+        Args:
+            edges: Bin borders, one more than counts, ascending.
+            counts: Height of each bin.
+            class_: Its class in the style sheet.
+        """
+        base = self.y(self.y_range[0])
+        parts = [f"M{self.x(edges[0]):.1f} {base:.1f}"]
+        parts += [f"V{self.y(count):.1f}H{self.x(edge):.1f}" for edge, count in zip(edges[1:], counts, strict=False)]
+        return element("path", d="".join(parts) + f"V{base:.1f}Z", class_=class_)
+
+    def dots(self, points: Points, *, radius: float, class_: str) -> Html:
+        """One circle per data point."""
+        circles = [element("circle", cx=self.x(x), cy=self.y(y), r=radius) for x, y in points]
+        return element("g", *circles, class_=class_)
+
+    def frame(self, *, x_label: str, y_label: str) -> Html:
+        """Grid, ticks, tick labels and axis titles."""
+        bottom, right = self.height - self.bottom, self.width - self.right
+        pieces = []
+        for value in ticks(self.y_range):
+            at = self.y(value)
+            pieces.append(element("line", x1=self.left, x2=right, y1=at, y2=at, class_="grid"))
+            pieces.append(_label(tick_text(value), x=self.left - 8, y=at + 4, class_="tick end"))
+        for value in ticks(self.x_range):
+            at = self.x(value)
+            pieces.append(element("line", x1=at, x2=at, y1=bottom, y2=bottom + 5, class_="axis"))
+            pieces.append(_label(tick_text(value), x=at, y=bottom + 18, class_="tick middle"))
+        pieces.append(element("line", x1=self.left, x2=right, y1=bottom, y2=bottom, class_="axis"))
+        pieces.append(_label(x_label, x=(self.left + right) / 2, y=self.height - 8, class_="title middle"))
+        middle = (self.top + bottom) / 2
+        turn = f"rotate(-90 14 {middle:.1f})"
+        pieces.append(element("text", y_label, x=14, y=middle, transform=turn, class_="title middle"))
+        return join(pieces)
+
+    def drawing(self, *content: Html, alt: str) -> Html:
+        """The whole figure with its description for those who do not see it."""
+        box = f"0 0 {self.width} {self.height}"
+        return element("svg", *content, viewBox=box, role="img", aria_label=alt, class_="chart")
+
+
+def ticks(span: tuple[float, float], *, at_most: int = 6) -> list[float]:
+    """Round values inside a range, at most so many: multiples of 1, 2 or 5 times a power of ten."""
+    low, high = span
+    if not high > low:
+        return [low]
+    rough = (high - low) / (at_most - 1)
+    power = 10.0 ** math.floor(math.log10(rough))
+    step = next(factor * power for factor in _STEPS if factor * power >= rough * (1 - 1e-9))
+    first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
+    return [round(index * step, 12) for index in range(first, last + 1)]
+
+
+def tick_text(value: float) -> str:
+    """A tick's label, as short as it is exact."""
+    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1000 else f"{value:.6g}"
+
+
+def span_of(values: Sequence[float]) -> tuple[float, float]:
+    """Smallest and largest value with a little room on both sides; never empty."""
+    low, high = min(values), max(values)
+    room = 0.05 * (high - low) or 0.5
+    return low - room, high + room
+
+
+def _label(words: str, *, x: float, y: float, class_: str) -> Html:
+    return element("text", words, x=x, y=y, class_=class_)
+
+
+def _share(value: float, span: tuple[float, float]) -> float:
+    low, high = span
+    return min(1.0, max(0.0, (value - low) / (high - low))) if high > low else 0.0

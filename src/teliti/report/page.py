@@ -1,0 +1,116 @@
+"""A run's record as one self-contained HTML page: no script, no outside link, safe with any name."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from teliti.report import findings, making, material
+from teliti.report.markup import Html, document, element, join, name
+from teliti.report.pictures import ReportPictures
+from teliti.report.reading import is_folds, is_regression, table_at
+from teliti.report.style import style_head
+from teliti.report.verdict import verdict
+from teliti.report.wording import count
+from teliti.types import Record
+
+
+def render_report(record: Record, pictures: ReportPictures) -> str:
+    """The report of a run; a section whose keys the record lacks is left out.
+
+    Args:
+        record: What the run measured and chose, as in its metrics.json.
+        pictures: The photos to show.
+
+    Returns:
+        One HTML document, encodable as UTF-8 whatever the names in the record.
+    """
+    title = str(record.get("title") or "Inspection report")
+    sections = [(key, heading, content) for key, heading, content in _sections(record, pictures) if content]
+    head = join(
+        [
+            element("meta", charset="utf-8"),
+            style_head(),
+            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+            element("meta", name="color-scheme", content="light dark"),
+            element("meta", name="referrer", content="no-referrer"),
+            element("title", title),
+        ]
+    )
+    body = join(
+        [
+            _header(record, title=title),
+            element(
+                "div",
+                element("nav", element("ol", *map(_link, sections)), aria_label="Contents"),
+                element("main", *map(_section, sections)),
+                class_="columns",
+            ),
+            element(
+                "footer", element("p", "Made by Teliti", f" {record['version']}" if record.get("version") else "", ".")
+            ),
+        ]
+    )
+    return document(head, body)
+
+
+def _sections(record: Record, pictures: ReportPictures) -> list[tuple[str, str, Html]]:
+    """Key, heading and content of every section, in reading order."""
+    return [
+        ("verdict", "Verdict", verdict(record)),
+        ("numbers", "Key numbers", findings.key_numbers(record)),
+        ("proofs", "What the numbers prove, and what not", findings.proofs(record)),
+        ("confusion", "Confusion matrix", findings.confusion(record)),
+        (
+            "curves",
+            "Predicted against true" if is_regression(record) else "Curves and threshold",
+            findings.curves(record),
+        ),
+        ("classes", "Class by class", findings.per_class(record)),
+        ("mistakes", "Worst mistakes", findings.mistakes(record, pictures.mistakes)),
+        ("samples", "Sample photos", material.samples(pictures)),
+        ("view", "As the network sees it", material.network_view(record, pictures)),
+        ("data", "Data", material.data(record)),
+        ("training", "Training", making.training(record)),
+        ("parity", "Trained against exported", making.parity(record)),
+        ("times", "Times", making.times(record)),
+        ("environment", "Environment", making.environment(record)),
+        ("recipe", "Make it again", making.recipe(record)),
+    ]
+
+
+def _header(record: Record, *, title: str) -> Html:
+    source = table_at(record, "data").get("source")
+    photos = table_at(record, "data").get("photos")
+    folds = table_at(record, "data", "split").get("folds")
+    notes = [
+        str(record.get("task") or ""),
+        name(source) if source else "",
+        count(photos, "photo") if photos else "",
+        f"{folds}-fold cross-validation" if is_folds(record) and folds else "",
+        _moment(record.get("created")),
+    ]
+    shown = [element("li", note) for note in notes if note]
+    return element(
+        "header",
+        element("p", "Teliti inspection report", class_="eyebrow"),
+        element("h1", name(title)),
+        element("ul", *shown, class_="meta"),
+    )
+
+
+def _link(section: tuple[str, str, Html]) -> Html:
+    key, heading, _ = section
+    return element("li", element("a", heading, href=f"#{key}"))
+
+
+def _section(section: tuple[str, str, Html]) -> Html:
+    key, heading, content = section
+    return element("section", element("h2", heading), content, id=key)
+
+
+def _moment(created: object) -> str:
+    """Date and time of day; anything that is no ISO 8601 moment as it stands."""
+    try:
+        return f"{datetime.fromisoformat(str(created)):%Y-%m-%d %H:%M %Z}".strip() if created else ""
+    except ValueError:
+        return str(created)

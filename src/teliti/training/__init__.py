@@ -1,0 +1,1 @@
+"""Learning: features of photos from a frozen backbone, and heads fitted on them."""

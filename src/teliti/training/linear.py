@@ -1,0 +1,317 @@
+"""Fit a head on features: standardise, choose hyperparameters, calibrate on out-of-fold scores, fold it all into one.
+
+Names of heads (the recipe's `model.head`): "logistic" is logistic regression, one class against the rest;
+"softmax" one multinomial problem (for two classes both are the same); "linear_svm" a linear SVM; "rbf_svm" an SVM
+with Gaussian kernel; "ridge" and "svr" their counterparts for numbers. "auto" is "rbf_svm" or "svr".
+
+Every class weighs the same in the fit, however rare; calibration on the true frequencies then restores honest
+probabilities (J. Platt 1999). Mean and deviation of the features come from the whole training part, folds
+included: they know nothing of labels. A feature further than `DEFAULT_LIMIT` deviations out counts as that far.
+Nothing here ever sees a photo outside the training part.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teliti.data.split import fewest_groups, fold_samples
+from teliti.errors import RecipeError, SplitError, UserError
+from teliti.models.heads import DEFAULT_LIMIT, HeadWeights, standardise
+from teliti.recipe import ModelRecipe
+from teliti.runtime import default_threads
+from teliti.training.kernel import EXACT_LIMIT, LandmarkSolver, SvmSolver
+from teliti.training.linear_solvers import HingeSolver, LogisticSolver, RidgeSolver
+from teliti.training.search import (
+    Affine,
+    Examples,
+    Setting,
+    Solution,
+    Solver,
+    affine_of,
+    calibration_of,
+    calm_libraries,
+    in_threads,
+    out_of_fold_loss,
+    search,
+)
+from teliti.types import FloatArray, IntArray, Record, Reporter, Task
+
+Method = Literal["linear", "exact kernel", "landmarks"]
+MAX_FOLDS = 5
+SEARCH_PHOTOS = 3000  # of a two-class problem; more columns share the same time
+_MIN_SEARCH_PHOTOS_OF_CLASS = 50
+_CLASS_HEADS = ("logistic", "softmax", "linear_svm", "rbf_svm")
+_NUMBER_HEADS = ("ridge", "svr")
+_CONSTANT = 1e-6  # a feature whose deviation is below this share of its size is constant
+
+
+@dataclass(frozen=True, eq=False)
+class FittedHead:
+    """What training gives.
+
+    Attributes:
+        weights: The head, fitted on the whole training part.
+        oof_logits: (N, K) float32 calibrated logits of each training photo by a head that never saw its fold; for
+            regression (N, 1), the numbers.
+        history: Record: head, features, photos, folds, criterion, tried settings with losses, chosen, seconds.
+    """
+
+    weights: HeadWeights
+    oof_logits: FloatArray
+    history: Record
+
+
+@dataclass(frozen=True, eq=False)
+class _Scale:
+    """Standardisation of features, and of the numbers of a regression."""
+
+    mean: NDArray[np.float32]
+    scale: NDArray[np.float32]
+    target: Affine
+
+
+def fit_head(
+    features: NDArray[np.float32],
+    targets: NDArray[Any],
+    groups: IntArray,
+    *,
+    model: ModelRecipe,
+    task: Task,
+    num_classes: int,
+    seed: int,
+    reporter: Reporter,
+) -> FittedHead:
+    """Fit the recipe's head on the photos of the training part.
+
+    Args:
+        features: (N, D) float32, finite.
+        targets: (N,) int class index in 0..K-1, or (N,) float numbers for regression.
+        groups: (N,) int; photos of one group stay in one fold.
+        model: Head; `c` and `gamma` where they are not to be searched.
+        task: Classification or regression.
+        num_classes: K; ignored for regression.
+        seed: Of folds, search photos and landmarks.
+        reporter: Told of every solved fold.
+
+    Raises:
+        RecipeError: the head does not fit the task.
+        UserError: features are not finite or do not match the targets.
+        SplitError: a class has too few groups for two folds.
+        MissingExtraError: scikit-learn is not installed.
+    """
+    started = time.perf_counter()
+    head = _resolve_head(model, task)
+    labels = np.asarray(targets, np.float64 if task == "regression" else np.int64)
+    num_labels = 0 if task == "regression" else num_classes
+    _check(features, labels, groups, task=task, num_classes=num_classes)
+    folds = _assign_folds(labels, groups, num_classes=num_labels, seed=seed)
+    examples, scale = _standardise(features, labels, folds, num_classes=num_labels)
+    sample = _search_rows(examples, groups, seed=seed)
+    few = examples if len(sample) == len(features) else examples.take(sample)
+    method = _choose_method(head, photos=len(features))
+    with calm_libraries():
+        solver = _make_solver(head, few, model, method=method, seed=seed)
+        steps = (int(folds.max()) + 1) * (len(solver.paths()) + 1) + 1
+        with reporter.task("Fitting the head", steps) as advance:
+            chosen, tried = search(solver, few, threads=default_threads(), advance=advance)
+            if few is not examples:
+                solver = _make_solver(head, examples, model, method=method, seed=seed)
+            final = _fit_all(solver, examples, chosen, scale=scale, features=features, advance=advance)
+    history = _describe_fit(head, method, examples, final=final) | {
+        "search_photos": len(sample),
+        "tried": tried,
+        "chosen": chosen,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+    return FittedHead(final.weights, final.logits, history)
+
+
+@dataclass(frozen=True, eq=False)
+class _Final:
+    """The head on all photos, and what heads that never saw a photo's fold say of it."""
+
+    weights: HeadWeights
+    decisions: NDArray[np.float32]  # (N, K') out of fold, not calibrated
+    logits: NDArray[np.float32]  # (N, K) the same, calibrated
+    converged: bool
+
+
+def _describe_fit(head: str, method: Method, examples: Examples, *, final: _Final) -> Record:
+    return {
+        "head": head,
+        "method": method,
+        "features": examples.z.shape[1],
+        "photos": len(examples.z),
+        "folds": int(examples.folds.max()) + 1,
+        "criterion": "log loss" if examples.num_classes else "mean squared error over variance",
+        "loss": out_of_fold_loss(final.decisions, examples),
+        "supports": None if final.weights.supports is None else len(final.weights.supports),
+        "converged": final.converged,
+    }
+
+
+def _fit_all(
+    solver: Solver,
+    examples: Examples,
+    chosen: Setting,
+    *,
+    scale: _Scale,
+    features: NDArray[np.float32],
+    advance: Callable[[int], None],
+) -> _Final:
+    """Out-of-fold logits and the head on all photos, both through the same float32 formula."""
+    path = [chosen]
+    solver.ready(path)
+    decisions = np.zeros(examples.signs.shape, np.float32)
+
+    def work(fold: int) -> bool:
+        inside = examples.folds == fold
+        solution = solver.solve(np.flatnonzero(~inside), path)[0]
+        decisions[inside] = _build_head(solution, examples, scale, last=None).logits(features[inside])
+        advance(1)
+        return solution.converged
+
+    flags = in_threads(work, int(examples.folds.max()) + 1, solver=solver, threads=default_threads())
+    solution = solver.solve(np.arange(len(features)), path)[0]
+    advance(1)
+    last = affine_of(calibration_of(decisions, examples)) if examples.num_classes else scale.target
+    weights = _build_head(solution, examples, scale, last=last)
+    logits = (decisions * last.slope + np.asarray(last.intercepts)).astype(np.float32)
+    if examples.num_classes == 2:
+        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
+    return _Final(weights, decisions, logits, all(flags) and solution.converged)
+
+
+def _build_head(solution: Solution, examples: Examples, scale: _Scale, *, last: Affine | None) -> HeadWeights:
+    """The float32 head of a solution; without a last map it gives the decision values (N, K') themselves."""
+    slope, intercepts = (1.0, (0.0,)) if last is None else (last.slope, last.intercepts)
+    unit = np.float32(1.0 if solution.kept is None else np.sqrt(solution.width))  # the kernel's width becomes 1
+    return HeadWeights(
+        scale.mean,
+        scale.scale * unit,
+        (solution.weight * slope).astype(np.float32),
+        (solution.bias * slope + np.asarray(intercepts)).astype(np.float32),
+        supports=None if solution.kept is None else examples.z[solution.kept] * unit,
+        limit=DEFAULT_LIMIT * float(unit),
+        is_regression=last is None or not examples.num_classes,
+    )
+
+
+def _choose_method(head: str, *, photos: int) -> Method:
+    if head not in {"rbf_svm", "svr"}:
+        return "linear"
+    return "exact kernel" if photos <= EXACT_LIMIT else "landmarks"
+
+
+def _make_solver(head: str, examples: Examples, model: ModelRecipe, *, method: Method, seed: int) -> Solver:
+    if method == "exact kernel":
+        return SvmSolver(examples, model)
+    if method == "landmarks":
+        return LandmarkSolver(examples, model, seed=seed)
+    if head == "ridge":
+        return RidgeSolver(examples, model)
+    if head == "linear_svm":
+        return HingeSolver(examples, model)
+    return LogisticSolver(examples, model, one_vs_rest=head == "logistic")
+
+
+def _resolve_head(model: ModelRecipe, task: Task) -> str:
+    known = _NUMBER_HEADS if task == "regression" else _CLASS_HEADS
+    if model.head == "auto":
+        return "svr" if task == "regression" else "rbf_svm"
+    if model.head not in known:
+        raise RecipeError(
+            f"model.head must be one of {', '.join(known)} for {task}, got {model.head!r}.",
+            hint='Leave it at "auto", or choose one of them.',
+        )
+    return model.head
+
+
+def _check(
+    features: NDArray[np.float32], labels: NDArray[Any], groups: IntArray, *, task: Task, num_classes: int
+) -> None:
+    if features.ndim != 2 or len(labels) != len(features) or len(groups) != len(features):
+        raise UserError(
+            f"Features must have shape (N, D) with N targets and N groups, got {features.shape}, "
+            f"{len(labels)} targets and {len(groups)} groups.",
+            hint="Give one row of features per photo.",
+        )
+    if task == "classification" and num_classes < 2:
+        raise UserError(
+            f"Photos must be of at least two classes, got {num_classes}.", hint="Add photos of another class."
+        )
+    bad = int((~np.isfinite(features).all(axis=1)).sum())
+    if bad:
+        raise UserError(
+            f"Features must be finite, got {bad} of {len(features)} photos with a number that is not.",
+            hint="Check the weights of the backbone, and use precision f32.",
+        )
+
+
+def _assign_folds(labels: NDArray[Any], groups: IntArray, *, num_classes: int, seed: int) -> IntArray:
+    """Fold of each photo: `MAX_FOLDS`, or as many as the class (or range of numbers) of the fewest groups allows."""
+    absent = sorted(set(range(num_classes)) - set(labels.tolist())) if num_classes else []
+    fewest = 0 if absent or not len(labels) else fewest_groups(labels, groups)
+    if fewest < 2:
+        where = f"class {absent[0] if absent else _rarest(labels, groups)}" if num_classes else "a range of numbers"
+        raise SplitError(
+            f"Every class must have at least 2 separate photos (groups) in the training part, got {fewest} of {where}.",
+            hint="Add photos of it that are not near-duplicates of one another, or leave it out.",
+        )
+    folds = fold_samples(labels, groups, folds=min(MAX_FOLDS, fewest), seed=seed)
+    together = [label for label in range(num_classes) if len(np.unique(folds[labels == label])) < 2]
+    if together:
+        raise SplitError(
+            f"Every class must be in at least 2 folds of the training part, got class {together[0]} in one.",
+            hint="Its groups hold too many photos of other classes; use smaller groups.",
+        )
+    return np.asarray(folds)
+
+
+def _rarest(labels: NDArray[Any], groups: IntArray) -> int:
+    present = np.unique(labels)
+    return int(present[np.argmin([len(np.unique(groups[labels == label])) for label in present])])
+
+
+def _standardise(
+    features: NDArray[np.float32], labels: NDArray[Any], folds: IntArray, *, num_classes: int
+) -> tuple[Examples, _Scale]:
+    """Features of mean 0 and deviation 1; those that do not vary become 0. The numbers of a regression likewise."""
+    mean = features.mean(axis=0, dtype=np.float64)
+    squares = np.einsum("nd,nd->d", features, features, dtype=np.float64) / len(features)
+    std = np.sqrt(np.maximum(squares - mean**2, 0.0))
+    varies = std > _CONSTANT * np.maximum(np.abs(mean), _CONSTANT)
+    scale = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0).astype(np.float32)
+    center = mean.astype(np.float32)
+    z = standardise(features, center, scale, limit=DEFAULT_LIMIT)
+    active = max(1, int(varies.sum()))
+    target = Affine(1.0, ())
+    if not num_classes:
+        target = Affine(float(labels.std()) or 1.0, (float(labels.mean()),))
+        labels = (labels - target.intercepts[0]) / target.slope
+    return Examples(z, labels, num_classes, folds, active), _Scale(center, scale, target)
+
+
+def _search_rows(examples: Examples, groups: IntArray, *, seed: int) -> IntArray:
+    """The photos that settings are compared on: all of them, or a random choice of whole groups, every class in it."""
+    columns = examples.signs.shape[1]
+    limit = int(SEARCH_PHOTOS / np.sqrt(columns))
+    labels = examples.labels if examples.num_classes else np.zeros(len(groups), np.int64)
+    counts = np.bincount(labels)
+    wanted = np.maximum(np.ceil(counts * limit / len(groups)), np.minimum(counts, _MIN_SEARCH_PHOTOS_OF_CLASS))
+    if len(groups) <= limit:
+        return np.arange(len(groups))
+    _, group_of = np.unique(groups, return_inverse=True)
+    place = np.random.default_rng(seed).permutation(group_of.max() + 1)[group_of]  # random order of whole groups
+    order = np.argsort(place, kind="stable")
+    taken = np.zeros(len(groups), bool)
+    for label in range(len(counts)):
+        own = order[labels[order] == label]
+        taken[own[: int(wanted[label])]] = True
+    return np.flatnonzero(np.isin(group_of, group_of[taken]))

@@ -1,0 +1,1 @@
+"""Transforms of photos: `prepare` is deterministic and travels in the bundle."""

@@ -1,0 +1,175 @@
+"""Evaluate: the measures of a saved bundle on labelled photos. Needs the base install only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from teliti.bundle import SEEN_DIGITS, SEEN_FILE
+from teliti.data.catalog import read_catalog
+from teliti.errors import CatalogError, PhotoRefused
+from teliti.evaluation import (
+    Scored,
+    curves_of,
+    measure_classes,
+    measure_numbers,
+    mistakes_of,
+    number_mistakes_of,
+    score_samples,
+    warnings_of,
+)
+from teliti.files import sha256_hex
+from teliti.metrics.decision import Decision
+from teliti.predictor import Predictor
+from teliti.types import Catalog, Record, Reporter, Sample, SilentReporter
+from teliti.workflow.run_folder import RunFolder, create_run_folder
+from teliti.workflow.stopwatch import Stopwatch
+
+SEED = 7  # of the bootstrap intervals
+
+
+def evaluate(
+    bundle: str | Path, source: str | Path, *, out: str | Path | None = None, reporter: Reporter | None = None
+) -> Record:
+    """Measure a bundle on labelled photos; where the source has a given test part, on that part.
+
+    Args:
+        bundle: The bundle's folder.
+        source: Labelled photos: the same kinds of source as for `train`.
+        out: A new folder for metrics.json, predictions.csv and refused.csv; None writes nothing.
+        reporter: Told how far it is.
+
+    Returns:
+        The record of the JSON contract of `evaluate`; `val` is None, the measures stand under `test`.
+
+    Raises:
+        BundleError: missing or damaged bundle.
+        CatalogError: bad source, or labels that the bundle does not know.
+    """
+    reporter = SilentReporter() if reporter is None else reporter
+    watch = Stopwatch()
+    predictor = Predictor.open(bundle)
+    catalog = _measured_part(read_catalog(str(source)), reporter)
+    decision = predictor.bundle.decision
+    _check_labels(catalog, predictor)
+    folder = None if out is None else create_run_folder(Path(out), source=str(source))
+    with watch.stage("predict"):
+        scored = score_samples(predictor, catalog.samples, reporter=reporter)
+    refused = (*catalog.refused, *scored.refused)
+    samples = [catalog.samples[index] for index in scored.used]
+    if not samples:
+        raise CatalogError(f'"{source}" has no usable photo.', hint="See `refused` for the reasons.")
+    measured = _numbers(samples, scored) if decision is None else _classes(samples, scored, decision)
+    seen = _count_seen(predictor, samples)
+    if seen:
+        measured["warnings"].append(
+            f"{seen} of {len(samples)} photos were used to train this bundle or to choose its threshold: these "
+            "measures flatter. Evaluate on photos that it has not seen."
+        )
+    record: Record = {
+        "schema": 1,
+        "run": None if folder is None else str(folder.path),
+        "bundle": str(bundle),
+        "source": str(source),
+        "task": predictor.bundle.task,
+        "classes": list(decision.classes) if decision else [],
+        "positive": decision.positive if decision else None,
+        "val": None,
+        "threshold": _threshold(decision),
+        "refused": len(refused),
+        "refused_photos": [{"path": one.name, "reason": one.reason} for one in refused],
+        "seen": seen,
+        "parity": None,
+        **measured,
+        "seconds": watch.to_record(),
+    }
+    if folder is not None:
+        _write(folder, record, _predictions(samples, scored, decision))
+    return record
+
+
+def _write(folder: RunFolder, record: Record, predictions: Sequence[Sequence[object]]) -> None:
+    folder.write_record("metrics.json", record)
+    refused = [(one["path"], one["reason"]) for one in record["refused_photos"]]
+    folder.write_table("refused.csv", ("path", "reason"), refused)
+    folder.write_table("predictions.csv", ("path", "label", "predicted", "score"), predictions)
+
+
+def _measured_part(catalog: Catalog, reporter: Reporter) -> Catalog:
+    if not catalog.has_given_split:
+        return catalog
+    parts = {sample.split for sample in catalog.samples}
+    part = next(name for name in ("test", "val", "train") if name in parts)
+    reporter.note(f"The source has a given split: measured on its {part} part.")
+    return replace(catalog, samples=tuple(sample for sample in catalog.samples if sample.split == part))
+
+
+def _check_labels(catalog: Catalog, predictor: Predictor) -> None:
+    decision = predictor.bundle.decision
+    if catalog.task != predictor.bundle.task:
+        raise CatalogError(
+            f"The labels must suit a {predictor.bundle.task} bundle, got labels for {catalog.task}.",
+            hint="Numbers as labels mean regression; names mean classes.",
+        )
+    unknown = sorted(set(catalog.classes) - set(decision.classes)) if decision else []
+    if unknown:
+        known = ", ".join(decision.classes) if decision else ""
+        raise CatalogError(
+            f'Label must be one of {known}, got "{unknown[0]}".', hint="Rename the class, or leave its photos out."
+        )
+
+
+def _classes(samples: Sequence[Sample], scored: Scored, decision: Decision) -> Record:
+    index = {name: number for number, name in enumerate(decision.classes)}
+    labels = np.array([index[str(sample.label)] for sample in samples], dtype=np.int64)
+    preds = decision.labels(scored.outputs)
+    test = measure_classes(labels, scored.outputs, preds, decision=decision, seed=SEED)
+    return {
+        "test": test,
+        "curves": curves_of(labels, scored.outputs, decision=decision),
+        "mistakes": mistakes_of(samples, labels, scored.outputs, preds=preds, decision=decision),
+        "warnings": warnings_of(test),
+    }
+
+
+def _numbers(samples: Sequence[Sample], scored: Scored) -> Record:
+    targets = np.array([float(sample.label or 0.0) for sample in samples])
+    preds = scored.outputs[:, 0]
+    return {
+        "test": measure_numbers(targets, preds, seed=SEED),
+        "mistakes": number_mistakes_of(samples, targets, preds),
+        "warnings": [],
+    }
+
+
+def _predictions(samples: Sequence[Sample], scored: Scored, decision: Decision | None) -> list[tuple[object, ...]]:
+    """One row a photo: name, label, prediction, score."""
+    if decision is None:
+        scores = scored.outputs[:, 0].tolist()
+        predicted = scores
+    else:
+        scores = decision.score(scored.outputs).tolist()
+        predicted = [decision.classes[label] for label in decision.labels(scored.outputs)]
+    names = ((sample.name, sample.label) for sample in samples)
+    return [(*name, label, score) for name, label, score in zip(names, predicted, scores, strict=True)]
+
+
+def _threshold(decision: Decision | None) -> Record:
+    if decision is None:
+        return {"value": None, "rule": "none", "sentence": "A number is predicted, no threshold applies."}
+    return {"value": decision.threshold, "rule": decision.rule, "sentence": decision.sentence}
+
+
+def _count_seen(predictor: Predictor, samples: Sequence[Sample]) -> int:
+    path = predictor.bundle.path / SEEN_FILE
+    known = set(path.read_text(encoding="ascii").split()) if path.is_file() else set()
+    count = 0
+    for sample in samples if known else ():
+        try:
+            count += sha256_hex(sample.origin.read_bytes())[:SEEN_DIGITS] in known
+        except PhotoRefused:  # vanished since it was scored
+            continue
+    return count

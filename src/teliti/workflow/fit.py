@@ -1,0 +1,264 @@
+"""From features to a fitted head and a decision: hold-out, folds, or several set-ups within a budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teliti.cache import RowCache
+from teliti.metrics.decision import Decision
+from teliti.metrics.thresholds import choose_threshold
+from teliti.models.heads import HeadWeights
+from teliti.recipe import Recipe, override_recipe, parse_seconds
+from teliti.training.linear import FittedHead, fit_head
+from teliti.types import FloatArray, IntArray, Record, Reporter, Task
+from teliti.workflow.photos import Photos
+from teliti.workflow.plan import SplitPlan
+from teliti.workflow.setup import Setup, resolve_setup
+from teliti.workflow.stopwatch import Stopwatch
+
+DEFAULT_BUDGET = "90s"
+VALIDATION, OUT_OF_FOLD = "validation photos", "out-of-fold photos"
+_SMALL = 224
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted head and the scores that later choices are made on.
+
+    Attributes:
+        head: Features to outputs.
+        history: What was tried and chosen.
+        chooser: Positions of the photos that the threshold is chosen on: the val part, or the training part.
+        chooser_outputs: (M, K) outputs for them; out-of-fold where they are training photos.
+        chooser_name: What those photos are called in a sentence.
+        fold_outputs: (N, K) outputs of each photo by a head that never saw it; None without folds.
+    """
+
+    head: HeadWeights
+    history: Record
+    chooser: IntArray
+    chooser_outputs: FloatArray
+    chooser_name: str = OUT_OF_FOLD
+    fold_outputs: FloatArray | None = None
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One set-up with its fit.
+
+    Attributes:
+        setup: Network and recipe.
+        fit: Head and scores.
+        loss: On the chooser's photos.
+        computed: Features computed now; the others came from the cache.
+        seconds: What it took.
+    """
+
+    setup: Setup
+    fit: Fit
+    loss: float
+    computed: int
+    seconds: float
+
+
+def fit_inspector(
+    features: NDArray[np.float32], photos: Photos, plan: SplitPlan, *, recipe: Recipe, reporter: Reporter
+) -> Fit:
+    """Fit the head that the recipe names.
+
+    Args:
+        features: (N, D) float32 of all photos; only the training part's are fitted on.
+        photos: With targets.
+        plan: Parts or folds.
+        recipe: Resolved.
+        reporter: Told about long work.
+    """
+
+    def fit_on(indices: IntArray) -> FittedHead:
+        return fit_head(
+            features[indices],
+            photos.targets[indices],
+            plan.groups[indices],
+            model=recipe.model,
+            task=photos.catalog.task,
+            num_classes=len(photos.catalog.classes),
+            seed=recipe.seed,
+            reporter=reporter,
+        )
+
+    if plan.folds is not None:
+        return _fit_folds(features, plan.folds, fit_on, reporter=reporter)
+    train, val = plan.indices("train"), plan.indices("val")
+    fitted = fit_on(train)
+    if len(val):
+        return Fit(fitted.weights, fitted.history, val, outputs_of(fitted.weights, features[val]), VALIDATION)
+    return Fit(fitted.weights, fitted.history, train, _from_logits(fitted.weights, fitted.oof_logits))
+
+
+def decide(
+    outputs: FloatArray, targets: NDArray[Any], *, classes: Sequence[str], recipe: Recipe, photos: str
+) -> Decision:
+    """The decision that the recipe's [decide] makes on these scores.
+
+    Args:
+        outputs: (N, K) class probabilities of photos that the head was not fitted on.
+        targets: (N,) class index.
+        classes: K names.
+        recipe: Resolved.
+        photos: What these photos are called in the threshold's sentence.
+    """
+    decision = Decision(
+        classes=tuple(classes), positive=recipe.data.positive, pass_classes=tuple(recipe.data.pass_classes)
+    )
+    asked = recipe.decide.model_dump(exclude_none=True)
+    arg_max = asked.get("rule") == "argmax" or (len(classes) > 2 and not asked)
+    if arg_max or not decision.reject_indices:
+        return replace(decision, rule="argmax", sentence="The most probable class is the verdict.")
+    positives = np.isin(targets, decision.reject_indices)
+    name = decision.positive or "rejected"
+    threshold = choose_threshold(decision.score(outputs), positives, recipe.decide, positive_name=name, photos=photos)
+    return replace(decision, threshold=threshold.value, rule=threshold.rule, sentence=threshold.sentence)
+
+
+def decide_by_fold(
+    outputs: FloatArray, targets: NDArray[Any], folds: IntArray, *, classes: Sequence[str], recipe: Recipe
+) -> IntArray:
+    """Class indices where each fold's threshold was chosen on the other folds: no photo chose its own.
+
+    Args:
+        outputs: (N, K) out-of-fold probabilities.
+        targets: (N,) class index.
+        folds: (N,) int.
+        classes: K names.
+        recipe: Resolved.
+    """
+    preds = np.zeros(len(targets), dtype=np.int64)
+    for fold in np.unique(folds):
+        inside = folds == fold
+        decision = decide(outputs[~inside], targets[~inside], classes=classes, recipe=recipe, photos=OUT_OF_FOLD)
+        preds[inside] = decision.labels(outputs[inside])
+    return preds
+
+
+def outputs_of(head: HeadWeights, features: NDArray[np.float32]) -> FloatArray:
+    """(N, K) probabilities, or (N, 1) numbers for regression."""
+    return _from_logits(head, head.logits(features))
+
+
+def fit_best_within_budget(
+    recipe: Recipe, trial: Callable[[Recipe], Candidate], *, task: Task
+) -> tuple[Candidate, list[Record]]:
+    """Mode auto: try set-ups from cheap to dear while the budget lasts, keep the smallest validation loss.
+
+    Args:
+        recipe: From `resolve_data`, with the budget.
+        trial: Fits one set-up: `try_setup` with its photos.
+        task: Linear heads come first, then the kernel heads of the task.
+
+    Returns:
+        The winner, and one record per set-up: what, loss, seconds, or why it was left out.
+    """
+    budget = parse_seconds(recipe.train.budget or DEFAULT_BUDGET)
+    clock, rows = Stopwatch(), list[Record]()
+    best: Candidate | None = None
+    previous: tuple[float, float] | None = None  # (work, seconds)
+    for values in _candidates(recipe, task):
+        tried = override_recipe(recipe, values)
+        work = _work(tried)
+        row: Record = {"setup": _describe(tried), "loss": None, "seconds": None, "note": ""}
+        rows.append(row)
+        expected = 0.0 if previous is None else previous[1] * work / previous[0]
+        if clock.elapsed() + expected > budget:
+            row["note"] = f"left out: would take about {expected:.0f} s, {budget - clock.elapsed():.0f} s were left"
+            continue
+        candidate = trial(tried)
+        row.update(loss=round(candidate.loss, 5), seconds=round(candidate.seconds, 2))
+        previous = (work, candidate.seconds)
+        if best is None or candidate.loss < best.loss:
+            best = candidate
+    if best is None:
+        raise RuntimeError("the first set-up is always tried")
+    return best, rows
+
+
+def try_setup(
+    recipe: Recipe, *, photos: Photos, plan: SplitPlan, cache: RowCache, watch: Stopwatch, reporter: Reporter
+) -> Candidate:
+    """Features, head and validation loss (log loss; regression: mean squared error) of one set-up."""
+    clock = Stopwatch()
+    with watch.stage("backbone"):
+        setup = resolve_setup(recipe)
+    with watch.stage("features"):
+        features = setup.features(photos, cache=cache, reporter=reporter)
+    with watch.stage("fit"):
+        fit = fit_inspector(features.matrix, photos, plan, recipe=setup.recipe, reporter=reporter)
+    return Candidate(setup, fit, _loss(fit, photos), features.computed, clock.elapsed())
+
+
+def _fit_folds(features: NDArray[np.float32], folds: IntArray, fit_on: Any, *, reporter: Reporter) -> Fit:
+    numbers = np.unique(folds)
+    outputs: FloatArray | None = None
+    with reporter.task("Fitting folds", len(numbers) + 1) as advance:
+        for fold in numbers:
+            inside = np.flatnonzero(folds == fold)
+            fitted = fit_on(np.flatnonzero(folds != fold))
+            rows = outputs_of(fitted.weights, features[inside])
+            outputs = np.zeros((len(folds), rows.shape[1]), dtype=rows.dtype) if outputs is None else outputs
+            outputs[inside] = rows
+            advance(1)
+        everyone = np.arange(len(folds))
+        final = fit_on(everyone)
+        advance(1)
+    if outputs is None:
+        raise RuntimeError("a plan with folds has at least two")
+    return Fit(final.weights, final.history, everyone, outputs, fold_outputs=outputs)
+
+
+def _from_logits(head: HeadWeights, logits: FloatArray) -> FloatArray:
+    if head.is_regression:
+        return logits
+    shifted: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probs: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
+    return probs
+
+
+def _loss(fit: Fit, photos: Photos) -> float:
+    targets = photos.targets[fit.chooser]
+    if photos.catalog.task == "regression":
+        return float(np.mean((fit.chooser_outputs[:, 0] - targets) ** 2))
+    chosen = fit.chooser_outputs[np.arange(len(targets)), targets]
+    return float(-np.mean(np.log(np.maximum(chosen, np.finfo(np.float32).tiny))))
+
+
+def _candidates(recipe: Recipe, task: Task) -> list[Record]:
+    linear, kernel = ("ridge", "svr") if task == "regression" else ("logistic", "rbf_svm")
+    own = recipe.data.image_size
+    small = {"data": {"image_size": [_SMALL, _SMALL]}}
+    wide = {"stages": "auto", "pooling": "stats"}
+    candidates: list[Record] = [
+        {**small, "model": {"stages": ["head"], "pooling": "avg", "head": linear}},
+        {**small, "model": {**wide, "stages": [-2], "head": kernel}},
+        {**small, "model": {**wide, "head": kernel}},
+        {"model": {**wide, "head": kernel}},
+    ]
+    return candidates if own != (_SMALL, _SMALL) else candidates[:-1]
+
+
+def _work(recipe: Recipe) -> float:
+    """Grows with the cost of a set-up: pixels, and as much again for a kernel head."""
+    size = recipe.data.image_size
+    height, width = size if isinstance(size, tuple) else (_SMALL, _SMALL)
+    return height * width * (1.5 if recipe.model.head in {"rbf_svm", "svr"} else 1.0)
+
+
+def _describe(recipe: Recipe) -> str:
+    size = recipe.data.image_size
+    side = "x".join(str(part) for part in size) if isinstance(size, tuple) else str(size)
+    stages = recipe.model.stages
+    named = "last four" if stages == "auto" else ",".join(str(stage) for stage in stages)
+    return f"{recipe.model.head}, {side} px, stages {named}, {recipe.model.pooling}"

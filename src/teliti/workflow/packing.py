@@ -1,0 +1,100 @@
+"""Packing a fitted inspector into its bundle: the network, its weights, the manifest, golden photos."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from teliti import __version__
+from teliti.bundle import MODEL, SEEN_DIGITS, SEEN_FILE, WEIGHTS, Bundle, write_bundle
+from teliti.export import build_graph
+from teliti.predictor import Predictor
+from teliti.recipe import recipe_values
+from teliti.runtime import installed_versions, require
+from teliti.types import Record, Sample
+from teliti.workflow.trained import Trained
+
+GOLDEN_PHOTOS = 6
+GOLDEN_BYTES = 2 * 1024**2
+_VERSIONS = ("teliti", "torch", "timm", "onnx", "onnxruntime", "openvino", "scikit-learn", "numpy")
+
+
+def pack_bundle(folder: Path, trained: Trained) -> Bundle:
+    """Write the bundle; its golden photos are scored by the file itself before the manifest is sealed.
+
+    Raises:
+        StorageError: the disk is full or the folder is not writable.
+    """
+    candidate, decision, photos = trained.candidate, trained.decision, trained.photos
+    safetensors = require("safetensors.numpy", extra="train", purpose="write the weights")
+    arrays = {name: np.ascontiguousarray(array) for name, array in candidate.fit.head.to_arrays().items()}
+    files = {
+        MODEL: build_graph(candidate.setup.backbone, candidate.fit.head, decision),
+        # one entry only: safetensors writes several in an order that changes from run to run
+        WEIGHTS: safetensors.save(arrays, metadata={"head_behind": candidate.setup.backbone.key}),
+        SEEN_FILE: _seen(trained).encode(),
+    }
+    facts: Record = {
+        "version": __version__,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "task": photos.catalog.task,
+        "classes": list(photos.catalog.classes),
+        "decision": None if decision is None else decision.to_record(),
+        "prepare": candidate.setup.source.chain.to_record(),
+        "golden": [],
+        "provenance": {
+            "recipe": recipe_values(trained.recipe),
+            "backbone": candidate.setup.backbone.facts,
+            "engine": {"name": candidate.setup.engine.name, "precision": candidate.setup.engine.precision},
+            "versions": installed_versions(_VERSIONS),
+            "photos": len(photos.samples),
+        },
+    }
+    draft = write_bundle(folder, files=files, facts=facts)
+    golden = _golden_photos(trained)
+    files |= {f"golden/{number}": data for number, (_, data) in enumerate(golden)}
+    predictor = Predictor(draft, threads=1)
+    predictions = predictor.predict([data for _, data in golden])
+    facts["golden"] = [
+        {
+            "file": f"golden/{number}",
+            "name": name,
+            "outputs": list(prediction.probs.values()) or [prediction.score],
+        }
+        for number, ((name, _), prediction) in enumerate(zip(golden, predictions, strict=True))
+    ]
+    return write_bundle(folder, files=files, facts=facts)
+
+
+def _golden_photos(trained: Trained) -> list[tuple[str, bytes]]:
+    """A few measured photos, classes in turn, none larger than 2 MB."""
+    golden: list[tuple[str, bytes]] = []
+    for sample in _classes_in_turn(trained):
+        data = sample.origin.read_bytes()
+        if len(data) <= GOLDEN_BYTES:
+            golden.append((sample.name, data))
+        if len(golden) == GOLDEN_PHOTOS:
+            break
+    return golden
+
+
+def _classes_in_turn(trained: Trained) -> list[Sample]:
+    if trained.photos.catalog.task == "regression":
+        return trained.measured_samples
+    seen: dict[int, int] = {}
+    turn = []
+    for index in trained.measured.tolist():
+        label = int(trained.photos.targets[index])
+        seen[label] = seen.get(label, 0) + 1
+        turn.append((seen[label], label, index))
+    return [trained.photos.samples[index] for _, _, index in sorted(turn)]
+
+
+def _seen(trained: Trained) -> str:
+    """The first 16 hexadecimal digits of the SHA-256 of each photo that was learnt or chosen on, one a line."""
+    sealed = set(trained.measured.tolist()) if trained.plan.folds is None else set()
+    marks = trained.photos.fingerprints
+    learnt = {mark.digest.hex()[:SEEN_DIGITS] for index, mark in enumerate(marks) if index not in sealed}
+    return "".join(f"{digest}\n" for digest in sorted(learnt))

@@ -1,0 +1,48 @@
+"""Predict: verdicts of photos by a saved bundle. Needs the base install only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from teliti.data.catalog import list_photos
+from teliti.errors import PhotoRefused
+from teliti.predictor import Predictor
+from teliti.types import Record, Refused, Reporter, SilentReporter
+
+
+def predict(
+    bundle: str | Path, paths: str | Path | Sequence[str | Path], *, reporter: Reporter | None = None
+) -> Record:
+    """Verdicts of files, folders (with their subfolders) and zips.
+
+    Args:
+        bundle: The bundle's folder.
+        paths: One path or several.
+        reporter: Told how far it is.
+
+    Returns:
+        The record of the JSON contract of `predict`; a regression's `score` is the predicted number.
+
+    Raises:
+        BundleError: missing or damaged bundle.
+        CatalogError: a path that does not exist, or nothing to inspect.
+    """
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    predictor = Predictor.open(bundle)
+    samples, refused = list_photos([str(path) for path in several])
+    results: list[Record] = []
+    unusable = list(refused)
+    for index, answer in predictor.predict_samples(samples, reporter=reporter or SilentReporter()):
+        name = samples[index].name
+        if isinstance(answer, PhotoRefused):
+            unusable.append(Refused(name, answer.reason))
+        else:
+            results.append({"path": name, **answer.to_record()})
+    return {
+        "schema": 1,
+        "bundle": str(bundle),
+        "task": predictor.bundle.task,
+        "results": results,
+        "refused": [{"path": one.name, "reason": one.reason} for one in unusable],
+    }

@@ -1,0 +1,133 @@
+"""The record of a run: one JSON-ready dictionary that terminal, report and files all draw from."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import numpy as np
+
+from teliti import __version__
+from teliti.evaluation import (
+    curves_of,
+    measure_classes,
+    measure_numbers,
+    mistakes_of,
+    number_mistakes_of,
+    scatter_of,
+    warnings_of,
+)
+from teliti.metrics.decision import Decision
+from teliti.recipe import Recipe
+from teliti.types import SPLITS, Record
+from teliti.workflow.photos import Photos
+from teliti.workflow.plan import SplitPlan
+from teliti.workflow.testing import Answers
+from teliti.workflow.trained import Trained
+
+_CONFLICTS_SHOWN = 3
+
+
+def record_run(trained: Trained, answers: Answers) -> Record:
+    """Everything that was measured, in the words of the JSON contract of `train`."""
+    setup, photos, recipe = trained.candidate.setup, trained.photos, trained.recipe
+    measured = (
+        _measure_numbers(trained, answers)
+        if trained.decision is None
+        else _measure_classes(trained, answers, trained.decision)
+    )
+    return {
+        "schema": 1,
+        "version": __version__,
+        "created": datetime.now().astimezone().isoformat(timespec="seconds"),
+        "task": photos.catalog.task,
+        "classes": list(photos.catalog.classes),
+        "positive": recipe.data.positive,
+        "pass_classes": list(recipe.data.pass_classes),
+        "data": _data(photos, trained.plan, recipe),
+        "refused": len(photos.refused),
+        "refused_photos": [{"path": r.name, "reason": r.reason} for r in photos.refused],
+        "model": {**setup.backbone.facts, "head": recipe.model.head},
+        "engine": {**setup.engine.to_record(), "threads": setup.source.threads},
+        "features_computed": trained.candidate.computed,
+        "history": trained.candidate.fit.history,
+        "parity": answers.parity.to_record(),
+        **measured,
+        "warnings": [*measured["warnings"], *_data_warnings(trained.plan)],
+    }
+
+
+def _measure_classes(trained: Trained, answers: Answers, decision: Decision) -> Record:
+    fit, seed, samples = trained.candidate.fit, trained.recipe.seed, trained.measured_samples
+    labels, chooser = trained.photos.targets[trained.measured], trained.photos.targets[fit.chooser]
+    chooser_preds = decision.labels(fit.chooser_outputs)
+    test = measure_classes(labels, answers.outputs, answers.preds, decision=decision, seed=seed)
+    return {
+        "threshold": {"value": decision.threshold, "rule": decision.rule, "sentence": decision.sentence},
+        "val": measure_classes(chooser, fit.chooser_outputs, chooser_preds, decision=decision, seed=seed),
+        "test": test,
+        "curves": curves_of(labels, answers.outputs, decision=decision),
+        "mistakes": mistakes_of(samples, labels, answers.outputs, preds=answers.preds, decision=decision),
+        "warnings": warnings_of(test),
+    }
+
+
+def _measure_numbers(trained: Trained, answers: Answers) -> Record:
+    fit, seed = trained.candidate.fit, trained.recipe.seed
+    targets, chooser = trained.photos.targets[trained.measured], trained.photos.targets[fit.chooser]
+    return {
+        "threshold": {"value": None, "rule": "none", "sentence": "A number is predicted, no threshold applies."},
+        "val": measure_numbers(chooser, fit.chooser_outputs[:, 0], seed=seed),
+        "test": measure_numbers(targets, answers.preds, seed=seed),
+        "scatter": scatter_of(targets, answers.preds),
+        "mistakes": number_mistakes_of(trained.measured_samples, targets, answers.preds),
+        "warnings": [],
+    }
+
+
+def _data(photos: Photos, plan: SplitPlan, recipe: Recipe) -> Record:
+    seed = recipe.seed if recipe.data.seed is None else recipe.data.seed
+    size = recipe.data.image_size
+    return {
+        "source": photos.catalog.source,
+        "photos": len(photos.samples),
+        "refused": [{"name": r.name, "reason": r.reason} for r in photos.refused],
+        "counts": _counts(photos, plan),
+        "notes": list(photos.catalog.notes),
+        "image_size": list(size) if isinstance(size, tuple) else size,
+        "fit": recipe.data.fit,
+        "split": {"origin": plan.origin, "folds": plan.num_folds or None, "seed": seed, "sentence": plan.sentence},
+        "duplicates": plan.duplicates,
+    }
+
+
+def _counts(photos: Photos, plan: SplitPlan) -> Record:
+    parts = np.array(plan.parts)
+    counts: Record = {}
+    for part in SPLITS:
+        inside = parts == part
+        if not inside.any():
+            continue
+        if photos.catalog.task == "regression":
+            counts[part] = {"photos": int(inside.sum())}
+        else:
+            numbers = np.bincount(photos.targets[inside], minlength=len(photos.catalog.classes))
+            counts[part] = dict(zip(photos.catalog.classes, numbers.tolist(), strict=True))
+    return counts
+
+
+def _data_warnings(plan: SplitPlan) -> list[str]:
+    warnings = []
+    crossing, conflicts = plan.duplicates["crossing"], plan.duplicates["label_conflicts"]
+    if crossing:
+        cross = "1 pair of near-duplicate photos crosses"
+        if len(crossing) > 1:
+            cross = f"{len(crossing)} pairs of near-duplicate photos cross"
+        warnings.append(
+            f"{cross} the given split, so its test part is not unseen: the measures flatter. The report lists them."
+        )
+    for pair in conflicts[:_CONFLICTS_SHOWN]:
+        warnings.append(f'"{pair["first"]}" and "{pair["second"]}" show the same thing under different labels.')
+    if len(conflicts) > _CONFLICTS_SHOWN:
+        more = len(conflicts) - _CONFLICTS_SHOWN
+        warnings.append(f"Near-duplicates with different labels, further pairs: {more}.")
+    return warnings

@@ -1,0 +1,70 @@
+"""The sealed test part: the shipped file's answers, compared with torch's on the way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from teliti.bundle import Bundle
+from teliti.errors import PhotoRefused
+from teliti.export import Parity, check_parity
+from teliti.predictor import Predictor
+from teliti.types import FloatArray, Reporter, Sample, UInt8Image
+from teliti.workflow.fit import decide_by_fold
+from teliti.workflow.trained import Trained
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What stands behind the published measures, one row a measured photo.
+
+    Attributes:
+        outputs: (M, K) the shipped inspector's outputs; with folds, each by a head that never saw the photo.
+        preds: (M,) class index at the verdict's threshold, or the number for regression.
+        parity: The exported file against torch, on the same photos.
+    """
+
+    outputs: FloatArray
+    preds: NDArray[Any]
+    parity: Parity
+
+
+def answer_measured_photos(bundle: Bundle, trained: Trained, *, reporter: Reporter) -> Answers:
+    """Run the shipped file over the measured photos.
+
+    Raises:
+        ParityError: the file answers differently from torch.
+        PhotoRefused: a photo changed while it was used.
+    """
+    candidate, samples = trained.candidate, trained.measured_samples
+    predictor = Predictor(bundle, threads=trained.recipe.train.threads)
+    with reporter.task("Testing, exported network beside torch", len(samples)) as advance:
+        batches = _prepared_batches(predictor, samples, advance)
+        parity, shipped = check_parity(predictor, candidate.setup.backbone, candidate.fit.head, batches=batches)
+    outputs = shipped if candidate.fit.fold_outputs is None else candidate.fit.fold_outputs
+    return Answers(outputs, _predict(outputs, trained), parity)
+
+
+def _predict(outputs: FloatArray, trained: Trained) -> NDArray[Any]:
+    if trained.decision is None:
+        return outputs[:, 0]
+    if trained.plan.folds is None:
+        return trained.decision.labels(outputs)
+    classes = trained.photos.catalog.classes
+    return decide_by_fold(outputs, trained.photos.targets, trained.plan.folds, classes=classes, recipe=trained.recipe)
+
+
+def _prepared_batches(
+    predictor: Predictor, samples: Sequence[Sample], advance: Callable[[int], None]
+) -> Iterator[UInt8Image]:
+    order: deque[tuple[int, PhotoRefused | None]] = deque()
+    for batch in predictor.prepare_batches(samples, order):
+        yield batch
+        advance(len(batch))
+    for index, refusal in order:
+        if refusal is not None:
+            raise PhotoRefused(f'"{samples[index].name}" changed while it was used: {refusal.reason}')

@@ -1,0 +1,206 @@
+"""Train: from photos to a tested, explained inspector. `_run` reads like the job's table of contents."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from teliti import __version__
+from teliti.bundle import MANIFEST
+from teliti.cache import RowCache
+from teliti.errors import ParityError, RunInterrupted
+from teliti.files import write_text_atomic
+from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe
+from teliti.report.card import render_card
+from teliti.runtime import default_threads, environment_record, is_installed, require
+from teliti.types import Record, Reporter, SilentReporter
+from teliti.workflow.fit import decide, fit_best_within_budget, try_setup
+from teliti.workflow.packing import pack_bundle
+from teliti.workflow.photos import Photos, read_photos
+from teliti.workflow.plan import SplitPlan, plan_split
+from teliti.workflow.publishing import gather_pictures, write_inputs, write_report
+from teliti.workflow.recording import record_run
+from teliti.workflow.run_folder import RunFolder, create_run_folder
+from teliti.workflow.setup import check_recipe, resolve_data
+from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.testing import answer_measured_photos
+from teliti.workflow.trained import Trained
+
+_NEEDED = ("torch", "timm", "safetensors", "onnx", "onnxscript", "sklearn")
+_IMPORTED_FIRST = ("sklearn.svm", "sklearn.linear_model", "sklearn.model_selection")
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every stage of one run shares."""
+
+    folder: RunFolder
+    photos: Photos
+    plan: SplitPlan
+    command: str
+    cache: RowCache
+    watch: Stopwatch
+    reporter: Reporter
+
+
+def train(
+    source: str | Path,
+    *,
+    recipe: Recipe | str | Path | None = None,
+    out: str | Path | None = None,
+    reporter: Reporter | None = None,
+    command: str | None = None,
+) -> Record:
+    """Train an inspector and measure it on photos that nothing was chosen on.
+
+    Args:
+        source: Folder of class folders or of split folders, CSV, IDX, zip, or a built-in name.
+        recipe: A recipe, the path of one, or None for the defaults.
+        out: The run's folder, new or empty; None makes one below `runs`.
+        reporter: Told how far it is; None: nobody is.
+        command: The command that started it, for the report.
+
+    Returns:
+        The record of the JSON contract of `train`: measures, threshold, paths of run, bundle and report.
+
+    Raises:
+        UserError: bad recipe, bad data, too few photos.
+        RunError: the disk is full, or the exported network answers differently.
+        RunInterrupted: Ctrl-C; the folder can be resumed.
+    """
+    _require_extra()
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
+    check_recipe(chosen)
+    name, reporter = str(source), SilentReporter() if reporter is None else reporter
+    cache, watch = RowCache(), Stopwatch()
+    photos, plan = _read(name, chosen, cache=cache, watch=watch, reporter=reporter)
+    folder = create_run_folder(None if out is None else Path(out), source=name)
+    command = command or f"teliti train {name}"
+    folder.write_recipe(chosen)
+    folder.write_state({"schema": 1, "source": name, "command": command, "state": "started", "version": __version__})
+    return _run(_Job(folder, photos, plan, command, cache, watch, reporter), chosen)
+
+
+def resume(run: str | Path, *, reporter: Reporter | None = None) -> Record:
+    """Finish an interrupted run with its own recipe; what was computed is taken from the cache.
+
+    Args:
+        run: The run's folder.
+        reporter: Told how far it is.
+
+    Returns:
+        The record that the uninterrupted run would have returned. A finished run's record is read back.
+
+    Raises:
+        UserError: not a run folder, or in use by another process.
+    """
+    reporter = SilentReporter() if reporter is None else reporter
+    folder = RunFolder(Path(run))
+    state = folder.read_state()
+    if state["state"] == "done":
+        reporter.note("This run is finished already.")
+        return dict(state["record"])
+    _require_extra()
+    recipe, cache, watch = folder.read_recipe(), RowCache(), Stopwatch()
+    photos, plan = _read(state["source"], recipe, cache=cache, watch=watch, reporter=reporter)
+    return _run(_Job(folder, photos, plan, state["command"], cache, watch, reporter), recipe)
+
+
+def _run(job: _Job, asked: Recipe) -> Record:
+    with job.folder.locked():
+        try:
+            write_inputs(job.folder, job.photos, job.plan)
+            recipe, positive_sentence = resolve_data(asked, job.photos, job.plan)
+            _import_libraries(recipe, job.watch)
+            trained, tried = _fit(recipe, job)
+            state = {"positive_sentence": positive_sentence, "setups": tried, **job.folder.read_state()}
+            job.folder.write_state(state)  # a resumed run finds a resolved recipe, and here why it is so
+            job.folder.write_recipe(trained.recipe)
+            with job.watch.stage("export"):
+                bundle = pack_bundle(job.folder.bundle, trained)
+            with job.watch.stage("parity"):
+                answers = answer_measured_photos(bundle, trained, reporter=job.reporter)
+            with job.watch.stage("measure"):
+                record = record_run(trained, answers)
+            record |= _about(job, trained.recipe, positive_sentence=state["positive_sentence"])
+            record["history"] = {**record["history"], **({"setups": state["setups"]} if state["setups"] else {})}
+            return _publish(job, trained, record)
+        except ParityError:
+            (job.folder.bundle / MANIFEST).unlink(missing_ok=True)  # nobody shall inspect with it
+            raise
+        except KeyboardInterrupt as interruption:
+            raise RunInterrupted(job.folder.path) from interruption
+
+
+def _require_extra() -> None:
+    for library in _NEEDED:
+        if not is_installed(library):
+            require(library, extra="train", purpose="train")
+
+
+def _read(
+    source: str, recipe: Recipe, *, cache: RowCache, watch: Stopwatch, reporter: Reporter
+) -> tuple[Photos, SplitPlan]:
+    """Before the run's folder is made, so that a mistake in the data leaves nothing behind."""
+    threads = recipe.train.threads or default_threads()
+    with watch.stage("read"):
+        photos = read_photos(source, use_group=recipe.data.group, cache=cache, threads=threads, reporter=reporter)
+    with watch.stage("split"):
+        return photos, plan_split(photos, recipe)
+
+
+def _import_libraries(recipe: Recipe, watch: Stopwatch) -> None:
+    """Apart from the stages that use them, so that their times say what the work took."""
+    engine = ("openvino",) if recipe.train.engine in {"auto", "openvino"} and is_installed("openvino") else ()
+    with watch.stage("imports"):
+        for library in (*_IMPORTED_FIRST, *engine):
+            importlib.import_module(library)
+
+
+def _fit(recipe: Recipe, job: _Job) -> tuple[Trained, list[Record]]:
+    trial = partial(
+        try_setup, photos=job.photos, plan=job.plan, cache=job.cache, watch=job.watch, reporter=job.reporter
+    )
+    if recipe.train.mode == "auto":
+        candidate, tried = fit_best_within_budget(recipe, trial, task=job.photos.catalog.task)
+    else:
+        candidate, tried = trial(recipe), []
+    resolved = override_recipe(candidate.setup.recipe, {"train": {"mode": "features"}})
+    fit, targets, classes = candidate.fit, job.photos.targets, job.photos.catalog.classes
+    decision = None
+    if job.photos.catalog.task == "classification":
+        decision = decide(
+            fit.chooser_outputs, targets[fit.chooser], classes=classes, recipe=resolved, photos=fit.chooser_name
+        )
+    return Trained(resolved, job.photos, job.plan, candidate, decision), tried
+
+
+def _about(job: _Job, recipe: Recipe, *, positive_sentence: str) -> Record:
+    source = job.photos.catalog.source
+    return {
+        "title": f"Inspector for {Path(source).name or source}",
+        "command": job.command,
+        "positive_sentence": positive_sentence,
+        "run": str(job.folder.path),
+        "bundle": str(job.folder.bundle),
+        "report": str(job.folder.report),
+        "environment": environment_record(threads=recipe.train.threads or default_threads()),
+        "recipe_toml": dump_recipe(recipe),
+    }
+
+
+def _publish(job: _Job, trained: Trained, record: Record) -> Record:
+    with job.watch.stage("report"):
+        pictures = gather_pictures(record, job.photos.samples, trained.candidate.setup.source.chain)
+        record["seconds"] = job.watch.to_record()
+        write_report(job.folder, record, pictures)
+        write_text_atomic(job.folder.bundle / "card.md", render_card(record))
+    record["seconds"] = job.watch.to_record()
+    job.folder.write_record("environment.json", record["environment"])
+    job.folder.write_record("history.json", record["history"])
+    job.folder.write_record("metrics.json", record)
+    state = job.folder.read_state()
+    job.folder.write_state({**state, "state": "done", "record": record})
+    return record

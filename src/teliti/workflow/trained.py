@@ -1,0 +1,43 @@
+"""A trained inspector with everything that packing, testing and recording it need to know."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from teliti.metrics.decision import Decision
+from teliti.recipe import Recipe
+from teliti.types import IntArray, Sample
+from teliti.workflow.fit import Candidate
+from teliti.workflow.photos import Photos
+from teliti.workflow.plan import SplitPlan
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What training yields.
+
+    Attributes:
+        recipe: Resolved: no "auto" left.
+        photos: What was learnt from and what is measured on.
+        plan: Which is which.
+        candidate: Network and head.
+        decision: Classes, threshold, verdict rule; None for regression.
+    """
+
+    recipe: Recipe
+    photos: Photos
+    plan: SplitPlan
+    candidate: Candidate
+    decision: Decision | None
+
+    @property
+    def measured(self) -> IntArray:
+        """Positions of the photos behind the published measures: the test part, or all of them with folds."""
+        return self.plan.indices("test") if self.plan.folds is None else np.arange(len(self.photos.samples))
+
+    @property
+    def measured_samples(self) -> list[Sample]:
+        """The same as samples."""
+        return [self.photos.samples[index] for index in self.measured]

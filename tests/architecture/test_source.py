@@ -1,0 +1,148 @@
+"""Rules of the source that no linter knows: forbidden readers of pickles, sizes, owners of libraries, clean files."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE = ROOT / "src" / "teliti"
+MODULES = sorted(PACKAGE.rglob("*.py"))
+MAX_FILE_LINES = 400
+MAX_FUNCTION_LINES = 60
+
+FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
+FORBIDDEN_CALLS = {"eval", "exec", "__import__", "yaml.load", "yaml.unsafe_load", "torch.load", "torch.hub.load",
+                   "joblib.load", "os.system", "os.popen"}  # fmt: skip
+PINNED_LOADER = ("models/backbones.py", "torch.load")
+
+OWNERS = {
+    "cyclopts": ("cli",),
+    "rich": ("cli",),
+    "sqlite3": ("cache.py",),
+    "matplotlib": ("report",),
+    "tomli_w": ("recipe.py",),
+}
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+def place(path: Path) -> str:
+    return path.relative_to(PACKAGE).as_posix()
+
+
+def dotted(node: ast.expr) -> str:
+    """`a.b.c` of a name or an attribute chain, empty for anything else."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (left := dotted(node.value)):
+        return f"{left}.{node.attr}"
+    return ""
+
+
+def imported(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def forbidden_uses(path: Path) -> list[str]:
+    """What a file does that could run code out of a data file."""
+    tree = parse(path)
+    found = [f"{place(path)}: import {name}" for name in imported(tree) if name in FORBIDDEN_IMPORTS]
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        name = dotted(node.func)
+        keywords = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+        pinned = (place(path), name) == PINNED_LOADER and keywords.get("weights_only") == "True"
+        if (name in FORBIDDEN_CALLS and not pinned) or keywords.get("allow_pickle", "False") != "False":
+            found.append(f"{place(path)} line {node.lineno}: {name}")
+    return found
+
+
+def test_no_file_can_run_code_from_data() -> None:
+    assert [use for path in MODULES for use in forbidden_uses(path)] == []
+
+
+def test_only_one_loader_reads_packaged_weights() -> None:
+    loaders = [path for path in MODULES for node in ast.walk(parse(path))
+               if isinstance(node, ast.Call) and dotted(node.func) == PINNED_LOADER[1]]  # fmt: skip
+    assert [place(path) for path in loaders] == [PINNED_LOADER[0]]
+
+
+@pytest.mark.parametrize("code", ["import pickle", "eval('1')", "import torch\ntorch.load('x', weights_only=False)",
+                                  "import numpy\nnumpy.load('x', allow_pickle=True)"])  # fmt: skip
+def test_the_search_finds_what_it_looks_for(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.PACKAGE", tmp_path)
+    (tmp_path / "bad.py").write_text(code, encoding="utf-8")
+    assert forbidden_uses(tmp_path / "bad.py")
+
+
+def test_print_stays_in_the_command_line_and_assert_in_the_tests() -> None:
+    found = []
+    for path in MODULES:
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.Assert):
+                found.append(f"{place(path)} line {node.lineno}: assert")
+            is_print = isinstance(node, ast.Call) and dotted(node.func) == "print"
+            if is_print and not place(path).startswith("cli/"):
+                found.append(f"{place(path)} line {node.lineno}: print")
+    assert found == []
+
+
+def test_each_library_stays_with_its_owner() -> None:
+    found = [
+        f"{place(path)} imports {library}, which belongs to {' and '.join(OWNERS[library])}"
+        for path in MODULES
+        for library in imported(parse(path))
+        if library in OWNERS and not place(path).startswith(OWNERS[library])
+    ]
+    assert found == []
+
+
+def test_files_and_functions_stay_short() -> None:
+    found = []
+    for path in MODULES:
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        if lines > MAX_FILE_LINES:
+            found.append(f"{place(path)}: {lines} lines")
+        for node in ast.walk(parse(path)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                length = node.end_lineno - node.lineno + 1
+                if length > MAX_FUNCTION_LINES:
+                    found.append(f"{place(path)}: {node.name} has {length} lines")
+    assert found == []
+
+
+def own_files() -> Iterator[Path]:
+    """Every text file of the repository, without what is built or installed."""
+    names = ("src", "tests", "docs", "bench", ".ci")
+    for path in sorted(path for name in names for path in (ROOT / name).rglob("*") if path.is_file()):
+        if "__pycache__" not in path.parts and path.suffix not in {".png", ".jpg"}:
+            yield path
+    yield from sorted(path for path in ROOT.glob("*") if path.is_file())
+
+
+# Put together from pieces so that this file does not hold what it looks for.
+ONE_MACHINE = re.compile("|".join([
+    r"(?<![\w.])/(?:work|farm|root)/[a-z]", "py" + r"pi\.org", "python" + r"hosted", "npm" + r"js\.",
+    "deb" + r"\.debian",
+]))  # fmt: skip
+
+
+def test_no_file_knows_one_machine_or_a_package_host() -> None:
+    found = []
+    for path in own_files():
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+            if ONE_MACHINE.search(line):
+                found.append(f"{path.relative_to(ROOT)} line {number}: {line.strip()[:80]}")
+    assert found == []

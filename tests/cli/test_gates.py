@@ -1,0 +1,47 @@
+"""`--fail-on recall<0.95`: when a measure fails a run."""
+
+import pytest
+
+from teliti.cli.gates import Gate, parse_gate
+from teliti.errors import UserError
+
+MEASURES = {"n": 10, "recall": 0.9, "roc_auc": None, "confusion_matrix": [[5, 0], [1, 4]]}
+
+
+@pytest.mark.parametrize(
+    ("text", "gate"),
+    [
+        ("recall<0.95", Gate("recall", "<", 0.95)),
+        (" log_loss > 0.4 ", Gate("log_loss", ">", 0.4)),
+        ("r2<-1e-3", Gate("r2", "<", -0.001)),
+    ],
+)
+def test_a_gate_is_read(text: str, gate: Gate) -> None:
+    assert parse_gate(text) == gate
+
+
+@pytest.mark.parametrize("text", ["recall", "recall=0.9", "recall<high", "recall<1.2.3", "<0.5", "recall<=0.5", ""])
+def test_anything_else_is_refused(text: str) -> None:
+    with pytest.raises(UserError, match="--fail-on must look like MEASURE<VALUE or MEASURE>VALUE, got"):
+        parse_gate(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "met"),
+    [("recall<0.95", False), ("recall<0.9", True), ("recall<0.85", True), ("recall>0.85", False), ("recall>0.9", True)],
+)
+def test_the_limit_itself_passes(text: str, met: bool) -> None:
+    assert (parse_gate(text).verdict(MEASURES) is None) == met
+
+
+def test_the_reason_names_measure_and_gate() -> None:
+    assert parse_gate("recall<0.95").verdict(MEASURES) == "recall is 0.9, which fails the gate recall<0.95."
+
+
+def test_an_undefined_measure_does_not_pass() -> None:
+    assert "roc_auc is undefined on these photos" in (parse_gate("roc_auc<0.5").verdict(MEASURES) or "")
+
+
+def test_an_unknown_measure_is_the_users_mistake() -> None:
+    with pytest.raises(UserError, match=r"--fail-on must name one of n, recall, roc_auc, got 'recal'.*\"recall\""):
+        parse_gate("recal<0.5").verdict(MEASURES)

@@ -1,0 +1,98 @@
+"""What every test shares: a calm environment, a cache of its own, made-up photos and one trained bundle a run."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+_CALM = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "TELITI_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "UV_PYTHON_DOWNLOADS": "never",
+    "NO_MKDOCS_2_WARNING": "1",
+    "PYTHONHASHSEED": "0",
+}
+os.environ.update(_CALM)  # before any numerical library is imported
+
+import pytest  # noqa: E402
+from filelock import FileLock  # noqa: E402
+from hypothesis import HealthCheck, settings  # noqa: E402
+
+from parts import write_parts  # noqa: E402
+
+settings.register_profile(
+    "teliti",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=50,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+settings.load_profile("teliti")
+
+TINY_RECIPE = {
+    "data": {"image_size": 64, "folds": 0},
+    "model": {"stages": ["head"], "pooling": "avg", "head": "logistic", "c": 1.0},
+    "train": {"engine": "onnxruntime", "threads": 1},
+}
+"""A job of seconds: one stage, 64 px, one head without a search, the engine that every install has.
+
+The README's example names the same backbone, stages and size, so that one export serves both.
+"""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One cache folder for all workers of this run, so that no test reads or fills the user's own."""
+    if not hasattr(config, "workerinput"):
+        os.environ["TELITI_CACHE"] = tempfile.mkdtemp(prefix="teliti-tests-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the run's cache folder once every worker is done."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ["TELITI_CACHE"], ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run share; whoever fills a part of it holds a lock."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if os.environ.get("PYTEST_XDIST_WORKER") else own
+
+
+@pytest.fixture(scope="session")
+def parts_folder(shared_folder: Path) -> Path:
+    """48 photos of 48 px: class folders `good` and `scratch`, 24 each. Read only: copy it to change it."""
+    folder = shared_folder / "parts"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            write_parts(folder.with_name("parts-writing"), per_class=24)
+            folder.with_name("parts-writing").rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def trained_record(shared_folder: Path, parts_folder: Path) -> dict:
+    """The record of one real training on `parts_folder`, made once a run and shared by all workers."""
+    kept = shared_folder / "trained.json"
+    with FileLock(f"{kept}.lock"):
+        if not kept.exists():
+            import teliti
+            from teliti.recipe import parse_recipe
+
+            recipe = parse_recipe(TINY_RECIPE)
+            record = teliti.train(str(parts_folder), recipe=recipe, out=shared_folder / "trained")
+            kept.write_text(json.dumps(record), encoding="utf-8")
+    return json.loads(kept.read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="session")
+def trained_bundle(trained_record: dict) -> Path:
+    """The bundle of `trained_record`. Read only: copy it to change it."""
+    return Path(trained_record["bundle"])

@@ -1,0 +1,48 @@
+"""The drawing plane: where data values land, and which round values carry a tick."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from teliti.report.axes import Plane, span_of, tick_text, ticks
+
+PLANE = Plane((0.0, 10.0), (0.0, 1.0), width=120, height=80, left=10, right=10, top=10, bottom=20)
+
+
+def test_corners_and_middle():
+    assert [PLANE.x(value) for value in (0, 5, 10)] == [10, 60, 110]
+    assert [PLANE.y(value) for value in (0, 1)] == [60, 10]
+
+
+def test_values_outside_stay_on_the_border():
+    assert (PLANE.x(-3), PLANE.x(99)) == (10, 110)
+
+
+def test_histogram_outline_is_closed_on_the_base_line():
+    path = PLANE.steps([0, 5, 10], [1.0, 0.5], class_="area")
+    assert 'd="M10.0 60.0V10.0H60.0V35.0H110.0V60.0Z"' in path
+
+
+@pytest.mark.parametrize(
+    ("span", "expected"),
+    [((0, 1), [0, 0.2, 0.4, 0.6, 0.8, 1.0]), ((-0.4, 0.4), [-0.4, -0.2, 0, 0.2, 0.4]), ((0, 46), [0, 10, 20, 30, 40])],
+)
+def test_ticks_are_round(span, expected):
+    assert ticks(span) == pytest.approx(expected)
+
+
+@given(st.floats(-1e6, 1e6), st.floats(1e-3, 1e6))
+def test_ticks_are_few_and_inside(low, width):
+    found = ticks((low, low + width))
+    assert 1 <= len(found) <= 7
+    assert all(low - 1e-6 * width <= value <= low + width * (1 + 1e-6) for value in found)
+
+
+def test_an_empty_range_has_one_tick_and_a_span_is_never_empty():
+    assert ticks((3.0, 3.0)) == [3.0]
+    low, high = span_of([2.0, 2.0])
+    assert low < 2.0 < high
+
+
+def test_tick_labels_are_short():
+    assert [tick_text(value) for value in (0.2, 1.0, 2000.0, -0.5)] == ["0.2", "1", "2,000", "-0.5"]
