@@ -6,12 +6,11 @@ import os
 import sqlite3
 import subprocess
 import sys
-import threading
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import teliti
@@ -73,6 +72,7 @@ def test_more_digests_than_one_query_takes(cache: RowCache) -> None:
     assert cache.read("space", [*rows, *rows]) == rows
 
 
+@settings(max_examples=15)
 @given(st.dictionaries(st.binary(min_size=32, max_size=32), st.binary(max_size=40), max_size=20))
 def test_whatever_is_written_is_read(rows: dict[bytes, bytes]) -> None:
     shared = RowCache(cache_folder() / "any-rows")
@@ -103,17 +103,35 @@ def test_two_processes_that_write_at_once_lose_nothing(tmp_path: Path) -> None:
     assert all(value.endswith(str(int.from_bytes(key, "big")).encode()) for key, value in rows.items())
 
 
-def test_a_file_that_another_process_is_just_making_is_waited_for(cache: RowCache) -> None:
-    """The switch to the write-ahead log is the one step for which SQLite itself does not wait."""
-    with closing(sqlite3.connect(cache.path, check_same_thread=False)) as other:
-        other.execute("CREATE TABLE space (key TEXT PRIMARY KEY, about TEXT NOT NULL, used_at REAL NOT NULL)")
-        other.execute("BEGIN")
-        other.execute("SELECT * FROM space").fetchall()  # holds the file, still in its first journal mode
-        release = threading.Timer(0.3, other.rollback)
-        release.start()
-        cache.write("space", {digest(1): b"one"})
-        release.join()
+class JustMade(sqlite3.Connection):
+    """As when another process makes the file at this moment: the switch to the write-ahead log fails at once."""
+
+    left = 3
+
+    def execute(self, query: str, *values: object) -> sqlite3.Cursor:
+        if "journal_mode" in query and JustMade.left:
+            JustMade.left -= 1
+            raise sqlite3.OperationalError("database is locked")
+        return super().execute(query, *values)
+
+
+def test_a_file_that_another_process_is_just_making_is_waited_for(
+    cache: RowCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = sqlite3.connect
+    monkeypatch.setattr(cache_module.sqlite3, "connect", lambda *at, **how: connect(*at, factory=JustMade, **how))
+    cache.write("space", {digest(1): b"one"})
     assert cache.read("space", [digest(1)]) == {digest(1): b"one"}
+    assert JustMade.left == 0
+
+
+def test_a_file_that_stays_locked_is_a_storage_error(cache: RowCache, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "_WAIT_S", 0.05)
+    cache.write("space", {digest(1): b"one"})
+    with closing(sqlite3.connect(cache.path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StorageError, match=r"rows\.sqlite\" could not be written: database is locked"):
+            cache.write("space", {digest(2): b"two"})
 
 
 @pytest.mark.usefixtures("clock")

@@ -1,9 +1,9 @@
 """Frozen backbones by timm name: from a uint8 photo to one feature vector.
 
-Stages are counted over the blocks that timm's model is made of (EfficientNet: blocks 0 to 6; ResNet: layer1 to
-layer4; otherwise the modules that timm lists in `feature_info`); "head" is the vector that the backbone's own
-classifier would see. The packaged weight files are pickles by format and are read by one loader, `weights_only`
-and only after their SHA-256 matched; from then on a safetensors copy is used.
+Stages are counted over the blocks that timm's model is made of (EfficientNet: blocks 0 to 6), otherwise over the
+modules that timm lists in `feature_info` (ResNet: its stem, then layer1 to layer4); "head" is the vector that the
+backbone's own classifier would see. The packaged weight files are pickles by format and are read by one loader,
+`weights_only` and only after their SHA-256 matched; from then on a safetensors copy is used.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ from teliti.training.engines import Batch, EngineChoice, open_engine
 from teliti.transforms.prepare import PrepareChain
 from teliti.types import Reporter, Sample
 
-_ROWS_PER_WRITE = 128
+_ROWS_PER_WRITE = 32
 
 
 @dataclass(frozen=True)

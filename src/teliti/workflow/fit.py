@@ -186,6 +186,21 @@ def fit_best_within_budget(
     return best, rows
 
 
+def why_chosen(rows: Sequence[Record]) -> str:
+    """One sentence for people about the set-ups that mode auto tried.
+
+    Args:
+        rows: From `fit_best_within_budget`.
+    """
+    tried = sorted((row for row in rows if row["loss"] is not None), key=lambda row: float(row["loss"]))
+    best, others = tried[0], tried[1:]
+    sentence = f"Chosen: {best['setup']}, whose validation loss is {best['loss']:.4f}"
+    if others:
+        sentence += "; " + ", ".join(f"{row['loss']:.4f} for {row['setup']}" for row in others)
+    left_out = len(rows) - len(tried)
+    return sentence + (f". {left_out} more did not fit the budget." if left_out else ".")
+
+
 def try_setup(
     recipe: Recipe, *, photos: Photos, plan: SplitPlan, cache: RowCache, watch: Stopwatch, reporter: Reporter
 ) -> Candidate:

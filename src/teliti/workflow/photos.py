@@ -12,6 +12,7 @@ from teliti.cache import RowCache
 from teliti.data.catalog import read_catalog
 from teliti.data.fingerprints import Fingerprint, fingerprint_photos
 from teliti.errors import CatalogError
+from teliti.files import sha256_hex
 from teliti.types import Catalog, Refused, Reporter, Sample
 
 _SHOWN = 3
@@ -39,6 +40,15 @@ class Photos:
     def digests(self) -> list[bytes]:
         """SHA-256 of each photo's bytes."""
         return [fingerprint.digest for fingerprint in self.fingerprints]
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 over the names, labels and contents of the usable photos, in order."""
+        lines = (
+            f"{sample.name!r} {sample.label!r} {sample.split!r} {sample.group!r} {mark.digest.hex()}"
+            for sample, mark in zip(self.samples, self.fingerprints, strict=True)
+        )
+        return sha256_hex("\n".join(lines).encode("utf-8", "surrogateescape"))
 
     def counts(self) -> list[int]:
         """Photos per class, in the order of the classes."""

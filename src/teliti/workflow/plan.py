@@ -67,7 +67,7 @@ def plan_split(photos: Photos, recipe: Recipe) -> SplitPlan:
     if folds:
         numbers = fold_samples(photos.targets, groups, folds=folds, seed=seed, class_names=names)
         sentence = (
-            f"{folds} folds (seed {seed}): every photo was scored by a network head that never saw it; the shipped "
+            f"{folds} folds (seed {seed}): every photo was scored by a head that never saw it; the shipped "
             "inspector was then fitted on all photos with the same choices."
         )
         return SplitPlan("folds", tuple(SPLITS[0] for _ in groups), numbers, groups, sentence, record)

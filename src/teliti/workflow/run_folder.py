@@ -11,6 +11,7 @@ import io
 import json
 import os
 import re
+import shutil
 import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,8 @@ from teliti.files import spreadsheet_cell, storage_error, write_json_atomic, wri
 from teliti.recipe import Recipe, dump_recipe, load_recipe
 from teliti.types import Record
 
+_STATE_KEYS = {"source", "photos", "command", "state"}
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -32,8 +35,23 @@ class RunFolder:
 
     @property
     def bundle(self) -> Path:
-        """Where the bundle is written."""
+        """Where the tested bundle stands."""
         return self.path / "bundle"
+
+    @property
+    def draft(self) -> Path:
+        """Where a bundle waits for its test."""
+        return self.path / "bundle-untested"
+
+    def new_draft(self) -> Path:
+        """The place of an untested bundle, emptied of what an interrupted run left there."""
+        shutil.rmtree(self.draft, ignore_errors=True)
+        return self.draft
+
+    def accept_draft(self) -> None:
+        """Make the draft the run's bundle: from now on it can be found and used."""
+        shutil.rmtree(self.bundle, ignore_errors=True)
+        self.draft.rename(self.bundle)
 
     @property
     def report(self) -> Path:
@@ -68,7 +86,9 @@ class RunFolder:
         """
         try:
             state: Record = json.loads((self.path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            if not set(state) >= _STATE_KEYS:
+                raise ValueError("keys are missing")
+        except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f'"{self.path}" is not a run folder: it has no readable run.json.',
                 hint="Give the folder that `teliti train` named.",

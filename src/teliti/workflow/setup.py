@@ -10,7 +10,7 @@ from teliti.cache import RowCache
 from teliti.errors import RecipeError
 from teliti.metrics.decision import pick_positive
 from teliti.models.weights import find_weights
-from teliti.recipe import Recipe, override_recipe, parse_seconds
+from teliti.recipe import Recipe, override_recipe
 from teliti.runtime import default_threads
 from teliti.training.backbone_file import BackboneFile, prepare_backbone
 from teliti.training.engines import EngineChoice, choose_engine
@@ -45,15 +45,13 @@ class Setup:
 
 
 def check_recipe(recipe: Recipe) -> None:
-    """Find in a moment what would stop the run later: prepare steps, budget, weights. Imports no torch.
+    """Find in a moment what would stop the run later: prepare steps and weights. Imports no torch.
 
     Raises:
-        RecipeError: a prepare step, a budget, or weights that cannot be used.
+        RecipeError: a prepare step or weights that cannot be used.
     """
     build_chain((step.model_dump() for step in recipe.prepare), image_size=(8, 8), fit=recipe.data.fit)
     find_weights(recipe.model.backbone, recipe.model.weights)
-    if recipe.train.budget is not None:
-        parse_seconds(recipe.train.budget)
 
 
 def resolve_data(recipe: Recipe, photos: Photos, plan: SplitPlan) -> tuple[Recipe, str]:

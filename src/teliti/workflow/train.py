@@ -10,13 +10,14 @@ from pathlib import Path
 from teliti import __version__
 from teliti.bundle import MANIFEST
 from teliti.cache import RowCache
-from teliti.errors import ParityError, RunInterrupted
+from teliti.data.samples import builtin_names
+from teliti.errors import ParityError, RunInterrupted, UserError
 from teliti.files import write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe
 from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.fit import decide, fit_best_within_budget, try_setup
+from teliti.workflow.fit import decide, fit_best_within_budget, try_setup, why_chosen
 from teliti.workflow.packing import pack_bundle
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import SplitPlan, plan_split
@@ -73,13 +74,14 @@ def train(
     _require_extra()
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     check_recipe(chosen)
-    name, reporter = str(source), SilentReporter() if reporter is None else reporter
+    name, reporter = _stay_findable(source), SilentReporter() if reporter is None else reporter
     cache, watch = RowCache(), Stopwatch()
     photos, plan = _read(name, chosen, cache=cache, watch=watch, reporter=reporter)
     folder = create_run_folder(None if out is None else Path(out), source=name)
-    command = command or f"teliti train {name}"
+    command = command or f"teliti train {source}"
     folder.write_recipe(chosen)
-    folder.write_state({"schema": 1, "source": name, "command": command, "state": "started", "version": __version__})
+    state = {"schema": 1, "source": name, "photos": photos.digest, "command": command, "version": __version__}
+    folder.write_state({**state, "state": "started"})
     return _run(_Job(folder, photos, plan, command, cache, watch, reporter), chosen)
 
 
@@ -105,6 +107,11 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Record:
     _require_extra()
     recipe, cache, watch = folder.read_recipe(), RowCache(), Stopwatch()
     photos, plan = _read(state["source"], recipe, cache=cache, watch=watch, reporter=reporter)
+    if photos.digest != state["photos"]:
+        raise UserError(
+            f'The photos of "{state["source"]}" must be those that the run began with, and some have changed.',
+            hint="Start a new run.",
+        )
     return _run(_Job(folder, photos, plan, state["command"], cache, watch, reporter), recipe)
 
 
@@ -119,19 +126,26 @@ def _run(job: _Job, asked: Recipe) -> Record:
             job.folder.write_state(state)  # a resumed run finds a resolved recipe, and here why it is so
             job.folder.write_recipe(trained.recipe)
             with job.watch.stage("export"):
-                bundle = pack_bundle(job.folder.bundle, trained)
+                draft = pack_bundle(job.folder.new_draft(), trained)
             with job.watch.stage("parity"):
-                answers = answer_measured_photos(bundle, trained, reporter=job.reporter)
+                answers = answer_measured_photos(draft, trained, reporter=job.reporter)
+                job.folder.accept_draft()
             with job.watch.stage("measure"):
                 record = record_run(trained, answers)
             record |= _about(job, trained.recipe, positive_sentence=state["positive_sentence"])
             record["history"] = {**record["history"], **({"setups": state["setups"]} if state["setups"] else {})}
             return _publish(job, trained, record)
         except ParityError:
-            (job.folder.bundle / MANIFEST).unlink(missing_ok=True)  # nobody shall inspect with it
+            (job.folder.draft / MANIFEST).unlink(missing_ok=True)  # nobody shall inspect with it
             raise
         except KeyboardInterrupt as interruption:
             raise RunInterrupted(job.folder.path) from interruption
+
+
+def _stay_findable(source: str | Path) -> str:
+    """A path in full, so that a run can be resumed from any folder; a built-in name as it is."""
+    name = str(source)
+    return name if name in builtin_names() or not Path(name).exists() else str(Path(name).absolute())
 
 
 def _require_extra() -> None:
@@ -165,6 +179,7 @@ def _fit(recipe: Recipe, job: _Job) -> tuple[Trained, list[Record]]:
     )
     if recipe.train.mode == "auto":
         candidate, tried = fit_best_within_budget(recipe, trial, task=job.photos.catalog.task)
+        job.reporter.note(why_chosen(tried))
     else:
         candidate, tried = trial(recipe), []
     resolved = override_recipe(candidate.setup.recipe, {"train": {"mode": "features"}})

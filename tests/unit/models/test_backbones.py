@@ -83,11 +83,10 @@ def test_a_stage_is_the_pooled_output_of_its_module(named_net) -> None:
         start += channels
 
 
-@pytest.mark.parametrize("side", [33, 64])
-def test_odd_and_other_sizes_and_a_batch_of_one(side: int, named_net) -> None:
+def test_an_odd_size_and_a_batch_of_one(named_net) -> None:
     name, net = named_net
     stages, head = CHANNELS[name]
-    assert net(photos(1, side)).shape == (1, sum(stages) + head)
+    assert net(photos(1, 33)).shape == (1, sum(stages) + head)
 
 
 def test_pooling_takes_averages_maxima_or_both() -> None:

@@ -9,7 +9,15 @@ import pytest
 
 from teliti.recipe import Recipe, parse_recipe
 from teliti.types import SilentReporter
-from teliti.workflow.fit import Candidate, decide, decide_by_fold, fit_best_within_budget, fit_inspector, outputs_of
+from teliti.workflow.fit import (
+    Candidate,
+    decide,
+    decide_by_fold,
+    fit_best_within_budget,
+    fit_inspector,
+    outputs_of,
+    why_chosen,
+)
 from teliti.workflow.plan import plan_split
 
 LOGISTIC = {"model": {"head": "logistic", "c": 1.0}}
@@ -197,3 +205,15 @@ def test_auto_does_not_try_one_setup_twice() -> None:
     trial, tried = trial_of([0.5] * 4, [1.0] * 4)
     _, rows = fit_best_within_budget(small, trial, task="classification")
     assert len(tried) == len(rows) == len({row["setup"] for row in rows}) == 3
+
+
+def test_auto_says_why() -> None:
+    rows = [
+        {"setup": "logistic", "loss": 0.4, "seconds": 1.0, "note": ""},
+        {"setup": "kernel", "loss": 0.3, "seconds": 2.0, "note": ""},
+        {"setup": "large", "loss": None, "seconds": None, "note": "left out"},
+    ]
+    assert why_chosen(rows) == (
+        "Chosen: kernel, whose validation loss is 0.3000; 0.4000 for logistic. 1 more did not fit the budget."
+    )
+    assert why_chosen(rows[:1]) == "Chosen: logistic, whose validation loss is 0.4000."

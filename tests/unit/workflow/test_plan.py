@@ -51,7 +51,7 @@ def test_few_photos_of_a_class_become_folds(make_photos) -> None:
     photos = make_photos(two_classes(200, 149))  # 149 x 20 % is below 30 test photos
     plan = plan_split(photos, Recipe())
     assert plan.sentence == (
-        "5 folds (seed 7): every photo was scored by a network head that never saw it; the shipped inspector was then "
+        "5 folds (seed 7): every photo was scored by a head that never saw it; the shipped inspector was then "
         "fitted on all photos with the same choices."
     )
     assert (plan.origin, plan.num_folds) == ("folds", 5)

@@ -92,8 +92,9 @@ def test_recipe_and_state_come_back(folder: RunFolder) -> None:
     recipe = parse_recipe({"data": {"positive": "bad", "image_size": [48, 64]}})
     folder.write_recipe(recipe)
     assert folder.read_recipe() == recipe
-    folder.write_state({"state": "started"})
-    assert folder.read_state() == {"state": "started"}
+    state = {"source": "photos", "photos": "0f", "command": "teliti train photos", "state": "started"}
+    folder.write_state(state)
+    assert folder.read_state() == state
     folder.write_record("metrics.json", {"n": 1})
     assert json.loads((folder.path / "metrics.json").read_text()) == {"n": 1}
     assert (folder.bundle, folder.report) == (folder.path / "bundle", folder.path / "report.html")
@@ -204,3 +205,9 @@ def test_a_lock_that_keeps_coming_back_is_one_sentence(folder: RunFolder, monkey
 def test_a_lock_that_cannot_be_written_is_a_storage_error(folder: RunFolder) -> None:
     with pytest.raises(StorageError, match=r"lock\.json\" could not be written"):
         hold(RunFolder(folder.path / "gone"))
+
+
+def test_a_foreign_run_json_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text('{"other": 1}', encoding="utf-8")
+    with pytest.raises(UserError, match=r"is not a run folder: it has no readable run\.json"):
+        RunFolder(tmp_path).read_state()

@@ -190,6 +190,29 @@ def test_a_folder_that_is_no_run_cannot_be_resumed(tmp_path: Path) -> None:
         teliti.resume(tmp_path)
 
 
+def test_photos_that_changed_since_are_noticed(recipe: Recipe, tmp_path: Path, interrupt) -> None:
+    photos = write_parts(tmp_path / "parts", per_class=8, seed=300)
+    interrupt(train_module, "try_setup")
+    with pytest.raises(RunInterrupted):
+        teliti.train(photos, recipe=recipe, out=tmp_path / "run")
+    first, second = sorted((photos / "good").iterdir())[:2]
+    first.write_bytes(second.read_bytes())
+    with pytest.raises(UserError, match=r"must be those that the run began with, and some have changed\. Start a new"):
+        teliti.resume(tmp_path / "run")
+
+
+def test_a_run_is_resumed_from_any_folder(
+    recipe: Recipe, tmp_path: Path, interrupt, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parts(tmp_path / "parts", per_class=8, seed=301)
+    interrupt(train_module, "try_setup")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(RunInterrupted):
+        teliti.train("parts", recipe=recipe, out=tmp_path / "run")
+    monkeypatch.chdir("/")
+    assert teliti.resume(tmp_path / "run")["data"]["photos"] == 16
+
+
 def test_a_run_in_use_cannot_be_resumed(recipe: Recipe, parts_folder: Path, tmp_path: Path, interrupt) -> None:
     interrupt(train_module, "write_inputs")
     with pytest.raises(RunInterrupted):
