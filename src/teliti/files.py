@@ -6,6 +6,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 from teliti.errors import StorageError, UserError
 
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n")
+_MAKE_ROOM = "Free some space or choose another folder (--out, TELITI_CACHE), then run the command again."
 _NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -59,12 +61,31 @@ def storage_error(path: Path, error: OSError, *, size: int | None = None) -> Sto
         needed = "" if size is None else f" ({size:,} bytes needed)"
         return StorageError(
             f'The disk is full: "{path}" could not be written{needed}.',
-            hint="Free some space or choose another folder with --out, then run the command again.",
+            hint=_MAKE_ROOM,
         )
     return StorageError(
         f'"{path}" could not be written: {error.strerror or error}.',
         hint="Check that the folder exists and that you may write to it, or choose another one.",
     )
+
+
+def require_space(path: Path, needed: int) -> None:
+    """Refuse early where a disk is too full for what will be written.
+
+    Args:
+        path: Where it will be written; it need not exist yet.
+        needed: Bytes.
+
+    Raises:
+        StorageError: fewer bytes are free on that disk.
+    """
+    places = (path.absolute(), *path.absolute().parents)
+    free = shutil.disk_usage(next(place for place in places if place.exists())).free
+    if free < needed:
+        raise StorageError(
+            f'The disk is full: "{path}" needs about {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free.',
+            hint=_MAKE_ROOM,
+        )
 
 
 def resolve_inside(root: Path, name: str) -> Path:

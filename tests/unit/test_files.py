@@ -8,6 +8,7 @@ import json
 import os
 import stat
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,7 @@ from teliti import files
 from teliti.errors import StorageError, UserError
 from teliti.files import (
     hash_file,
+    require_space,
     resolve_inside,
     sha256_hex,
     spreadsheet_cell,
@@ -103,7 +105,10 @@ def test_a_full_disk_is_one_sentence_with_the_size(tmp_path: Path, monkeypatch: 
         StorageError, match=r"The disk is full: \".*big\" could not be written \(1,500 bytes needed\)"
     ) as caught:
         write_bytes_atomic(tmp_path / "big", bytes(1500))
-    assert caught.value.hint == "Free some space or choose another folder with --out, then run the command again."
+    assert (
+        caught.value.hint
+        == "Free some space or choose another folder (--out, TELITI_CACHE), then run the command again."
+    )
     assert caught.value.exit_code == 1
 
 
@@ -185,3 +190,12 @@ def test_hashes_of_bytes_and_files_are_sha_256(size: int, tmp_path: Path) -> Non
     data = bytes(range(256)) * (size // 256) + bytes(size % 256)
     (tmp_path / "a").write_bytes(data)
     assert sha256_hex(data) == hash_file(tmp_path / "a") == hashlib.sha256(data).hexdigest()
+
+
+def test_a_disk_that_is_too_full_is_refused_before_the_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    require_space(tmp_path / "not" / "yet" / "there", 1)
+    monkeypatch.setattr("shutil.disk_usage", lambda _folder: SimpleNamespace(free=2_000_000))
+    with pytest.raises(
+        StorageError, match=r'The disk is full: ".*there" needs about 100 MB, 2 MB are free\. Free some'
+    ):
+        require_space(tmp_path / "there", 100 * 10**6)

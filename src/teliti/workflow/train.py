@@ -9,10 +9,10 @@ from pathlib import Path
 
 from teliti import __version__
 from teliti.bundle import MANIFEST
-from teliti.cache import RowCache
+from teliti.cache import RowCache, cache_folder
 from teliti.data.samples import builtin_names
 from teliti.errors import ParityError, RunInterrupted, UserError
-from teliti.files import write_text_atomic
+from teliti.files import require_space, write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe
 from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
@@ -28,6 +28,9 @@ from teliti.workflow.setup import check_recipe, resolve_data
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.testing import answer_measured_photos
 from teliti.workflow.trained import Trained
+
+SPACE_NEEDED = 100 * 10**6
+"""Bytes for a bundle with its draft, and for an exported backbone with some thousand features."""
 
 _NEEDED = ("torch", "timm", "safetensors", "onnx", "onnxscript", "sklearn")
 _IMPORTED_FIRST = ("sklearn.svm", "sklearn.linear_model", "sklearn.model_selection")
@@ -74,6 +77,8 @@ def train(
     _require_extra()
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     check_recipe(chosen)
+    for place in (Path("runs") if out is None else Path(out), cache_folder()):
+        require_space(place, SPACE_NEEDED)
     name, reporter = _stay_findable(source), SilentReporter() if reporter is None else reporter
     cache, watch = RowCache(), Stopwatch()
     photos, plan = _read(name, chosen, cache=cache, watch=watch, reporter=reporter)
