@@ -33,7 +33,7 @@ def training(record: JsonMapping) -> Html:
     pieces = [
         facts(rows),
         _trials("Set-ups tried", tables_at(history, "setups"), chosen={}),
-        _trials("Settings tried", tables_at(history, "trials"), chosen=chosen),
+        _trials("Settings tried", tables_at(history, "tried"), chosen=chosen),
         _engine(table_at(record, "engine")),
     ]
     return join(pieces)

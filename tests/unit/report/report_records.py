@@ -47,7 +47,7 @@ def inspection_record(*, defective: int = 165, functional: int = 360) -> dict:
         },
         "history": {
             "head": "rbf_svm", "folds": 5, "chosen": {"c": 10.0, "gamma": 0.5},
-            "trials": [{"head": "rbf_svm", "c": c, "gamma": gamma, "score": round(0.86 - 0.02 * gamma, 4)}
+            "tried": [{"head": "rbf_svm", "c": c, "gamma": gamma, "score": round(0.86 - 0.02 * gamma, 4)}
                        for c in (1.0, 10.0, 100.0) for gamma in (0.5, 1.0)],
         },
         "threshold": {"value": THRESHOLD, "rule": "f1",

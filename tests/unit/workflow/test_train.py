@@ -72,7 +72,17 @@ def test_the_run_folder_holds_everything(trained_record: dict) -> None:
     assert (state["state"], state["record"]) == ("done", trained_record)
     assert json.loads((run / "history.json").read_text()) == trained_record["history"]
     assert json.loads((run / "environment.json").read_text())["threads"] == 1
-    assert "<!doctype html>" in (run / "report.html").read_text(encoding="utf-8").lower()
+    report = (run / "report.html").read_text(encoding="utf-8")
+    assert "<!doctype html>" in report.lower()
+    shown = (
+        "Verdict",
+        "Confusion matrix",
+        "Sample photos",
+        "As the network sees it",
+        "Settings tried",
+        "Make it again",
+    )
+    assert [heading for heading in shown if heading not in report] == []
     with (run / "splits.csv").open(newline="") as file:
         assert len(list(csv.DictReader(file))) == 48
 
