@@ -6,6 +6,7 @@ chain's record (saved in the bundle) builds the equal chain again. The last step
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -24,14 +25,14 @@ Side = Annotated[int, Field(ge=1, le=8192)]
 _FITS = {"letterbox": letterbox, "stretch": resize, "crop": crop_to_fill}
 
 
-class Step(BaseModel):
+class Step(BaseModel, ABC):
     """One deterministic step; a subclass adds its parameters and `apply`."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @abstractmethod
     def apply(self, image: UInt8Image) -> UInt8Image:
         """(H, W, 3) uint8 RGB to the same, maybe of another size."""
-        raise NotImplementedError(type(self).__name__)
 
 
 STEPS: Registry[type[Step]] = Registry("prepare step")
