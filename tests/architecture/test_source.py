@@ -25,7 +25,7 @@ OWNERS = {
     "rich": ("cli",),
     "sqlite3": ("cache.py",),
     "matplotlib": ("report",),
-    "tomli_w": ("recipe.py",),
+    "tomli_w": ("recipe/",),
 }
 
 

@@ -1,0 +1,149 @@
+"""Recipes from TOML and from overrides, back to TOML, and every mistake in them as one sentence."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from itertools import groupby, takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tomli_w
+from pydantic import BaseModel, ValidationError
+
+from teliti.errors import RecipeError
+from teliti.recipe.schema import PRESETS, Preset, Recipe
+from teliti.registry import closest
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+_KINDS = {"str", "int", "float", "bool"}  # how pydantic names the members of a union
+
+
+def load_recipe(path: Path | None = None, *, overrides: Iterable[str] = (), preset: Preset = "accurate") -> Recipe:
+    """A recipe from a preset, a TOML file and `key=value` overrides, in that order.
+
+    Raises:
+        RecipeError: unreadable file, unknown key or preset, or a value outside its range.
+    """
+    if preset not in PRESETS:
+        raise RecipeError(f"preset must be one of {', '.join(PRESETS)}, got {preset!r}.")
+    values = _merge({}, PRESETS[preset])
+    if path is not None:
+        values = _merge(values, _read_toml(path))
+    for override in overrides:
+        values = _merge(values, _parse_override(override))
+    return parse_recipe(values)
+
+
+def parse_recipe(values: Mapping[str, Any]) -> Recipe:
+    """A recipe from nested plain values.
+
+    Raises:
+        RecipeError: unknown key (with the nearest known one) or a value outside its range.
+    """
+    try:
+        return Recipe.model_validate(dict(values))
+    except ValidationError as error:
+        raise _recipe_error(error) from error
+
+
+def override_recipe(recipe: Recipe, values: Mapping[str, Any]) -> Recipe:
+    """The recipe with some values replaced: nested, as in TOML."""
+    return parse_recipe(_merge(recipe_values(recipe), values))
+
+
+def recipe_values(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as nested plain values, TOML names, unset keys left out."""
+    return recipe.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def dump_recipe(recipe: Recipe) -> str:
+    """The recipe as TOML text that `load_recipe` reads back to an equal recipe."""
+    return tomli_w.dumps(recipe_values(recipe))
+
+
+def recipe_schema() -> dict[str, Any]:
+    """The JSON Schema of a recipe."""
+    return Recipe.model_json_schema(by_alias=True)
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RecipeError(f'Recipe "{path}" does not exist.', hint="Check the path.") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise RecipeError(f'Recipe "{path}" could not be read: {error}.', hint="It must be a TOML file.") from error
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    key, equals, text = override.partition("=")
+    if not equals or not key.strip():
+        raise RecipeError(f"--set must look like key=value, got {override!r}.", hint="For instance --set model.c=10")
+    try:
+        value: Any = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text.strip()
+    for part in reversed(key.strip().split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """`above` laid over `below`; the keys of [decide] exclude each other, so a new one replaces the others."""
+    merged = dict(below)
+    for key, value in above.items():
+        both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
+        if both_tables and key == "decide":
+            merged[key] = {rule: old for rule, old in merged[key].items() if rule in value}
+        merged[key] = _merge(merged[key], value) if both_tables else value
+    return merged
+
+
+def _recipe_error(error: ValidationError) -> RecipeError:
+    sentences: list[str] = []
+    hint = "`teliti recipe schema` lists every key and its range."
+    for key, group in groupby(error.errors(), key=_key_of):  # one problem for each kind of value that a key takes
+        problems = list(group)
+        first, cause = problems[0], problems[0].get("ctx", {}).get("error")
+        if first["type"] == "extra_forbidden":
+            *path, name = map(str, first["loc"])
+            near = closest(name, _known_keys(path))
+            sentences.append(f"{key} is not a recipe key.")
+            hint = f'Did you mean "{".".join([*path, near])}"?' if near else hint
+        elif isinstance(cause, RecipeError):
+            sentences.append(cause.message)
+            hint = cause.hint or hint
+        elif cause is not None:
+            sentences.append(f"{key}: {cause}.")
+        else:
+            rules = " or ".join(
+                problem["msg"].removeprefix("Input should be ").partition(", unable")[0] for problem in problems
+            )
+            sentences.append(
+                f"{key} is missing."
+                if first["type"] == "missing"
+                else f"{key} must be {rules}, got {first['input']!r}."
+            )
+    return RecipeError(" ".join(dict.fromkeys(sentences)), hint=hint)
+
+
+def _key_of(problem: ErrorDetails) -> str:
+    """The key as the user wrote it; pydantic appends the kinds of a union, which are no words of a recipe."""
+    place = [str(part) for part in problem["loc"]]
+    if problem["type"] != "extra_forbidden":
+        place = list(takewhile(lambda part: re.fullmatch(r"\w+", part) and part not in _KINDS, place))
+    return ".".join(place) or "recipe"
+
+
+def _known_keys(path: Iterable[str]) -> list[str]:
+    model: type[BaseModel] = Recipe
+    for part in path:
+        inner = model.model_fields[part].annotation if part in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        model = inner
+    return [field.alias or name for name, field in model.model_fields.items()]
