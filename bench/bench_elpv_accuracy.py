@@ -6,7 +6,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 
 from teliti.cache import RowCache
-from teliti.recipe import Recipe, override_recipe
+from teliti.recipe import PRESETS, Recipe, override_recipe
 from teliti.types import SilentReporter
 from teliti.workflow.fit import outputs_of, try_setup
 from teliti.workflow.photos import read_photos
@@ -17,7 +17,7 @@ from teliti.workflow.stopwatch import Stopwatch
 SEEDS = (0, 1, 2, 3, 4)
 SPLIT = {"train": 0.75, "val": 0.0, "test": 0.25}
 PLAIN = {"data": {"image_size": 224}, "model": {"stages": ["head"], "pooling": "avg", "head": "logistic"}}
-FAST = {"data": {"image_size": 224}, "model": {"stages": [-2]}}
+FAST = PRESETS["fast"]
 
 
 def run() -> dict:

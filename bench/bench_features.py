@@ -16,7 +16,7 @@ from teliti.data.loading import load_prepared
 from teliti.models.backbones import FeatureNet
 from teliti.recipe import Recipe, override_recipe
 from teliti.training.backbone_file import load_feature_net
-from teliti.training.engines import choose_engine, open_engine
+from teliti.training.engines import PHOTOS_PER_CALL, choose_engine, open_engine
 from teliti.workflow.setup import resolve_setup
 
 PHOTOS, ROUNDS, BATCH, THREADS = 192, 5, 32, 2
@@ -27,12 +27,10 @@ def run() -> dict:
     samples = read_catalog("elpv").samples[:: 2624 // PHOTOS][:PHOTOS]
     rows = []
     for size, title in ((300, "default, 300 px"), (224, "224 px")):
-        recipe = override_recipe(
-            Recipe(), {"data": {"image_size": [size, size]}, "train": {"threads": THREADS, "batch_size": 8}}
-        )
+        recipe = override_recipe(Recipe(), {"data": {"image_size": [size, size]}, "train": {"threads": THREADS}})
         setup = resolve_setup(recipe)
         net = load_feature_net(recipe.model, seed=7)
-        bf16 = choose_engine("auto", precision="bf16", backbone=setup.backbone, threads=THREADS, batch_size=8)
+        bf16 = choose_engine("auto", precision="bf16", backbone=setup.backbone, threads=THREADS)
         work = {
             "plain": partial(_plain, samples, net, size),
             "f32": partial(_ours, samples, setup, setup.engine),
@@ -72,7 +70,7 @@ def run() -> dict:
 def _ours(samples, setup, engine) -> np.ndarray:  # noqa: ANN001
     opened = open_engine(engine, setup.backbone, threads=THREADS)
     images = (image for _, image in load_prepared(samples, setup.source.chain, threads=THREADS))
-    return np.concatenate(list(opened.run(_batches(images, 8))))
+    return np.concatenate(list(opened.run(_batches(images, PHOTOS_PER_CALL[engine.name]))))
 
 
 def _batches(images, size: int):  # noqa: ANN001, ANN202

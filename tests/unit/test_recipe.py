@@ -121,7 +121,7 @@ def test_a_recipe_is_never_changed_in_place() -> None:
 
 def test_precedence_defaults_then_preset_then_file_then_set(tmp_path: Path) -> None:
     assert load_recipe().model.head == "auto"
-    assert load_recipe(preset="fast").model.stages == (-2,)
+    assert load_recipe(preset="fast").model.stages == (-3,)
     path = write_toml(tmp_path / "r.toml", '[model]\nhead = "softmax"\npooling = "max"\n')
     recipe = load_recipe(path, preset="fast")
     assert (recipe.model.head, recipe.model.pooling, recipe.data.image_size) == ("softmax", "max", 224)

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from teliti.data.formats import bmp, gif, jpeg, netpbm, png, tiff, webp
 from teliti.data.formats.header import Header
 from teliti.data.limits import DEFAULT_LIMITS, DecodeLimits
-from teliti.data.pixels import rgb_from
+from teliti.data.pixels import eight_bit_from, three_channels
 from teliti.data.sniff import ALLOWED, ImageFormat, describe_content, sniff_format
 from teliti.errors import PhotoRefused
 from teliti.types import UInt8Image
 
-__all__ = ["DEFAULT_LIMITS", "DecodeLimits", "decode_image", "orient_image", "read_image_header"]
+__all__ = ["DEFAULT_LIMITS", "DecodeLimits", "decode_image", "decode_photo", "orient_image", "read_image_header"]
 
 cv2.utils.logging.setLogLevel(0)  # what OpenCV has to say about a damaged file is in the refusal
 
@@ -41,10 +41,10 @@ _TURNS: dict[int, Callable[[UInt8Image], UInt8Image]] = {
     2: lambda image: image[:, ::-1],
     3: lambda image: image[::-1, ::-1],
     4: lambda image: image[::-1],
-    5: lambda image: image.transpose(1, 0, 2),
-    6: lambda image: image.transpose(1, 0, 2)[:, ::-1],
-    7: lambda image: image.transpose(1, 0, 2)[::-1, ::-1],
-    8: lambda image: image.transpose(1, 0, 2)[::-1],
+    5: lambda image: image.swapaxes(0, 1),
+    6: lambda image: image.swapaxes(0, 1)[:, ::-1],
+    7: lambda image: image.swapaxes(0, 1)[::-1, ::-1],
+    8: lambda image: image.swapaxes(0, 1)[::-1],
 }
 
 
@@ -61,9 +61,18 @@ def decode_image(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS) -> UInt8
     Raises:
         PhotoRefused: empty, not an image, truncated, damaged, unsupported, or over a limit.
     """
+    return three_channels(decode_photo(data, limits=limits))
+
+
+def decode_photo(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS) -> UInt8Image:
+    """As `decode_image`, but a photo without colour channels stays in one: a third of the work for what follows.
+
+    Returns:
+        (H, W) uint8 grey or (H, W, 3) uint8 RGB, contiguous, upright.
+    """
     name, header = read_image_header(data, limits=limits)
     pixels = _READERS[name].read_pixels(header)
-    return orient_image(rgb_from(pixels), header.orientation)
+    return orient_image(eight_bit_from(pixels), header.orientation)
 
 
 def read_image_header(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS) -> tuple[ImageFormat, Header]:
@@ -85,7 +94,7 @@ def read_image_header(data: bytes, *, limits: DecodeLimits = DEFAULT_LIMITS) -> 
 
 
 def orient_image(image: UInt8Image, orientation: int) -> UInt8Image:
-    """The upright image (H, W, 3) for an EXIF orientation of 1 to 8. Source: Exif 3.0, tag 274."""
+    """The upright image, (H, W) or (H, W, 3), for an EXIF orientation of 1 to 8. Source: Exif 3.0, tag 274."""
     turn = _TURNS.get(orientation)
     return image if turn is None else np.ascontiguousarray(turn(image))
 

@@ -14,7 +14,8 @@ import cv2
 import numpy as np
 
 from teliti.cache import RowCache
-from teliti.data.decode import decode_image
+from teliti.data.decode import decode_photo
+from teliti.data.decoded import DecodedPhotos
 from teliti.data.loading import map_ahead
 from teliti.errors import PhotoRefused
 from teliti.types import Refused, Reporter, Sample, UInt8Image
@@ -25,6 +26,7 @@ _ABOUT = "photo fingerprints: size and 64 x 64 grey thumbnail"
 _HEAD = struct.Struct("<II")
 _ROW_BYTES = _HEAD.size + THUMBNAIL_SIDE**2
 _BLOCK = 256
+_HELD_BYTES = 1 << 18  # smaller files are not read twice; a block of them is bounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,16 +61,21 @@ def fingerprint_image(image: UInt8Image, digest: bytes) -> Fingerprint:
     """The fingerprint of a decoded photo.
 
     Args:
-        image: (H, W, 3) uint8 RGB.
+        image: (H, W, 3) uint8 RGB, or (H, W) grey.
         digest: SHA-256 of its encoded bytes.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    grey = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
     small = cv2.resize(grey, (THUMBNAIL_SIDE, THUMBNAIL_SIDE), interpolation=cv2.INTER_AREA)
     return Fingerprint(digest, image.shape[0], image.shape[1], np.asarray(small, dtype=np.uint8))
 
 
 def fingerprint_photos(
-    samples: Sequence[Sample], *, cache: RowCache, threads: int, reporter: Reporter
+    samples: Sequence[Sample],
+    *,
+    cache: RowCache,
+    threads: int,
+    reporter: Reporter,
+    decoded: DecodedPhotos | None = None,
 ) -> tuple[list[Fingerprint | None], list[Refused]]:
     """Read every photo once; decode those that the cache does not know.
 
@@ -77,6 +84,7 @@ def fingerprint_photos(
         cache: Where fingerprints are kept; written block by block, so that an interruption loses little.
         threads: For reading and decoding.
         reporter: Told how far it is.
+        decoded: Is given the pixels of every photo that had to be decoded.
 
     Returns:
         One fingerprint a sample, None where it is refused; and the refusals in the order of the samples.
@@ -89,7 +97,9 @@ def fingerprint_photos(
     with reporter.task("Reading photos", len(samples)) as advance:
         for start in range(0, len(samples), _BLOCK):
             block = samples[start : start + _BLOCK]
-            for sample, answer in zip(block, _fingerprint_block(block, cache, threads=threads), strict=True):
+            for sample, answer in zip(
+                block, _fingerprint_block(block, cache, threads=threads, decoded=decoded), strict=True
+            ):
                 if isinstance(answer, PhotoRefused):
                     refused.append(Refused(sample.name, answer.reason))
                 found.append(None if isinstance(answer, PhotoRefused) else answer)
@@ -98,26 +108,29 @@ def fingerprint_photos(
 
 
 def _fingerprint_block(
-    samples: Sequence[Sample], cache: RowCache, *, threads: int
+    samples: Sequence[Sample], cache: RowCache, *, threads: int, decoded: DecodedPhotos | None
 ) -> Iterator[Fingerprint | PhotoRefused]:
-    digests = list(map_ahead(_digest, samples, threads=threads))
-    known = cache.read(SPACE, [digest for digest in digests if isinstance(digest, bytes)])
+    files = list(map_ahead(_read_file, samples, threads=threads))
+    known = cache.read(SPACE, [file.digest for file in files if isinstance(file, _File)])
     rows = {digest: row for digest, row in known.items() if len(row) == _ROW_BYTES}  # a damaged row is made again
 
-    def look(item: tuple[Sample, bytes | PhotoRefused]) -> Fingerprint | PhotoRefused:
-        sample, digest = item
-        if isinstance(digest, PhotoRefused):
-            return digest
-        if digest in rows:
-            return Fingerprint.from_row(digest, rows[digest])
+    def look(item: tuple[Sample, _File | PhotoRefused]) -> Fingerprint | PhotoRefused:
+        sample, file = item
+        if isinstance(file, PhotoRefused):
+            return file
+        if file.digest in rows:
+            return Fingerprint.from_row(file.digest, rows[file.digest])
         try:
-            data = sample.origin.read_bytes()  # again, so that no block of whole files is held in memory
-            return fingerprint_image(decode_image(data), hashlib.sha256(data).digest())
+            data = sample.origin.read_bytes() if file.data is None else file.data
+            image = decode_photo(data)
         except PhotoRefused as refusal:
             return refusal
+        if decoded is not None:
+            decoded.keep(sample.name, image)
+        return fingerprint_image(image, file.digest if file.data is data else hashlib.sha256(data).digest())
 
     fresh: dict[bytes, bytes] = {}
-    for answer in map_ahead(look, zip(samples, digests, strict=True), threads=threads):
+    for answer in map_ahead(look, zip(samples, files, strict=True), threads=threads):
         if isinstance(answer, Fingerprint) and answer.digest not in rows:
             fresh[answer.digest] = answer.to_row()
         yield answer
@@ -125,8 +138,15 @@ def _fingerprint_block(
         cache.write(SPACE, fresh, about=_ABOUT)
 
 
-def _digest(sample: Sample) -> bytes | PhotoRefused:
+@dataclass(frozen=True, slots=True)
+class _File:
+    digest: bytes
+    data: bytes | None  # None: large, to be read again when it is needed, so that no block of large files is held
+
+
+def _read_file(sample: Sample) -> _File | PhotoRefused:
     try:
-        return hashlib.sha256(sample.origin.read_bytes()).digest()
+        data = sample.origin.read_bytes()
     except PhotoRefused as refusal:
         return refusal
+    return _File(hashlib.sha256(data).digest(), data if len(data) <= _HELD_BYTES else None)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
-from teliti.data.decode import decode_image
+from teliti.data.decoded import read_photo
 from teliti.errors import PhotoRefused
 from teliti.types import Sample, UInt8Image
 
@@ -17,7 +17,11 @@ R = TypeVar("R")
 
 
 def load_prepared(
-    samples: Sequence[Sample], prepare: Callable[[UInt8Image], UInt8Image], *, threads: int
+    samples: Sequence[Sample],
+    prepare: Callable[[UInt8Image], UInt8Image],
+    *,
+    threads: int,
+    read: Callable[[Sample], UInt8Image] = read_photo,
 ) -> Iterator[tuple[int, UInt8Image | PhotoRefused]]:
     """Decode and prepare photos on threads, results in the order of the samples.
 
@@ -25,8 +29,9 @@ def load_prepared(
 
     Args:
         samples: Where the photos are.
-        prepare: (H, W, 3) uint8 RGB to the network's size; must be safe to call from threads.
+        prepare: (H, W, 3) uint8 RGB or (H, W) grey to the network's size; must be safe to call from threads.
         threads: At least 1; decoding and OpenCV release the interpreter.
+        read: Where pixels come from; raises PhotoRefused.
 
     Yields:
         Index of the sample, and its prepared (H, W, 3) uint8 RGB photo or why it cannot be used.
@@ -34,7 +39,7 @@ def load_prepared(
 
     def load(sample: Sample) -> UInt8Image | PhotoRefused:
         try:
-            return prepare(decode_image(sample.origin.read_bytes()))
+            return prepare(read(sample))
         except PhotoRefused as refusal:
             return refusal
 

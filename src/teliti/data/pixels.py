@@ -1,4 +1,4 @@
-"""Pixels of any depth and channel count to uint8 RGB, by stated rules, row strip by row strip.
+"""Pixels of any depth and channel count to uint8, grey or RGB, by stated rules, row strip by row strip.
 
 | stored | becomes |
 |---|---|
@@ -7,7 +7,7 @@
 | float, all finite values in [0, 1] | `round(v * 255)` |
 | other float, 32-bit integers | the photo's own lowest to highest value stretched over 0 to 255 |
 | NaN, infinity | NaN and minus infinity are 0, plus infinity 255 |
-| grey | the same value three times |
+| grey | itself, in one channel; the same value three times where RGB is asked for |
 | alpha | composed over white: a transparent pixel's hidden colour is not part of the photo |
 """
 
@@ -24,31 +24,35 @@ from teliti.errors import PhotoRefused
 from teliti.types import UInt8Image
 
 _STRIP_PIXELS = 1 << 20
-_RGBA = 4
-_TWO = 2
+_TWO, _RGB, _RGBA = 2, 3, 4
 
 
-def rgb_from(pixels: NDArray[Any]) -> UInt8Image:
+def eight_bit_from(pixels: NDArray[Any]) -> UInt8Image:
     """The rules above.
 
     Args:
         pixels: (H, W), (H, W, 1 to 4), uint8, uint16, int32 or float; two channels are grey and alpha.
 
     Returns:
-        (H, W, 3) uint8 RGB, contiguous.
+        (H, W) uint8 grey where the photo has no colour channels, else (H, W, 3) uint8 RGB; contiguous.
 
     Raises:
         PhotoRefused: a type or a channel count without a rule, or no finite value at all.
     """
     bytes_ = pixels if pixels.dtype == np.uint8 else _eight_bits(pixels)
     channels = bytes_.shape[2] if bytes_.ndim > _TWO else 1
-    if channels == 1:
-        return np.asarray(cv2.cvtColor(np.ascontiguousarray(bytes_), cv2.COLOR_GRAY2RGB), dtype=np.uint8)
-    if channels == 3:
-        return np.ascontiguousarray(bytes_)
     if channels in (_TWO, _RGBA):
-        return _over_white(bytes_)
+        bytes_, channels = _over_white(bytes_), channels - 1
+    if channels == 1:
+        return np.ascontiguousarray(bytes_.reshape(bytes_.shape[:2]))
+    if channels == _RGB:
+        return np.ascontiguousarray(bytes_)
     raise PhotoRefused(f"{channels} channels are not supported")
+
+
+def three_channels(image: UInt8Image) -> UInt8Image:
+    """(H, W, 3) uint8 from (H, W) grey, the same value three times; a colour photo as it is."""
+    return np.asarray(cv2.cvtColor(image, cv2.COLOR_GRAY2RGB), dtype=np.uint8) if image.ndim == _TWO else image
 
 
 def _eight_bits(pixels: NDArray[Any]) -> UInt8Image:
@@ -85,7 +89,7 @@ def _stretch(strip: NDArray[Any], low: float, high: float) -> NDArray[Any]:
 
 
 def _over_white(pixels: UInt8Image) -> UInt8Image:
-    composed = np.empty((*pixels.shape[:2], 3), np.uint8)
+    composed = np.empty((*pixels.shape[:2], pixels.shape[2] - 1), np.uint8)
     for rows in _strips(pixels):
         strip = pixels[rows].astype(np.uint16)
         alpha = strip[..., -1:]

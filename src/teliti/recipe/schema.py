@@ -28,6 +28,6 @@ PRESETS: dict[Preset, dict[str, Any]] = {
     "accurate": {},
     "fast": {
         "data": {"image_size": 224},
-        "model": {"stages": [-2]},
+        "model": {"stages": [-3]},
     },
 }

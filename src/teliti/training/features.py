@@ -8,20 +8,21 @@ that is interrupted keeps the rows it has.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from teliti.cache import RowCache
+from teliti.data.decoded import read_photo
 from teliti.data.loading import load_prepared
 from teliti.errors import PhotoRefused
 from teliti.files import sha256_hex
 from teliti.training.backbone_file import BackboneFile
-from teliti.training.engines import Batch, EngineChoice, open_engine
+from teliti.training.engines import PHOTOS_PER_CALL, Batch, EngineChoice, open_engine
 from teliti.transforms.prepare import PrepareChain
-from teliti.types import Reporter, Sample
+from teliti.types import Reporter, Sample, UInt8Image
 
 _ROWS_PER_WRITE = 32
 
@@ -34,21 +35,20 @@ class FeatureSource:
         chain: Prepare steps, the closing frame included.
         backbone: The exported network.
         engine: What runs it.
-        batch_size: Photos per call.
         threads: Decoding and inference; the numbers do not depend on it, except torch's.
     """
 
     chain: PrepareChain
     backbone: BackboneFile
     engine: EngineChoice
-    batch_size: int
     threads: int
 
     @property
     def space(self) -> str:
         """The cache space of these features."""
-        engine = [self.engine.name, self.engine.precision, self.engine.version, self.batch_size]
-        if self.engine.name == "torch":
+        name = self.engine.name
+        engine = [name, self.engine.precision, self.engine.version, PHOTOS_PER_CALL[name]]
+        if name == "torch":
             engine.append(self.threads)  # torch splits one sum over its threads
         facts = [self.chain.to_record(), self.backbone.key, engine]
         return "features-" + sha256_hex(json.dumps(facts, sort_keys=True).encode())[:32]
@@ -78,7 +78,13 @@ class Features:
 
 
 def compute_features(
-    samples: Sequence[Sample], digests: Sequence[bytes], source: FeatureSource, *, cache: RowCache, reporter: Reporter
+    samples: Sequence[Sample],
+    digests: Sequence[bytes],
+    source: FeatureSource,
+    *,
+    cache: RowCache,
+    reporter: Reporter,
+    read: Callable[[Sample], UInt8Image] = read_photo,
 ) -> Features:
     """Features of photos, from the cache where they are known.
 
@@ -88,6 +94,7 @@ def compute_features(
         source: How features are computed.
         cache: Where rows are kept.
         reporter: Told about the photos computed.
+        read: Where the pixels of a photo come from.
 
     Raises:
         PhotoRefused: a photo changed or vanished since it was read.
@@ -98,7 +105,7 @@ def compute_features(
     missing = {digest: sample for sample, digest in zip(samples, digests, strict=True) if digest not in rows}
     if missing:
         with reporter.task("Computing features", len(missing)) as advance:
-            for fresh in _compute_rows(missing, source):
+            for fresh in _compute_rows(missing, source, read):
                 cache.write(space, fresh, about=source.about)
                 rows.update(fresh)
                 advance(len(fresh))
@@ -106,12 +113,14 @@ def compute_features(
     return Features(matrix, len(missing))
 
 
-def _compute_rows(missing: Mapping[bytes, Sample], source: FeatureSource) -> Iterator[dict[bytes, bytes]]:
+def _compute_rows(
+    missing: Mapping[bytes, Sample], source: FeatureSource, read: Callable[[Sample], UInt8Image]
+) -> Iterator[dict[bytes, bytes]]:
     """Rows by digest, a few batches at a time."""
     engine = open_engine(source.engine, source.backbone, threads=source.threads)
     digests = iter(missing)
     fresh: dict[bytes, bytes] = {}
-    for features in engine.run(_batches(list(missing.values()), source)):
+    for features in engine.run(_batches(list(missing.values()), source, read)):
         fresh.update((digest, row.tobytes()) for row, digest in zip(features, digests, strict=False))
         if len(fresh) >= _ROWS_PER_WRITE:
             yield fresh
@@ -120,15 +129,16 @@ def _compute_rows(missing: Mapping[bytes, Sample], source: FeatureSource) -> Ite
         yield fresh
 
 
-def _batches(samples: Sequence[Sample], source: FeatureSource) -> Iterator[Batch]:
-    """Batches of exactly `batch_size`; the last one is filled up with its first photo."""
+def _batches(samples: Sequence[Sample], source: FeatureSource, read: Callable[[Sample], UInt8Image]) -> Iterator[Batch]:
+    """Batches of the engine's own size; the last one is filled up with its first photo."""
+    size = PHOTOS_PER_CALL[source.engine.name]
     batch: list[NDArray[np.uint8]] = []
-    for index, image in load_prepared(samples, source.chain, threads=source.threads):
+    for index, image in load_prepared(samples, source.chain, threads=source.threads, read=read):
         if isinstance(image, PhotoRefused):
             raise PhotoRefused(f'"{samples[index].name}" changed while it was used: {image.reason}')
         batch.append(image)
-        if len(batch) == source.batch_size:
+        if len(batch) == size:
             yield np.stack(batch)
             batch = []
     if batch:
-        yield np.stack(batch + [batch[0]] * (source.batch_size - len(batch)))
+        yield np.stack(batch + [batch[0]] * (size - len(batch)))

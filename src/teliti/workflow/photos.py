@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from teliti.cache import RowCache
 from teliti.data.catalog import read_catalog
+from teliti.data.decoded import DecodedPhotos
 from teliti.data.fingerprints import Fingerprint, fingerprint_photos
 from teliti.errors import CatalogError
 from teliti.files import sha256_hex
@@ -28,6 +29,7 @@ class Photos:
         fingerprints: (N) digest, size and thumbnail of each.
         targets: (N,) class index (int64), or number (float64) for regression.
         refused: Every file that was given and is not used.
+        decoded: Pixels of the photos that were decoded while reading; kept for the features.
     """
 
     catalog: Catalog
@@ -35,6 +37,7 @@ class Photos:
     fingerprints: tuple[Fingerprint, ...]
     targets: NDArray[Any]
     refused: tuple[Refused, ...]
+    decoded: DecodedPhotos = field(default_factory=DecodedPhotos, compare=False, repr=False)
 
     @property
     def digests(self) -> list[bytes]:
@@ -62,7 +65,10 @@ def read_photos(source: str, *, use_group: bool, cache: RowCache, threads: int, 
         CatalogError: the source cannot be read, or no photo of it (or of one of its classes) can be used.
     """
     catalog = read_catalog(source, use_group=use_group)
-    found, unreadable = fingerprint_photos(catalog.samples, cache=cache, threads=threads, reporter=reporter)
+    decoded = DecodedPhotos()
+    found, unreadable = fingerprint_photos(
+        catalog.samples, cache=cache, threads=threads, reporter=reporter, decoded=decoded
+    )
     usable = [(sample, mark) for sample, mark in zip(catalog.samples, found, strict=True) if mark is not None]
     refused = (*catalog.refused, *unreadable)
     if not usable:
@@ -77,7 +83,8 @@ def read_photos(source: str, *, use_group: bool, cache: RowCache, threads: int, 
         reporter.note(f"{len(refused)} of {len(catalog.samples) + len(catalog.refused)} files refused.")
     samples = tuple(sample for sample, _ in usable)
     catalog = _keep_used_classes(catalog, samples, refused)
-    return Photos(catalog, samples, tuple(mark for _, mark in usable), _targets(catalog, samples), refused)
+    marks = tuple(mark for _, mark in usable)
+    return Photos(catalog, samples, marks, _targets(catalog, samples), refused, decoded)
 
 
 def _keep_used_classes(catalog: Catalog, samples: tuple[Sample, ...], refused: tuple[Refused, ...]) -> Catalog:

@@ -41,7 +41,9 @@ class Setup:
 
     def features(self, photos: Photos, *, cache: RowCache, reporter: Reporter) -> Features:
         """Features of all photos, (N, D)."""
-        return compute_features(photos.samples, photos.digests, self.source, cache=cache, reporter=reporter)
+        return compute_features(
+            photos.samples, photos.digests, self.source, cache=cache, reporter=reporter, read=photos.decoded.read
+        )
 
 
 def check_recipe(recipe: Recipe) -> None:
@@ -102,20 +104,19 @@ def resolve_setup(recipe: Recipe) -> Setup:
     image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
     chain = build_chain((step.model_dump() for step in recipe.prepare), image_size=image_size, fit=recipe.data.fit)
     backbone = prepare_backbone(recipe.model, image_size=image_size, seed=recipe.seed)
-    threads, batch_size = recipe.train.threads or default_threads(), recipe.train.batch_size
+    threads = recipe.train.threads or default_threads()
     engine = choose_engine(
         recipe.train.engine,
         precision=recipe.train.precision,
         backbone=backbone,
         threads=threads,
-        batch_size=batch_size,
     )
     resolved = override_recipe(
         recipe,
         {"data": {"image_size": list(image_size)}, "model": {"stages": backbone.facts["stages"]},
          "train": {"engine": engine.name}},
     )  # fmt: skip
-    return Setup(resolved, backbone, engine, FeatureSource(chain, backbone, engine, batch_size, threads))
+    return Setup(resolved, backbone, engine, FeatureSource(chain, backbone, engine, threads))
 
 
 def _image_size(recipe: Recipe, photos: Photos) -> tuple[int, int]:

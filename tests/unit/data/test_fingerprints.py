@@ -9,6 +9,7 @@ import pytest
 import teliti.data.fingerprints as room
 from photos import encode
 from teliti.cache import RowCache
+from teliti.data.decoded import DecodedPhotos, read_photo
 from teliti.data.fingerprints import Fingerprint, fingerprint_image, fingerprint_photos
 from teliti.data.origins import FileOrigin
 from teliti.errors import PhotoRefused
@@ -61,7 +62,7 @@ def test_digest_size_and_refusal_stand_in_the_samples_order(samples, tmp_path):
 def test_a_second_look_decodes_nothing_and_says_the_same(samples, tmp_path, monkeypatch):
     cache = RowCache(tmp_path / "cache")
     first, _ = look(samples[:3], cache)
-    monkeypatch.setattr(room, "decode_image", lambda _: pytest.fail("decoded again"))
+    monkeypatch.setattr(room, "decode_photo", lambda _: pytest.fail("decoded again"))
     second, _ = look(samples[:3], cache, threads=1)
     for one, other in zip(first, second, strict=True):
         assert (one.digest, one.height, one.width) == (other.digest, other.height, other.width)
@@ -88,25 +89,51 @@ def test_a_thumbnail_is_the_grey_mean_of_areas():
 def test_only_new_photos_are_decoded_beside_known_ones(samples, tmp_path, monkeypatch):
     cache = RowCache(tmp_path / "cache")
     look(samples[:3], cache)
-    decoded, real = [], room.decode_image
-    monkeypatch.setattr(room, "decode_image", lambda data: (decoded.append(data), real(data))[1])
+    decoded, real = [], room.decode_photo
+    monkeypatch.setattr(room, "decode_photo", lambda data: (decoded.append(data), real(data))[1])
     look([*samples[:3], samples[5]], cache)
     assert decoded == [(tmp_path / "4.png").read_bytes()]
 
 
-def test_a_photo_that_vanishes_between_two_looks_is_refused(tmp_path):
-    class Vanishing:
-        reads = 0
+class Vanishing:
+    """A file that is there for one reading only."""
 
-        def read_bytes(self):
-            self.reads += 1
-            if self.reads > 1:
-                raise PhotoRefused("the file does not exist (any more)")
-            return encode(np.zeros((8, 8, 3), np.uint8), "PNG")
+    reads = 0
 
+    def read_bytes(self):
+        self.reads += 1
+        if self.reads > 1:
+            raise PhotoRefused("the file does not exist (any more)")
+        return encode(np.zeros((8, 8, 3), np.uint8), "PNG")
+
+
+def test_a_small_file_is_read_once(tmp_path):
+    (mark,), refused = look([Sample("a.png", Vanishing())], RowCache(tmp_path / "cache"))
+    assert (mark.height, refused) == (8, [])
+
+
+def test_a_large_file_that_vanishes_between_its_two_readings_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(room, "_HELD_BYTES", 10)
     found, refused = look([Sample("a.png", Vanishing())], RowCache(tmp_path / "cache"))
     assert found == [None]
     assert [(one.name, one.reason) for one in refused] == [("a.png", "the file does not exist (any more)")]
+
+
+def test_decoded_pixels_are_handed_on_for_the_photos_that_were_decoded(samples, tmp_path):
+    cache, decoded = RowCache(tmp_path / "cache"), DecodedPhotos()
+    look(samples[:1], cache)
+    fingerprint_photos(samples, cache=cache, threads=2, reporter=SilentReporter(), decoded=decoded)
+    assert len(decoded) == 4  # the first was known, one is broken
+    for sample in samples[4:]:
+        pixels = read_photo(sample)
+        (tmp_path / sample.name).unlink()
+        assert np.array_equal(decoded.read(sample), pixels)
+
+
+def test_a_grey_and_a_colour_file_of_the_same_pixels_look_the_same():
+    grey = np.random.default_rng(1).integers(0, 256, (40, 50), dtype=np.uint8)
+    one, three = fingerprint_image(grey, b"d" * 32), fingerprint_image(np.repeat(grey[..., None], 3, 2), b"d" * 32)
+    assert np.array_equal(one.thumbnail, three.thumbnail)
 
 
 def test_progress_is_told_photo_by_photo(samples, tmp_path):

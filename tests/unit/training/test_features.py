@@ -18,7 +18,7 @@ from teliti.errors import PhotoRefused
 from teliti.recipe import ModelRecipe
 from teliti.training import features as features_module
 from teliti.training.backbone_file import prepare_backbone
-from teliti.training.engines import EngineChoice, open_engine
+from teliti.training.engines import PHOTOS_PER_CALL, EngineChoice, open_engine
 from teliti.training.features import Features, FeatureSource, compute_features
 from teliti.transforms.prepare import build_chain
 from teliti.types import Sample, SilentReporter
@@ -40,7 +40,7 @@ def make_samples(count: int, *, first: int = 0) -> list[Sample]:
 def source() -> FeatureSource:
     backbone = prepare_backbone(ModelRecipe(stages=("head",), pooling="avg"), image_size=SIZE, seed=7)
     chain = build_chain([], image_size=SIZE, fit="letterbox")
-    return FeatureSource(chain, backbone, EngineChoice("onnxruntime", "f32", "1"), batch_size=4, threads=1)
+    return FeatureSource(chain, backbone, EngineChoice("onnxruntime", "f32", "1"), threads=1)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_features_are_rows_in_the_order_of_the_photos(source: FeatureSource, cac
     assert (features.matrix.shape, features.matrix.dtype, features.computed) == ((6, 1280), np.float32, 6)
     image = source.chain(draw_part(5, scratched=True))
     runner = open_engine(source.engine, source.backbone, threads=1)
-    expected = next(iter(runner.run([np.stack([image] * 4)])))[0]
+    expected = next(iter(runner.run([image[None]])))[0]
     np.testing.assert_array_equal(features.matrix[5], expected)
 
 
@@ -93,7 +93,7 @@ def test_ten_new_photos_cost_ten_features(source: FeatureSource, cache: RowCache
     engine.batches.clear()
     both = compute([*make_samples(10, first=50), *make_samples(5)], source, cache)
     assert both.computed == 10
-    assert len(engine.batches) == 3
+    assert len(engine.batches) == 10
     np.testing.assert_array_equal(both.matrix[10:], first.matrix)
 
 
@@ -115,8 +115,9 @@ def test_equal_bytes_are_computed_once(source: FeatureSource, cache: RowCache, e
 
 
 def test_every_batch_is_full_so_that_no_photo_is_treated_differently(
-    source: FeatureSource, cache: RowCache, engine: WatchedEngine
+    source: FeatureSource, cache: RowCache, engine: WatchedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(PHOTOS_PER_CALL, "onnxruntime", 4)
     features = compute(make_samples(6), source, cache)
     assert [batch.shape for batch in engine.batches] == [(4, *SIZE, 3)] * 2
     alone = compute(make_samples(1, first=5), source, RowCache(cache.folder / "other"))
@@ -133,7 +134,7 @@ def test_an_interruption_keeps_the_rows_it_has_and_the_next_run_goes_on(
     source: FeatureSource, cache: RowCache, engine: WatchedEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(features_module, "_ROWS_PER_WRITE", 4)
-    engine.stop_before = 3
+    engine.stop_before = 12
     with pytest.raises(KeyboardInterrupt):
         compute(make_samples(20), source, cache)
     engine.stop_before = None
@@ -176,7 +177,6 @@ def test_everything_that_the_numbers_depend_on_is_in_the_space(source: FeatureSo
         replace(source, engine=EngineChoice("openvino", "f32", "1")),
         replace(source, engine=EngineChoice("onnxruntime", "bf16", "1")),
         replace(source, engine=EngineChoice("onnxruntime", "f32", "2")),
-        replace(source, batch_size=8),
         replace(source, engine=EngineChoice("torch", "f32", "1")),
         replace(source, engine=EngineChoice("torch", "f32", "1"), threads=2),
     ]

@@ -80,7 +80,7 @@ def tiny() -> Recipe:
         "data": {"image_size": 64},
         "prepare": [{"step": "clahe"}],
         "model": {"stages": ["head"], "pooling": "avg"},
-        "train": {"engine": "onnxruntime", "threads": 1, "batch_size": 4},
+        "train": {"engine": "onnxruntime", "threads": 1},
     })  # fmt: skip
 
 
@@ -89,7 +89,7 @@ def test_a_setup_has_the_chain_the_network_and_the_engine(tiny: Recipe) -> None:
     assert [step.step for step in setup.source.chain.steps] == ["clahe", "frame"]
     assert setup.source.chain.image_size == (64, 64)
     assert setup.backbone.facts["stages"] == ["head"]
-    assert (setup.engine.name, setup.source.batch_size, setup.source.threads) == ("onnxruntime", 4, 1)
+    assert (setup.engine.name, setup.source.threads) == ("onnxruntime", 1)
     assert (setup.recipe.data.image_size, setup.recipe.train.engine) == ((64, 64), "onnxruntime")
 
 

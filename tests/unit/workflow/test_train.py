@@ -168,13 +168,13 @@ def test_an_interruption_among_the_features_resumes_with_the_rest(
     monkeypatch.setattr("teliti.training.features._ROWS_PER_WRITE", 16)
     compute, calls = engines._OnnxRuntimeEngine._compute, []
 
-    def stop_at_the_third(self: object, batch: object) -> object:
+    def stop_among_them(self: object, batch: object) -> object:
         calls.append(len(batch))
-        if len(calls) == 3:
+        if len(calls) == 25:
             raise KeyboardInterrupt
         return compute(self, batch)
 
-    monkeypatch.setattr(engines._OnnxRuntimeEngine, "_compute", stop_at_the_third)
+    monkeypatch.setattr(engines._OnnxRuntimeEngine, "_compute", stop_among_them)
     with pytest.raises(RunInterrupted):
         teliti.train(str(photos), recipe=recipe, out=tmp_path / "run")
     resumed = teliti.resume(tmp_path / "run")
