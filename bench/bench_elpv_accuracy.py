@@ -8,7 +8,7 @@ from sklearn.metrics import roc_auc_score
 from teliti.cache import RowCache
 from teliti.recipe import PRESETS, Recipe, override_recipe
 from teliti.types import SilentReporter
-from teliti.workflow.fit import outputs_of, try_setup
+from teliti.workflow.fit import answer_photos, try_setup
 from teliti.workflow.photos import read_photos
 from teliti.workflow.plan import plan_split
 from teliti.workflow.setup import resolve_data
@@ -50,9 +50,11 @@ def run() -> dict:
 
 def _score(recipe: Recipe, tools: dict) -> tuple[float, float]:
     candidate = try_setup(recipe, **tools, watch=Stopwatch())
-    features = candidate.setup.features(tools["photos"], cache=tools["cache"], reporter=tools["reporter"]).matrix
+    features = candidate.setup.features(tools["photos"], cache=tools["cache"], reporter=tools["reporter"])
     test = tools["plan"].indices("test")
-    return _measure(outputs_of(candidate.fit.head, features[test])[:, 0], tools["photos"].targets[test] == 0)
+    return _measure(
+        answer_photos(candidate, features, test, photos=tools["photos"])[:, 0], tools["photos"].targets[test] == 0
+    )
 
 
 def _measure(scores: np.ndarray, positives: np.ndarray) -> tuple[float, float]:

@@ -69,7 +69,7 @@ def run() -> dict:
 
 def _ours(samples, setup, engine) -> np.ndarray:  # noqa: ANN001
     opened = open_engine(engine, setup.backbone, threads=THREADS)
-    images = (image for _, image in load_prepared(samples, setup.source.chain, threads=THREADS))
+    images = (pictures[0] for _, pictures in load_prepared(samples, setup.source.pictures, threads=THREADS))
     return np.concatenate(list(opened.run(_batches(images, PHOTOS_PER_CALL[engine.name]))))
 
 

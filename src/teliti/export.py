@@ -21,7 +21,7 @@ from teliti.metrics.decision import Decision
 from teliti.models.heads import HeadWeights
 from teliti.predictor import Predictor, Scores
 from teliti.runtime import keep_freed_memory, require
-from teliti.training.backbone_file import BackboneFile, load_feature_net
+from teliti.training.backbone_file import BackboneFile
 from teliti.types import Record, UInt8Image
 
 if TYPE_CHECKING:
@@ -95,7 +95,7 @@ class Parity:
 
 
 def check_parity(
-    predictor: Predictor, backbone: BackboneFile, head: HeadWeights, *, batches: Iterable[UInt8Image]
+    predictor: Predictor, backbone: BackboneFile, head: HeadWeights, *, photos: Iterable[UInt8Image]
 ) -> tuple[Parity, NDArray[np.float32]]:
     """Compare the bundle's file with torch.
 
@@ -103,7 +103,7 @@ def check_parity(
         predictor: The opened bundle.
         backbone: Names the torch module of the frozen part.
         head: The trained head.
-        batches: (N, H, W, 3) uint8 RGB each, prepared.
+        photos: (T, H, W, 3) uint8 RGB each, prepared: the tiles of a photo, or the one picture of it.
 
     Returns:
         The comparison, and the predictor's outputs of all photos, (N, K) float32.
@@ -113,10 +113,10 @@ def check_parity(
     """
     torch_side = _TorchSide(backbone, head, copies=predictor.threads)
 
-    def answer_twice(batch: UInt8Image) -> tuple[Scores, Scores]:
-        return predictor.score_batch(batch), torch_side.score(batch)
+    def answer_twice(pictures: UInt8Image) -> tuple[Scores, Scores]:
+        return predictor.score_photo(pictures), predictor.combine([torch_side.score(p[None]) for p in pictures])
 
-    answers = list(map_ahead(answer_twice, batches, threads=predictor.threads, ahead=1))
+    answers = list(map_ahead(answer_twice, photos, threads=predictor.threads, ahead=1))
     ours, theirs = _join([exported for exported, _ in answers]), _join([trained for _, trained in answers])
     apart = np.abs(ours.logits - theirs.logits) / np.maximum(1.0, np.abs(theirs.logits))
     changed = sum(a.verdict != b.verdict for a, b in zip(predictor.judge(ours), predictor.judge(theirs), strict=True))
@@ -147,7 +147,7 @@ class _TorchSide:
         self._head = head_module(head)
         self._nets: SimpleQueue[nn.Module] = SimpleQueue()
         for _ in range(copies):  # built anew: a deep copy's hooks would still write into the first one
-            net = load_feature_net(backbone.model, seed=backbone.seed)
+            net = backbone.load()
             self._nets.put(net.to(memory_format=self._torch.channels_last))
 
     def score(self, batch: UInt8Image) -> Scores:

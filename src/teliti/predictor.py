@@ -13,15 +13,17 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from teliti.bundle import Bundle, open_bundle
-from teliti.data.decode import decode_image
-from teliti.data.loading import load_prepared, map_ahead
+from teliti.data.beside import beside_of
+from teliti.data.decode import decode_photo
+from teliti.data.loading import AHEAD_PER_THREAD, load_prepared, map_ahead
 from teliti.data.origins import FileOrigin
 from teliti.errors import BundleError, PhotoRefused, UserError
 from teliti.metrics.decision import Decision
+from teliti.metrics.tiles import combine_parts
 from teliti.runtime import default_threads
 from teliti.types import Record, Reporter, Sample, SilentReporter, UInt8Image
 
-BATCH_SIZE = 1  # a photo a call: faster on a CPU than eight, and answers cannot depend on who shares a batch
+_MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
 _GOLDEN_TOLERANCE = 1e-4
 
 
@@ -109,9 +111,8 @@ class Predictor:
             PhotoRefused: a photo that cannot be used; with its path where it has one.
             UserError: an array of another kind.
         """
-        images = [self.bundle.chain(_as_image(photo)) for photo in photos]
-        batches = (np.stack(images[start : start + BATCH_SIZE]) for start in range(0, len(images), BATCH_SIZE))
-        return [prediction for scores in self._score_all(batches) for prediction in self.judge(scores)]
+        pictures = (self._pictures_of(photo) for photo in photos)
+        return [prediction for scores in self._score_all(pictures) for prediction in self.judge(scores)]
 
     def predict_samples(
         self, samples: Sequence[Sample], *, reporter: Reporter | None = None
@@ -125,7 +126,7 @@ class Predictor:
         reporter = SilentReporter() if reporter is None else reporter
         with reporter.task("Inspecting photos", len(samples)) as advance:
             order: deque[tuple[int, PhotoRefused | None]] = deque()
-            scored = self._score_all(self.prepare_batches(samples, order))
+            scored = self._score_all(self.prepare_photos(samples, order))
             ready: deque[Prediction] = deque()
             for scores in scored:
                 ready.extend(self.judge(scores))
@@ -138,27 +139,65 @@ class Predictor:
                     yield index, refusal
                     advance(1)
 
-    def prepare_batches(
+    def prepare_photos(
         self, samples: Sequence[Sample], order: deque[tuple[int, PhotoRefused | None]]
     ) -> Iterator[UInt8Image]:
-        """Decoded and prepared photos, at most 8 a batch; `order` receives each sample's index and refusal.
+        """Decoded and prepared photos, (T, H, W, 3) uint8 each: the tiles of a photo, or the one picture of it.
 
         Args:
             samples: Where the photos are.
-            order: Filled while the batches are taken: (index, None) for a photo in a batch, else why it is not.
+            order: Filled while the photos are taken: each sample's index, and None or why it cannot be used.
         """
-        batch: list[UInt8Image] = []
-        for index, image in load_prepared(samples, self.bundle.chain, threads=self.threads):
-            if isinstance(image, PhotoRefused):
-                order.append((index, image))
+
+        def prepare(image: UInt8Image, sample: Sample) -> UInt8Image:
+            return self.bundle.chain.views(image, beside_of(sample.origin))
+
+        ahead = AHEAD_PER_THREAD if self.bundle.chain.tile is None else 1  # all tiles of a large photo are a lot
+        for index, pictures in load_prepared(samples, prepare, threads=self.threads, ahead=ahead):
+            if isinstance(pictures, PhotoRefused):
+                order.append((index, pictures))
                 continue
             order.append((index, None))
-            batch.append(image)
-            if len(batch) == BATCH_SIZE:
-                yield np.stack(batch)
-                batch = []
-        if batch:
-            yield np.stack(batch)
+            yield pictures
+
+    def score_photo(self, pictures: UInt8Image) -> Scores:
+        """The answer for one photo, (1, K): the network's own, or that of its tiles combined.
+
+        Args:
+            pictures: (T, H, W, 3) uint8 RGB, prepared.
+        """
+        starts = range(0, len(pictures), _MOST_TILES)
+        parts = [self.score_batch(pictures[start : start + _MOST_TILES]) for start in starts]
+        return self.combine(parts)
+
+    def combine(self, parts: Sequence[Scores]) -> Scores:
+        """One answer, (1, K), from the answers for all tiles of one photo."""
+        outputs = np.concatenate([part.outputs for part in parts])
+        logits = np.concatenate([part.logits for part in parts])
+        if len(outputs) == 1:
+            return Scores(outputs, logits)
+        tile, decision = self.bundle.chain.tile, self.bundle.decision
+        how, rejects = "mean" if tile is None else tile.combine, () if decision is None else decision.reject_indices
+        counts = np.array([len(outputs)])
+        if decision is None:
+            value = np.asarray(combine_parts(outputs, counts, how=how, rejects=()), dtype=np.float32)
+            return Scores(value, value)
+        both = combine_parts(np.concatenate([outputs, logits], axis=1), counts, how=how, rejects=rejects)
+        return Scores(both[:, : outputs.shape[1]], both[:, outputs.shape[1] :])
+
+    def score_files(self, files: Sequence[bytes]) -> NDArray[np.float32]:
+        """The answer for one encoded photo, (K,) float32.
+
+        Args:
+            files: The photo, then the file beside it for each of the chain's name patterns.
+
+        Raises:
+            PhotoRefused: one of them cannot be used.
+        """
+        beside = dict(zip(self.bundle.chain.beside_patterns, files[1:], strict=True))
+        pictures = self.bundle.chain.views(decode_photo(files[0]), lambda pattern: decode_photo(beside[pattern]))
+        answer: NDArray[np.float32] = self.score_photo(pictures).outputs[0]
+        return answer
 
     def score_batch(self, batch: UInt8Image) -> Scores:
         """The network's raw answers.
@@ -183,8 +222,8 @@ class Predictor:
         """Run the golden photos: {"photos", "max_abs_difference", "passed"}."""
         difference = 0.0
         for golden in self.bundle.golden:
-            image = self.bundle.chain(decode_image((self.bundle.path / golden.file).read_bytes()))
-            outputs = self.score_batch(image[None]).outputs[0]
+            names = golden_files(golden.file, patterns=len(self.bundle.chain.beside_patterns))
+            outputs = self.score_files([(self.bundle.path / name).read_bytes() for name in names])
             difference = max(difference, float(np.abs(outputs - np.array(golden.outputs)).max()))
         return {
             "photos": len(self.bundle.golden),
@@ -192,9 +231,23 @@ class Predictor:
             "passed": difference <= _GOLDEN_TOLERANCE,
         }
 
-    def _score_all(self, batches: Iterable[UInt8Image]) -> Iterator[Scores]:
-        """Raw answers in order; one thread per batch, so that they do not depend on the number of threads."""
-        return map_ahead(self.score_batch, batches, threads=self.threads, ahead=1)
+    def _score_all(self, photos: Iterable[UInt8Image]) -> Iterator[Scores]:
+        """An answer a photo, in order; one thread per photo, so that they do not depend on the number of threads."""
+        return map_ahead(self.score_photo, photos, threads=self.threads, ahead=1)
+
+    def _pictures_of(self, photo: Any) -> UInt8Image:
+        if isinstance(photo, np.ndarray | bytes):
+            return self.bundle.chain.views(_as_image(photo))
+        origin = FileOrigin(str(photo))
+        try:
+            return self.bundle.chain.views(decode_photo(origin.read_bytes()), beside_of(origin))
+        except PhotoRefused as refusal:
+            raise PhotoRefused(f'"{photo}" cannot be used: {refusal.reason}') from refusal
+
+
+def golden_files(file: str, *, patterns: int) -> list[str]:
+    """Names in a bundle of a golden photo and of the files beside it, one for each name pattern of the chain."""
+    return [file, *(f"{file}-{number}" for number in range(patterns))]
 
 
 def _judge(probs: NDArray[np.float32], decision: Decision) -> list[Prediction]:
@@ -211,7 +264,7 @@ def _judge(probs: NDArray[np.float32], decision: Decision) -> list[Prediction]:
     return predictions
 
 
-def _as_image(photo: Any) -> UInt8Image:
+def _as_image(photo: UInt8Image | bytes) -> UInt8Image:
     if isinstance(photo, np.ndarray):
         if photo.dtype != np.uint8 or photo.ndim != 3 or photo.shape[2] != 3 or 0 in photo.shape:
             raise UserError(
@@ -219,9 +272,4 @@ def _as_image(photo: Any) -> UInt8Image:
                 hint="Scale other ranges to 0..255 and repeat a grey channel three times.",
             )
         return photo
-    if isinstance(photo, bytes):
-        return decode_image(photo)
-    try:
-        return decode_image(FileOrigin(str(photo)).read_bytes())
-    except PhotoRefused as refusal:
-        raise PhotoRefused(f'"{photo}" cannot be used: {refusal.reason}') from refusal
+    return decode_photo(photo)

@@ -6,6 +6,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from teliti.report import render_report
+from unit.report.learning_records import hostile_network_record, network_record
 from unit.report.report_records import (
     hostile_pictures,
     hostile_record,
@@ -75,8 +76,11 @@ def test_page_never_scrolls_sideways(show, width):
     record = inspection_record()
     page, _ = show(record, inspection_pictures(record), viewport={"width": width, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    page, _ = show(hostile_record(), hostile_pictures(), viewport={"width": width, "height": 800})
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for hostile in (hostile_record, network_record, hostile_network_record):
+        page, events = show(hostile(), hostile_pictures(), viewport={"width": width, "height": 800})
+        assert events == []
+        page.eval_on_selector_all("details", "nodes => nodes.forEach(node => node.open = true)")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
 def test_dark_and_light_have_readable_contrast(show):

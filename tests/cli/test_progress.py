@@ -2,6 +2,7 @@
 
 import io
 import itertools
+import re
 import sys
 from collections.abc import Callable
 
@@ -90,6 +91,68 @@ def test_one_bar_inside_another() -> None:
         outer(2)
     assert "outer" in page.getvalue()
     assert "inner" in page.getvalue()
+
+
+def epoch_row(epoch: int, **values: object) -> dict:
+    return {"epoch": epoch, "lr": 0.0005, "train_loss": 0.51234, "train_mae": None, "val_loss": 0.4, "val_mae": None,
+            "val_accuracy": 0.875, "best": True, **values}  # fmt: skip
+
+
+def test_a_log_has_a_line_for_each_epoch_with_the_time_of_its_row() -> None:
+    page = io.StringIO()
+    reporter = LineReporter(console_on(page), clock=clock_of(0.0, 4.0))
+    reporter.epoch(epoch_row(0))
+    with reporter.task("Training", None):
+        reporter.epoch(epoch_row(1, best=False, seconds=2.5))
+        reporter.epoch(epoch_row(2, val_loss=None, val_accuracy=None, seconds=1.5))
+    assert page.getvalue().splitlines() == [
+        "Epoch 1: train loss 0.5123, val loss 0.4, val accuracy 0.875, rate 0.0005 (best)",
+        "Epoch 2: train loss 0.5123, val loss 0.4, val accuracy 0.875, rate 0.0005, 2.5 s",
+        "Epoch 3: train loss 0.5123, val loss -, val accuracy -, rate 0.0005, 1.5 s (best)",
+        "Training: 4.0 s",
+    ]
+
+
+def test_a_log_of_numbers_has_their_error() -> None:
+    page = io.StringIO()
+    LineReporter(console_on(page)).epoch(epoch_row(0, train_mae=3.0, val_mae=14.5678))
+    assert "val error 14.57" in page.getvalue()
+
+
+def test_a_terminal_has_a_table_of_epochs_above_the_bar() -> None:
+    page = io.StringIO()
+    reporter = BarReporter(console_on(page, terminal=True), clock=clock_of(0.0, 3.2))
+    with reporter.task("Training", 6):
+        reporter.epoch(epoch_row(0, seconds=1.2))
+        reporter.epoch(epoch_row(1, best=False, seconds=2.0))
+    lines = [line.rstrip() for line in re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", page.getvalue()).splitlines()]
+    titles = [line for line in lines if line.lstrip("\r").startswith("epoch")]
+    assert [title.lstrip("\r") for title in titles] == [
+        "epoch  train loss    val loss    val acc.        rate        time",
+    ]
+    rows = [line.lstrip("\r") for line in lines if re.match(r"\r*    [12] ", line)]
+    assert rows == [
+        "    1      0.5123         0.4       0.875      0.0005       1.2 s  best",
+        "    2      0.5123         0.4       0.875      0.0005       2.0 s",
+    ]
+
+
+def test_rows_of_an_interrupted_run_share_their_titles_with_those_that_follow() -> None:
+    page = io.StringIO()
+    reporter = BarReporter(console_on(page, terminal=True), clock=clock_of(0.0))
+    reporter.epoch(epoch_row(0))
+    with reporter.task("Training", 6):
+        reporter.epoch(epoch_row(1))
+    assert page.getvalue().count("val acc.") == 1
+
+
+def test_a_second_training_has_its_own_titles() -> None:
+    page = io.StringIO()
+    reporter = BarReporter(console_on(page, terminal=True), clock=clock_of(0.0))
+    for _ in range(2):
+        with reporter.task("Training", 6):
+            reporter.epoch(epoch_row(0, train_mae=1.0, val_mae=2.0))
+    assert page.getvalue().count("val error") == 2
 
 
 class Terminal(io.StringIO):

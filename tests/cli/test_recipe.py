@@ -52,7 +52,9 @@ def test_every_key_is_named_and_explained() -> None:
     text = starter_recipe()
     for section, model in [("", Recipe), *((name, f.annotation) for name, f in Recipe.model_fields.items())]:
         for name, field in getattr(model, "model_fields", {}).items():
-            if section or name == "seed":
+            if name == "layers":  # an array of tables: shown by an example, as are prepare and augment
+                assert "# [[model.layers]]" in text
+            elif section or name == "seed":
                 assert re.search(rf"(?m)^#.*\n# {field.alias or name} is unset\.|^#.*\n#{field.alias or name} = ", text)
     assert '"letterbox" | "stretch" | "crop"' in text
     assert "a number from 0 to 1" in text

@@ -116,6 +116,24 @@ def test_the_result_names_what_matters(run) -> None:
     assert err == "Reading the photos.\n"
 
 
+@pytest.mark.usefixtures("trained")
+def test_a_network_says_how_it_learnt_and_its_first_two_findings(run, solar_record) -> None:
+    solar_record["history"] = {
+        "rows": [{"epoch": 0}, {"epoch": 1}], "best_epoch": 0, "best_value": 0.25, "monitor": "val_loss",
+        "ended": "early_stopping", "options": {"epochs": 9, "early_stopping": 1}, "seconds": [1.0, 1.0],
+        "photos": {"chosen_on": 525, "chooser": "validation photos"},
+        "diagnosis": [{"kind": kind, "measure": f"Measure {kind}.", "advice": "Do more."}
+                      for kind in ("over_fitting", "saturation", "dead_units")],
+    }  # fmt: skip
+    said = " ".join(run("train", "elpv")[1].split())
+    assert "It ran 2 of 9 epochs in 2.0 s; early stopping ended it after 1 epoch that was no better." in said
+    assert "The weights of epoch 1 were kept: its loss on the 525 validation photos was the lowest (0.250)." in said
+    assert "Over-fitting: Measure over_fitting. To try: Do more." in said
+    assert "Saturation: " in said
+    assert "Dead units" not in said
+    assert "The report names 1 more finding about the training." in said
+
+
 @pytest.mark.parametrize("columns", ["80", "120"])
 @pytest.mark.usefixtures("trained")
 def test_the_result_fits_the_terminal(columns: str, run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,11 +42,10 @@ def head(trained_bundle: Path) -> HeadWeights:
 
 
 @pytest.fixture(scope="module")
-def batches(predictor: Predictor, parts_folder: Path) -> list[np.ndarray]:
-    """Ten prepared photos of both classes in batches of 4, 4 and 2."""
+def photos(predictor: Predictor, parts_folder: Path) -> list[np.ndarray]:
+    """Ten prepared photos of both classes, (1, H, W, 3) each."""
     paths = sorted(parts_folder.rglob("*.png"))[::5]
-    images = [predictor.bundle.chain(decode_image(path.read_bytes())) for path in paths]
-    return [np.stack(images[start : start + 4]) for start in range(0, len(images), 4)]
+    return [predictor.bundle.chain.views(decode_image(path.read_bytes())) for path in paths]
 
 
 def make_head(num_outputs: int, *, rbf: bool = False, is_regression: bool = False) -> HeadWeights:
@@ -68,26 +67,26 @@ def run(graph: bytes, image: np.ndarray, outputs: list[str]) -> list[np.ndarray]
 
 
 def test_the_shipped_file_and_torch_agree(
-    predictor: Predictor, backbone: BackboneFile, head: HeadWeights, batches: list[np.ndarray]
+    predictor: Predictor, backbone: BackboneFile, head: HeadWeights, photos: list[np.ndarray]
 ) -> None:
-    parity, outputs = check_parity(predictor, backbone, head, batches=batches)
+    parity, outputs = check_parity(predictor, backbone, head, photos=photos)
     assert parity.holds
     assert (parity.photos, parity.changed_verdicts) == (10, 0)
     assert parity.max_abs_difference < 1e-4
-    expected = np.concatenate([predictor.score_batch(batch).outputs for batch in batches])
+    expected = np.concatenate([predictor.score_batch(pictures).outputs for pictures in photos])
     np.testing.assert_array_equal(outputs, expected)
 
 
 @pytest.mark.parametrize("change", [{"bias": 0.01}, {"bias": 20.0}, {"weight": 0.001}])
 def test_another_head_than_the_shipped_one_is_found(
-    change: dict, predictor: Predictor, backbone: BackboneFile, head: HeadWeights, batches: list[np.ndarray]
+    change: dict, predictor: Predictor, backbone: BackboneFile, head: HeadWeights, photos: list[np.ndarray]
 ) -> None:
     altered = replace(head, **{name: getattr(head, name) + np.float32(by) for name, by in change.items()})
     with pytest.raises(
         ParityError,
         match=r"answers differently from the trained one: \d+ of 10 verdicts changed, logits differ by up to",
     ) as caught:
-        check_parity(predictor, backbone, altered, batches=batches)
+        check_parity(predictor, backbone, altered, photos=photos)
     assert caught.value.hint == "Please report this with the run folder; do not use its bundle."
 
 
@@ -101,11 +100,11 @@ def test_parity_holds_when_logits_agree_and_no_verdict_changed(difference: float
     assert json.loads(json.dumps(parity.to_record())) == parity.to_record()
 
 
-def test_several_rejected_classes_share_the_score(backbone: BackboneFile, batches: list[np.ndarray]) -> None:
+def test_several_rejected_classes_share_the_score(backbone: BackboneFile, photos: list[np.ndarray]) -> None:
     decision = Decision(classes=("a", "b", "c"), pass_classes=("b",), threshold=0.4)
     weights = make_head(3, rbf=True)
     graph = build_graph(backbone, weights, decision)
-    logits, probs, score, features = run(graph, batches[0], ["logits", "probs", "score", "features"])
+    logits, probs, score, features = run(graph, np.concatenate(photos[:4]), ["logits", "probs", "score", "features"])
     assert features.shape == (4, 1280)
     np.testing.assert_allclose(logits, weights.logits(features), rtol=1e-4, atol=1e-4)
     np.testing.assert_allclose(probs, weights.probs(features), rtol=1e-4, atol=1e-5)
@@ -114,9 +113,9 @@ def test_several_rejected_classes_share_the_score(backbone: BackboneFile, batche
     assert Decision.from_record(json.loads(metadata["decision"])) == decision
 
 
-def test_a_regression_has_one_value(backbone: BackboneFile, batches: list[np.ndarray]) -> None:
+def test_a_regression_has_one_value(backbone: BackboneFile, photos: list[np.ndarray]) -> None:
     weights = make_head(1, is_regression=True)
-    value, features = run(build_graph(backbone, weights, None), batches[0], ["value", "features"])
+    value, features = run(build_graph(backbone, weights, None), np.concatenate(photos[:4]), ["value", "features"])
     assert value.shape == (4, 1)
     np.testing.assert_allclose(value, weights.logits(features), rtol=1e-4, atol=1e-4)
 

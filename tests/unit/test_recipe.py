@@ -214,7 +214,7 @@ def test_values_use_the_names_of_toml_and_leave_unset_keys_out() -> None:
 
 def test_the_schema_knows_every_section() -> None:
     schema = recipe_schema()
-    assert set(schema["properties"]) == {"seed", "data", "prepare", "model", "train", "decide"}
+    assert set(schema["properties"]) == {"seed", "data", "prepare", "augment", "model", "train", "decide"}
     assert "pass" in schema["$defs"]["DataRecipe"]["properties"]
 
 

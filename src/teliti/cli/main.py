@@ -20,8 +20,10 @@ VERBS = {
     "demo": ("A real inspection, end to end, on packaged photos.", "[--out DIR]"),
     "train": ("From photos to a tested, explained inspector.", "DATA [OPTIONS]"),
     "evaluate": ("Measure a bundle on new labelled photos.", "BUNDLE DATA [OPTIONS]"),
+    "prepare": ("Apply the deterministic steps, look at them, measure whether they help.", "DATA [OUT] [OPTIONS]"),
+    "augment": ("Write augmented photos, look at them, search for what helps.", "DATA [OUT] [OPTIONS]"),
     "predict": ("Inspect photos with a bundle.", "BUNDLE PATH... [OPTIONS]"),
-    "info": ("What is in a bundle, on this machine, or in the cache.", "[BUNDLE] [OPTIONS]"),
+    "info": ("What is in a bundle, on this machine, in the cache, or in a network.", "[BUNDLE] [OPTIONS]"),
 }
 _RECIPE = "Show, describe or start a recipe."
 _ABOUT = "From a folder of product photos to a CNN inspector that is measured, explained and deployed."

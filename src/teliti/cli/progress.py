@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
 
+from teliti.cli.epochs import epoch_header, epoch_line, epoch_sentence
 from teliti.cli.escaping import visible
 from teliti.cli.output import is_live, stderr_console
 from teliti.cli.wording import format_count, format_seconds
@@ -18,7 +19,7 @@ from teliti.cli.wording import format_count, format_seconds
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from teliti.types import Reporter
+    from teliti.types import Record, Reporter
 
 _WORTH_A_LINE_S = 1.0
 _BETWEEN_LINES_S = 10.0
@@ -41,6 +42,7 @@ class BarReporter:
     def __init__(self, console: Console, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
+        self._has_header = False
         self._open_tasks = 0
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -73,6 +75,7 @@ class BarReporter:
             self._open_tasks -= 1
             self._progress.refresh()  # the last position is seen, also of work between two frames
             self._progress.remove_task(bar)
+            self._has_header = False  # another training has titles of its own
             if self._open_tasks == 0:
                 self._progress.stop()
         _print_finished(self._console, title, done=done, seconds=self._clock() - began)
@@ -80,6 +83,13 @@ class BarReporter:
     def note(self, message: str) -> None:
         """One sentence above the bars."""
         self._console.print(Text(visible(message)))
+
+    def epoch(self, row: Record) -> None:
+        """One row of the table of epochs above the bars, the titles above the first."""
+        if not self._has_header:
+            self._console.print(Text(epoch_header(row), style="dim"), soft_wrap=True)
+            self._has_header = True
+        self._console.print(Text(epoch_line(row), style="bold" if row.get("best") else ""), soft_wrap=True)
 
 
 class LineReporter:
@@ -114,6 +124,10 @@ class LineReporter:
     def note(self, message: str) -> None:
         """One sentence on a line of its own."""
         self._console.print(Text(visible(message)), soft_wrap=True)
+
+    def epoch(self, row: Record) -> None:
+        """One line for each epoch of a training."""
+        self.note(epoch_sentence(row))
 
 
 def _position(done: int, total: int | None) -> str:

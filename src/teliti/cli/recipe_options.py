@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from teliti.recipe import Recipe
 
 PresetName = Literal["accurate", "fast"]  # the recipe's own names, repeated so that --help need not load it
-ModeName = Literal["features", "auto"]
+ModeName = Literal["features", "finetune", "scratch", "auto"]
 
 
 @Parameter(name="*", group=Group("Recipe", sort_key=5))
@@ -23,8 +23,8 @@ class RecipeOptions:
     Attributes:
         recipe: A recipe file (TOML); `teliti recipe new` writes one to start from.
         preset: Where to start from; fast takes small images and one layer of the network. [default: accurate]
-        mode: Frozen features, or several set-ups within the budget; short for --set train.mode=...
-        budget: Time that mode auto may take, such as 90s or 5m; short for --set train.budget=...
+        mode: Frozen features, a network that learns (finetune, scratch), or several set-ups in a budget (auto).
+        budget: Time that training may take in the modes auto, finetune and scratch, such as 90s or 5m.
         set_: One key, for instance --set data.positive=scratch; may be given several times.
     """
 

@@ -12,6 +12,7 @@ from rich.text import Text
 from teliti.cli.escaping import visible
 from teliti.cli.output import print_line, print_sentences
 from teliti.cli.wording import format_count, format_interval, format_number, format_photos, format_seconds
+from teliti.report.story import ending_sentences, finding_rows
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,6 +38,7 @@ _REGRESSION = {"mae": "mean absolute error", "rmse": "root mean square error", "
 _WORTH_SAYING_S = 0.1
 _MOST_REFUSED = 10
 _MOST_CLASSES = 12
+_MOST_FINDINGS = 2
 
 
 def print_result(console: Console, record: Record) -> None:
@@ -139,11 +141,24 @@ def _facts(record: Record) -> Iterator[str]:
     mistakes = _mistakes_in_words(record)
     if mistakes:
         yield mistakes
+    yield from _learning_facts(record)
     threshold = record.get("threshold") or {}
     if threshold.get("sentence"):
         yield threshold["sentence"]
     elif threshold.get("value") is not None:
         yield f"Threshold {threshold['value']:.3f} ({threshold['rule']})."
+
+
+def _learning_facts(record: Record) -> Iterator[str]:
+    """Of a trained network: why it ended, which epoch was kept, and the first findings of the diagnosis."""
+    sentences, found = ending_sentences(record), finding_rows(record)
+    if sentences:
+        yield " ".join(sentences)
+    for row in found[:_MOST_FINDINGS]:
+        yield f"{row['title']}: {row['measure']} To try: {row['advice']}"
+    more = len(found) - _MOST_FINDINGS
+    if more > 0:
+        yield f"The report names {more} more {'finding' if more == 1 else 'findings'} about the training."
 
 
 def _mistakes_in_words(record: Record) -> str:

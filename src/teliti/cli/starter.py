@@ -22,8 +22,20 @@ Each line that begins with #name = ... shows a key and its default; take the # a
 _STEPS = """\
 Deterministic steps before the network, in order; each is a table of its own with its parameters, for instance:
 [[prepare]]
-step = "clahe\""""
-_TABLES = {"prepare"}  # arrays of tables, shown by an example
+step = "clahe"
+
+Random steps for training photos alone, written likewise:
+[[augment]]
+step = "flip"
+horizontal = 0.5
+
+Layers of a network of your own (train.mode = "scratch"), or on a backbone ("finetune"):
+[[model.layers]]
+kind = "conv"
+filters = 16
+kernel_size = 3
+activation = "relu\""""
+_TABLES = {"prepare", "augment", "layers"}  # arrays of tables, shown by an example
 _ATTRIBUTE = re.compile(r"(\w+): (.*)")
 _ALTERNATIVES = {"string": "text", "integer": "a whole number", "number": "a number", "boolean": "true or false"}
 

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from teliti.data.archives import list_archive
+from teliti.data.beside import climb
 from teliti.data.folders import list_folder
 from teliti.data.idx import catalog_from_idx, is_idx_name
 from teliti.data.labels_csv import catalog_from_csv, has_label_header, refuse_unlisted
@@ -56,10 +57,14 @@ def read_catalog(source: str, *, use_group: bool = True) -> Catalog:
     return _checked(replace(catalog, source=source))
 
 
-def list_photos(paths: Sequence[str]) -> tuple[list[Sample], list[Refused]]:
+def list_photos(paths: Sequence[str], *, beside_levels: int = 0) -> tuple[list[Sample], list[Refused]]:
     """The unlabelled photos behind files, folders (all below them) and zip archives, in the given order.
 
     A file that is named directly is always offered to the image door; in folders and archives the suffix decides.
+
+    Args:
+        paths: What the user gave.
+        beside_levels: Files beside a photo may lie so many levels above a given folder, see `data.beside.levels_up`.
 
     Raises:
         CatalogError: a path that does not exist, a damaged archive, or no photos at all.
@@ -68,7 +73,7 @@ def list_photos(paths: Sequence[str]) -> tuple[list[Sample], list[Refused]]:
     refused: list[Refused] = []
     known: set[str] = set()
     for given in paths:
-        found, not_used = _photos_behind(given)
+        found, not_used = _photos_behind(given, beside_levels)
         refused += not_used
         for name, origin in found.items():
             if name in known:
@@ -84,11 +89,12 @@ def list_photos(paths: Sequence[str]) -> tuple[list[Sample], list[Refused]]:
     return samples, refused
 
 
-def _photos_behind(given: str) -> tuple[dict[str, Origin], list[Refused]]:
+def _photos_behind(given: str, beside_levels: int) -> tuple[dict[str, Origin], list[Refused]]:
     path = _existing(given)
     if not path.is_dir() and path.suffix.lower() != ".zip":
         return {given: FileOrigin(given)}, []
-    listing = list_folder(given) if path.is_dir() else list_archive(given)
+    beside_root = str(climb(path.resolve(), beside_levels))
+    listing = list_folder(given, beside_root=beside_root) if path.is_dir() else list_archive(given)
     prefix = given.rstrip("/") or "/"
     found = {f"{prefix}/{name}": origin for name, origin in listing.photos().items()}
     return found, [Refused(f"{prefix}/{item.name}", item.reason) for item in (*listing.refused, *listing.others())]

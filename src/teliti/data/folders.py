@@ -10,10 +10,14 @@ from teliti.data.origins import FileOrigin, reason_of
 from teliti.types import Origin, Refused
 
 
-def list_folder(folder: str) -> Listing:
+def list_folder(folder: str, *, beside_root: str | None = None) -> Listing:
     """Every file below the folder.
 
     A link to a file is offered and checked when it is read: it must lead to a place inside the folder.
+
+    Args:
+        folder: An existing one.
+        beside_root: Of the origins, see `FileOrigin`.
     """
     root = str(Path(folder).resolve())
     files: dict[str, Origin] = {}
@@ -28,7 +32,7 @@ def list_folder(folder: str) -> Listing:
         for entry in found:
             name = f"{inside}/{entry.name}" if inside else entry.name
             if not _is_folder(entry):
-                files[name] = FileOrigin(str(Path(root, name)), root)
+                files[name] = FileOrigin(str(Path(root, name)), root, beside_root)
             elif entry.is_symlink():
                 refused.append(Refused(name, "a link to a folder is not followed"))
             else:

@@ -18,10 +18,11 @@ R = TypeVar("R")
 
 def load_prepared(
     samples: Sequence[Sample],
-    prepare: Callable[[UInt8Image], UInt8Image],
+    prepare: Callable[[UInt8Image, Sample], UInt8Image],
     *,
     threads: int,
     read: Callable[[Sample], UInt8Image] = read_photo,
+    ahead: int = AHEAD_PER_THREAD,
 ) -> Iterator[tuple[int, UInt8Image | PhotoRefused]]:
     """Decode and prepare photos on threads, results in the order of the samples.
 
@@ -29,21 +30,23 @@ def load_prepared(
 
     Args:
         samples: Where the photos are.
-        prepare: (H, W, 3) uint8 RGB or (H, W) grey to the network's size; must be safe to call from threads.
+        prepare: A photo, (H, W, 3) uint8 RGB or (H, W) grey, and its sample, to what the caller needs; must be safe
+            to call from threads and may raise PhotoRefused.
         threads: At least 1; decoding and OpenCV release the interpreter.
         read: Where pixels come from; raises PhotoRefused.
+        ahead: How many photos a thread may have waiting; fewer where `prepare` makes many pictures of one.
 
     Yields:
-        Index of the sample, and its prepared (H, W, 3) uint8 RGB photo or why it cannot be used.
+        Index of the sample, and what `prepare` gave or why the photo cannot be used.
     """
 
     def load(sample: Sample) -> UInt8Image | PhotoRefused:
         try:
-            return prepare(read(sample))
+            return prepare(read(sample), sample)
         except PhotoRefused as refusal:
             return refusal
 
-    yield from enumerate(map_ahead(load, samples, threads=threads))
+    yield from enumerate(map_ahead(load, samples, threads=threads, ahead=ahead))
 
 
 def map_ahead(

@@ -49,10 +49,12 @@ class FileOrigin:
     Attributes:
         path: The file; links are followed.
         root: The file must lie inside this folder after all links are followed; None allows any place.
+        beside_root: Files that lie beside it must lie inside this folder; None: inside `root`.
     """
 
     path: str
     root: str | None = None
+    beside_root: str | None = None
 
     def read_bytes(self) -> bytes:
         """The file's content.

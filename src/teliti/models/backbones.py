@@ -56,14 +56,24 @@ class FeatureNet(nn.Module):
         spec: What to take from it.
         mean: Per RGB channel, of values in [0, 1].
         std: Likewise.
+        numbers: The recipe's own number steps, (N, H, W, 3) float32 to the same, in the place of mean and std.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, trunk: nn.Module, spec: FeatureSpec, *, mean: Sequence[float], std: Sequence[float]) -> None:
+    def __init__(
+        self,
+        trunk: nn.Module,
+        spec: FeatureSpec,
+        *,
+        mean: Sequence[float],
+        std: Sequence[float],
+        numbers: nn.Module | None = None,
+    ) -> None:
         super().__init__()
         self.trunk = trunk
+        self.numbers = numbers
         self.pooling = spec.pooling
         names = stage_modules(trunk)
         self.stages = resolve_stages(spec.stages, count=len(names))
@@ -83,7 +93,10 @@ class FeatureNet(nn.Module):
         Returns:
             (N, D) float32.
         """
-        x = (image.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std  # (N, 3, H, W)
+        if self.numbers is None:
+            x = (image.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std  # (N, 3, H, W)
+        else:
+            x = self.numbers(image.to(self.mean.dtype)).permute(0, 3, 1, 2)
         self._maps.clear()
         last = self.trunk.forward_features(x)  # type: ignore[operator]
         parts = [self._vector(stage, last) for stage in self.stages]
@@ -125,7 +138,9 @@ def pool(feature_map: Tensor, pooling: Pooling) -> Tensor:
     return torch.cat([average, largest, flat.amin(dim=2), deviation], dim=1)
 
 
-def build_feature_net(backbone: str, weights: WeightsFile, spec: FeatureSpec, *, seed: int) -> FeatureNet:
+def build_feature_net(
+    backbone: str, weights: WeightsFile, spec: FeatureSpec, *, seed: int, numbers: nn.Module | None = None
+) -> FeatureNet:
     """A frozen backbone in evaluation mode.
 
     Args:
@@ -133,6 +148,7 @@ def build_feature_net(backbone: str, weights: WeightsFile, spec: FeatureSpec, *,
         weights: What `find_weights` found.
         spec: What to take from it.
         seed: For random weights.
+        numbers: See `FeatureNet`.
 
     Raises:
         RecipeError: unknown name, unknown stage, weights that do not fit, or a download that failed.
@@ -141,7 +157,7 @@ def build_feature_net(backbone: str, weights: WeightsFile, spec: FeatureSpec, *,
     defaults: Mapping[str, Any] = getattr(trunk, "pretrained_cfg", {})
     mean = weights.mean or defaults.get("mean") or IMAGENET_MEAN
     std = weights.std or defaults.get("std") or IMAGENET_STD
-    return FeatureNet(trunk, spec, mean=mean, std=std).eval().requires_grad_(False)
+    return FeatureNet(trunk, spec, mean=mean, std=std, numbers=numbers).eval().requires_grad_(False)
 
 
 def stage_modules(trunk: nn.Module) -> tuple[str, ...]:

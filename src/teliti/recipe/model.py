@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
+from teliti.errors import RecipeError
+from teliti.recipe.layers import Layer, parse_layers
 from teliti.recipe.sections import Section
 
 Pooling = Literal["avg", "max", "avgmax", "stats"]
 Head = Literal["auto", "logistic", "linear_svm", "rbf_svm", "softmax", "ridge", "svr"]
 Stage = int | Literal["head"]
+NO_BACKBONE = "none"
 
 
 class ModelRecipe(Section):
     """The network in front of the head, and the head.
 
     Attributes:
-        backbone: Any timm name.
-        weights: "auto" (packaged weights when there are any), "random", or a .safetensors file.
+        backbone: Any timm name; a compact network (perceptron, mlp, lenet, regularised, tiny_vgg); or "none" for a
+            network made of [[model.layers]] alone, which is also what leaving it out beside layers means.
+        weights: "auto" (packaged weights when there are any), "random", "hub" (downloads), or a .safetensors file.
+        layers: Layers of one's own, in order: the whole network, or put on the backbone's feature map. A closing
+            layer with one output per class is added unless it is given.
+        dropout: Share of the values in front of the closing layer that is dropped while training.
         stages: Which stages' outputs become features; counted from 0, negative from the end; "head" is the
             vector that the backbone's own classifier would see. "auto" takes the last four stages.
         pooling: How a stage's map becomes a vector: "avg", "max", "avgmax" (both), or "stats" (average, maximum,
@@ -30,8 +38,31 @@ class ModelRecipe(Section):
 
     backbone: str = "tf_efficientnet_lite0"
     weights: str = "auto"
+    layers: tuple[Layer, ...] = ()
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     stages: Literal["auto"] | tuple[Stage, ...] = "auto"
     pooling: Pooling = "stats"
     head: Head = "auto"
     c: Annotated[float, Field(gt=0)] | None = None
     gamma: Annotated[float, Field(gt=0)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _layers_alone_are_the_network(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and values.get("layers") and "backbone" not in values:
+            return {**values, "backbone": NO_BACKBONE}
+        return values
+
+    @field_validator("layers", mode="before")
+    @classmethod
+    def _name_the_layer_in_every_mistake(cls, entries: Any) -> Any:
+        return parse_layers(entries)
+
+    @model_validator(mode="after")
+    def _some_network(self) -> ModelRecipe:
+        if self.backbone == NO_BACKBONE and not self.layers:
+            raise RecipeError(
+                f'model.layers must have an entry where model.backbone is "{NO_BACKBONE}", got none.',
+                hint='Add [[model.layers]] with kind = "conv", or name a backbone.',
+            )
+        return self

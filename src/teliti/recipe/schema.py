@@ -19,6 +19,7 @@ class Recipe(Section):
     seed: int = 7
     data: DataRecipe = DataRecipe()
     prepare: tuple[StepEntry, ...] = ()
+    augment: tuple[StepEntry, ...] = ()
     model: ModelRecipe = ModelRecipe()
     train: TrainRecipe = TrainRecipe()
     decide: DecideRecipe = DecideRecipe()

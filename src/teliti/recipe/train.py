@@ -2,27 +2,86 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from teliti.recipe.sections import Section, parse_seconds
 
-Mode = Literal["features", "auto"]
+Mode = Literal["features", "finetune", "scratch", "auto"]
 Engine = Literal["auto", "openvino", "onnxruntime", "torch"]
-Precision = Literal["f32", "bf16"]
+Precision = Literal["auto", "f32", "bf16"]
+Device = Literal["auto", "cpu", "cuda"]
+Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
+Schedule = Literal["constant", "step", "cosine", "one_cycle"]
+Loss = Literal[
+    "auto", "cross_entropy", "binary_cross_entropy", "focal", "half_squared_error", "sum_of_squares", "mse", "mae",
+    "perceptron",
+]  # fmt: skip
+Monitor = Literal["auto", "train_loss", "val_loss", "val_accuracy", "val_auc", "val_mae"]
+
+NETWORK_MODES = ("finetune", "scratch")
+MODE_DEFAULTS: dict[str, dict[str, Any]] = {
+    "finetune": {"batch_size": 32, "precision": "auto", "lr": 5e-4, "head_epochs": 1},
+    "scratch": {"batch_size": 64, "precision": "auto"},
+}
+"""What an unset key is in these modes, where it differs from the default of the others."""
+
+_Positive = Annotated[float, Field(gt=0.0, lt=float("inf"))]
+_AtLeastZero = Annotated[float, Field(ge=0.0, lt=float("inf"))]
+_BelowOne = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 class TrainRecipe(Section):
     """How it is trained.
 
     Attributes:
-        mode: "features" (frozen backbone) or "auto" (several set-ups within the budget, best on validation).
-        budget: Seconds that "auto" may take, as a number or like "90s", "5m", "1h".
+        mode: "features" (frozen backbone), "finetune" (a trained network goes on learning), "scratch" (a network from
+            random numbers) or "auto" (several set-ups within the budget, best on validation).
+        budget: Seconds that "auto" may take, as a number or like "90s", "5m", "1h"; with "finetune" and "scratch" the
+            epochs are cut to what fits into it.
         engine: What computes features; "auto" probes the installed ones.
-        precision: bf16 is faster where the processor has it, and less exact.
+        precision: bf16 is faster where the processor has it, and less exact. "auto" (with "finetune" and "scratch",
+            and the default there) times both for at most a second.
         threads: Threads for decoding and for the engine; unset: the cores this process may use.
-        batch_size: Photos per call of the engine.
+        batch_size: Photos per call of the engine; for "finetune" and "scratch" photos per step, 32 and 64 when unset.
+        views: Augmented views of each training photo in the features mode, where the recipe has [[augment]].
+        device: Where a network is trained; "auto" takes a GPU where torch finds one.
+        replicas: Parts of a batch that are computed at the same time, each by one thread; 1 leaves the threads to the
+            library. "auto" times both.
+        num_workers: Threads that assemble the next batches; 0: none. The result is the same for any number.
+        epochs: Times that every training photo is shown.
+        stop_after: End after so many epochs though the schedule is made for more; written by a budget that ran out.
+        lr: Learning rate at the schedule's top; "find" runs a learning-rate finder. 0.0005 for "finetune" when unset.
+        optimizer: What turns gradients into steps.
+        momentum: Of "sgd" and "rmsprop".
+        nesterov: Look ahead along the momentum ("sgd").
+        weight_decay: As torch means it: "adamw" takes lr * weight_decay * theta off at each step; the others add
+            weight_decay * theta to the gradient, which is l2 = weight_decay / 2.
+        l1: Adds l1 * SUM abs(theta) over the kernels to the loss.
+        l2: Adds l2 * SUM theta^2 over the kernels to the loss.
+        schedule: How the rate moves: "constant", "step" (times step_factor every step_epochs), "cosine" (down to 0),
+            "one_cycle" (up for 30 % of the steps, then down).
+        warmup_epochs: Epochs, also parts of one, in which the rate rises from 0.
+        step_epochs: Epochs between the drops of "step".
+        step_factor: What the rate is multiplied by at each drop.
+        loss: What is minimised; "auto": cross-entropy, binary where the network has one output, mse for numbers.
+        focal_gamma: How much "focal" turns away from photos that are right already.
+        label_smoothing: Share of the target that is spread over all classes.
+        class_weights: "balanced" lets each class weigh the same.
+        clip_norm: Longest gradient that is taken as it is; unset: never shortened.
+        accumulate: Steps of the network per step of the optimizer; a batch is cut into so many parts.
+        ema: Decay of an average of the weights that is measured and kept instead of them; 0: none.
+        head_epochs: First epochs in which only the head learns. 1 for "finetune" when unset.
+        unfreeze_epochs: After them, epochs between one stage and the next, from the head down; 0: all at once.
+        stage_factor: A stage's rate as a multiple of the stage's above it.
+        frozen_stages: Stages, counted from the photo, that never learn.
+        batch_norm: "keep" leaves the statistics of BatchNorm layers below the head as the given weights have them,
+            "learn" lets them follow the batches; "auto" keeps them with "finetune" where weights are given.
+        early_stopping: Epochs without a better `monitor` after which it ends; unset: never.
+        monitor: What the best epoch is chosen by; "auto": val_loss, without validation photos train_loss.
+        checkpoint_s: Seconds after which progress is saved inside an epoch; it is always saved at its end.
     """
 
     mode: Mode = "features"
@@ -31,6 +90,45 @@ class TrainRecipe(Section):
     precision: Precision = "f32"
     threads: Annotated[int, Field(ge=1, le=1024)] | None = None
     batch_size: Annotated[int, Field(ge=1, le=4096)] = 8
+    views: Annotated[int, Field(ge=1, le=100)] = 4
+    device: Device = "auto"
+    replicas: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    num_workers: Annotated[int, Field(ge=0, le=64)] = 1
+    epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
+    stop_after: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    lr: Literal["find"] | _Positive = 1e-3
+    optimizer: Optimizer = "adamw"
+    momentum: _BelowOne = 0.9
+    nesterov: bool = False
+    weight_decay: _AtLeastZero = 0.0
+    l1: _AtLeastZero = 0.0
+    l2: _AtLeastZero = 0.0
+    schedule: Schedule = "cosine"
+    warmup_epochs: _AtLeastZero = 0.0
+    step_epochs: Annotated[int, Field(ge=1, le=100_000)] = 10
+    step_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
+    loss: Loss = "auto"
+    focal_gamma: _AtLeastZero = 2.0
+    label_smoothing: _BelowOne = 0.0
+    class_weights: Literal["none", "balanced"] = "none"
+    clip_norm: _Positive | None = None
+    accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
+    ema: _BelowOne = 0.0
+    head_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0
+    unfreeze_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0
+    stage_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
+    frozen_stages: Annotated[int, Field(ge=0, le=1000)] = 0
+    batch_norm: Literal["auto", "keep", "learn"] = "auto"
+    early_stopping: Annotated[int, Field(ge=1, le=100_000)] | None = None
+    monitor: Monitor = "auto"
+    checkpoint_s: _Positive = 120.0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _defaults_of_the_mode(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            return {**MODE_DEFAULTS.get(str(values.get("mode")), {}), **values}
+        return values
 
     @field_validator("budget")
     @classmethod
@@ -38,3 +136,13 @@ class TrainRecipe(Section):
         if budget is not None:
             parse_seconds(budget)
         return budget
+
+    @model_validator(mode="after")
+    def _keys_fit_together(self) -> TrainRecipe:
+        if self.precision == "auto" and self.mode not in NETWORK_MODES:
+            raise ValueError(f'precision must be f32 or bf16 in mode "{self.mode}", got auto')
+        if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
+            raise ValueError('nesterov must stand beside optimizer = "sgd" and a momentum above 0')
+        if self.batch_size < self.accumulate:
+            raise ValueError(f"accumulate must be at most batch_size = {self.batch_size}, got {self.accumulate}")
+        return self

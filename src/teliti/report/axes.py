@@ -10,6 +10,7 @@ from teliti.report.markup import Html, element, join
 
 _STEPS = (1.0, 2.0, 5.0, 10.0)
 Points = Iterable[tuple[float, float]]
+Tick = tuple[float, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +68,32 @@ class Plane:
         circles = [element("circle", cx=self.x(x), cy=self.y(y), r=radius) for x, y in points]
         return element("g", *circles, class_=class_)
 
-    def frame(self, *, x_label: str, y_label: str) -> Html:
-        """Grid, ticks, tick labels and axis titles."""
+    def frame(
+        self,
+        *,
+        x_label: str,
+        y_label: str,
+        x_ticks: Sequence[Tick] | None = None,
+        y_ticks: Sequence[Tick] | None = None,
+    ) -> Html:
+        """Grid, ticks, tick labels and axis titles.
+
+        Args:
+            x_label: Title of the horizontal axis.
+            y_label: Title of the vertical axis.
+            x_ticks: Data value and label of each tick; None takes round values.
+            y_ticks: The same from bottom to top.
+        """
         bottom, right = self.height - self.bottom, self.width - self.right
         pieces = []
-        for value in ticks(self.y_range):
+        for value, words in _round_ticks(self.y_range) if y_ticks is None else y_ticks:
             at = self.y(value)
             pieces.append(element("line", x1=self.left, x2=right, y1=at, y2=at, class_="grid"))
-            pieces.append(_label(tick_text(value), x=self.left - 8, y=at + 4, class_="tick end"))
-        for value in ticks(self.x_range):
+            pieces.append(_label(words, x=self.left - 8, y=at + 4, class_="tick end"))
+        for value, words in _round_ticks(self.x_range) if x_ticks is None else x_ticks:
             at = self.x(value)
             pieces.append(element("line", x1=at, x2=at, y1=bottom, y2=bottom + 5, class_="axis"))
-            pieces.append(_label(tick_text(value), x=at, y=bottom + 18, class_="tick middle"))
+            pieces.append(_label(words, x=at, y=bottom + 18, class_="tick middle"))
         pieces.append(element("line", x1=self.left, x2=right, y1=bottom, y2=bottom, class_="axis"))
         pieces.append(_label(x_label, x=(self.left + right) / 2, y=self.height - 8, class_="title middle"))
         middle = (self.top + bottom) / 2
@@ -104,6 +119,14 @@ def ticks(span: tuple[float, float], *, at_most: int = 6) -> list[float]:
     return [round(index * step, 12) for index in range(first, last + 1)]
 
 
+def log_ticks(span: tuple[float, float]) -> list[Tick]:
+    """Ticks of an axis of decimal logarithms: powers of ten, or where there are fewer than two, what lies between."""
+    powers = [value for value in ticks(span) if value.is_integer()]
+    if len(powers) < 2:
+        return [(value, f"{10.0**value:.2g}") for value in ticks(span, at_most=4)]
+    return [(value, f"{10.0**value:g}" if -4 <= value <= 4 else f"1e{value:.0f}") for value in powers]
+
+
 def tick_text(value: float) -> str:
     """A tick's label, as short as it is exact."""
     return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1000 else f"{value:.6g}"
@@ -114,6 +137,10 @@ def span_of(values: Sequence[float]) -> tuple[float, float]:
     low, high = min(values), max(values)
     room = 0.05 * (high - low) or 0.5
     return low - room, high + room
+
+
+def _round_ticks(span: tuple[float, float]) -> list[Tick]:
+    return [(value, tick_text(value)) for value in ticks(span)]
 
 
 def _label(words: str, *, x: float, y: float, class_: str) -> Html:

@@ -20,6 +20,7 @@ from teliti.report.reading import (
     table_at,
 )
 from teliti.report.statements import statements
+from teliti.report.story import ending_sentences, head_words, is_network, origin_words
 from teliti.report.wording import (
     MISSING,
     count,
@@ -58,7 +59,7 @@ def render_card(record: Record) -> str:
         ("Threshold", _threshold(record)),
         ("Data", _data(record)),
         ("Provenance", _provenance(record)),
-        ("Licence of the backbone's weights", _licence(record)),
+        (_licence_title(record), _licence(record)),
     )
     title = markdown(record.get("title") or "Inspector")
     written = [f"# {title}", *(f"## {heading}\n\n{content}" for heading, content in sections if content)]
@@ -158,19 +159,26 @@ def _data(record: Record) -> str:
 def _provenance(record: Record) -> str:
     model, engine = table_at(record, "model"), table_at(record, "engine")
     weights, parity = table_at(model, "weights"), table_at(record, "parity")
+    used = " ".join(str(engine[key]) for key in ("name", "precision") if engine.get(key))
+    trained = is_network(record)
     facts = [
         ("Made", record.get("created")),
         ("Teliti", record.get("version")),
         ("Command", record.get("command")),
-        ("Backbone", model.get("backbone")),
-        ("Weights", weights.get("file")),
-        ("SHA-256 of the weights", weights.get("sha256")),
-        ("Head", model.get("head")),
-        ("Engine", " ".join(str(engine[key]) for key in ("name", "precision") if engine.get(key))),
+        ("Network" if trained else "Backbone", model.get("backbone")),
+        ("Began with" if trained else "Weights", origin_words(record) if trained else weights.get("file")),
+        ("SHA-256 of these weights" if trained else "SHA-256 of the weights", weights.get("sha256")),
+        ("Training", " ".join(ending_sentences(record))),
+        ("Head", head_words(record) if trained else model.get("head")),
+        ("Trained by, predicts by" if trained else "Engine", f"{used}, ONNX Runtime f32" if trained else used),
         ("Changed verdicts after export", parity.get("changed_verdicts")),
         ("Largest difference of a probability after export", parity.get("max_abs_difference")),
     ]
     return _bullets([f"{term}: {value}" for term, value in facts if value not in (None, "")])
+
+
+def _licence_title(record: Record) -> str:
+    return "Licence of the weights that it began with" if is_network(record) else "Licence of the backbone's weights"
 
 
 def _licence(record: Record) -> str:

@@ -31,7 +31,7 @@ def roc_figure(curves: JsonMapping) -> Html:
         _mark(plane, chosen),
         alt=_with_point(alt, chosen, words=("false alarm rate", "recall")),
     )
-    return _figure(drawing, title="ROC curve", names=[class_name for class_name, _ in lines])
+    return figure(drawing, title="ROC curve", names=[class_name for class_name, _ in lines])
 
 
 def pr_figure(curves: JsonMapping) -> Html:
@@ -48,7 +48,7 @@ def pr_figure(curves: JsonMapping) -> Html:
         _mark(plane, chosen),
         alt=_with_point(alt, chosen, words=("recall", "precision")),
     )
-    return _figure(drawing, title="Precision and recall", names=[])
+    return figure(drawing, title="Precision and recall", names=[])
 
 
 def histogram_figure(curves: JsonMapping, *, threshold: float | None) -> Html:
@@ -76,7 +76,7 @@ def scatter_figure(scatter: JsonMapping) -> Html:
         plane.dots(points, radius=2.5, class_="dots s0"),
         alt=f"Predicted against true value of {len(points)} photos; the dashed line is exact prediction",
     )
-    return _figure(drawing, title="Predicted against true", names=[])
+    return figure(drawing, title="Predicted against true", names=[])
 
 
 def residual_figure(scatter: JsonMapping) -> Html:
@@ -91,7 +91,7 @@ def residual_figure(scatter: JsonMapping) -> Html:
         plane.dots(points, radius=2.5, class_="dots s0"),
         alt=f"Error of {len(points)} predictions over the true value; the dashed line is no error",
     )
-    return _figure(drawing, title="Errors", names=[])
+    return figure(drawing, title="Errors", names=[])
 
 
 def interval_bar(value: Any, interval: Any, *, baseline: Any = None) -> Html:
@@ -109,6 +109,18 @@ def interval_bar(value: Any, interval: Any, *, baseline: Any = None) -> Html:
         at = plane.x(baseline)
         marks.insert(2, element("line", x1=at, x2=at, y1=2, y2=14, class_="tickmark"))
     return element("svg", *marks, viewBox="0 0 132 16", class_="bar", aria_hidden="true")
+
+
+def figure(drawing: Html, *, title: str, names: Sequence[str]) -> Html:
+    """A drawing under its title, with a legend of its series where they have names."""
+    keys = [
+        element("li", element("span", class_=f"key {_series(at)}"), name(item))
+        for at, item in enumerate(names[:SERIES])
+    ]
+    if len(names) > SERIES:
+        keys.append(element("li", element("span", class_="key rest"), f"{len(names) - SERIES} more classes"))
+    legend = element("ul", *keys, class_="legend") if any(names) else EMPTY
+    return element("figure", element("figcaption", title), drawing, legend)
 
 
 def _histogram_panel(
@@ -172,17 +184,6 @@ def _with_point(alt: str, point: tuple[float, float] | None, *, words: tuple[str
     if point is None:
         return alt
     return f"{alt}; at the chosen threshold {words[0]} {percent(point[0])}, {words[1]} {percent(point[1])}"
-
-
-def _figure(drawing: Html, *, title: str, names: Sequence[str]) -> Html:
-    keys = [
-        element("li", element("span", class_=f"key {_series(at)}"), name(item))
-        for at, item in enumerate(names[:SERIES])
-    ]
-    if len(names) > SERIES:
-        keys.append(element("li", element("span", class_="key rest"), f"{len(names) - SERIES} more classes"))
-    legend = element("ul", *keys, class_="legend") if any(names) else EMPTY
-    return element("figure", element("figcaption", title), drawing, legend)
 
 
 def _series(position: int) -> str:

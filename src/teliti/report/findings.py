@@ -28,6 +28,7 @@ from teliti.report.reading import (
     tables_at,
 )
 from teliti.report.statements import statements
+from teliti.report.story import chooser_title, is_network
 from teliti.report.tables import bullets, scrolling, table
 from teliti.report.verdict import baseline_error
 from teliti.report.wording import (
@@ -68,6 +69,7 @@ def key_numbers(record: JsonMapping) -> Html:
         return EMPTY
     simple = "Always the mean" if is_regression(record) else "Always the largest class"
     beside = "Validation" if has_val_part(record) else "Out of fold, training part"
+    beside = chooser_title(record) if is_network(record) else beside
     head = ["Measure", "Test", "95 % interval", "", simple, beside]
     val = {} if is_folds(record) else table_at(record, "val")  # with folds both are the same scores
     validation = [number_as(key, val.get(key)) for key, _ in rows]

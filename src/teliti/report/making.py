@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from teliti.report.learning import learnt
 from teliti.report.markup import EMPTY, Html, element, join, text
 from teliti.report.reading import list_at, table_at, tables_at
+from teliti.report.story import is_network
 from teliti.report.tables import callout, facts, folded, scrolling, table
 from teliti.report.wording import MISSING, count, is_number, listed, number, seconds
 from teliti.types import JsonMapping
 
 
 def training(record: JsonMapping) -> Html:
-    """Backbone, weights, features, head, what was tried, and the engines that were probed."""
+    """Backbone, weights, features, head, what was tried, and the engines that were probed; or how a network learnt."""
+    if is_network(record):
+        return learnt(record)
     model, history = table_at(record, "model"), table_at(record, "history")
     weights = table_at(model, "weights")
     chosen = table_at(history, "chosen")

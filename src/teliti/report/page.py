@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
-from teliti.report import findings, making, material
+from teliti.report import findings, learning, making, material
 from teliti.report.markup import Html, document, element, join, name
 from teliti.report.pictures import ReportPictures
 from teliti.report.reading import is_folds, is_regression, table_at
@@ -70,6 +70,8 @@ def _sections(record: Record, pictures: ReportPictures) -> list[tuple[str, str, 
         ("samples", "Sample photos", material.samples(pictures)),
         ("view", "As the network sees it", material.network_view(record, pictures)),
         ("data", "Data", material.data(record)),
+        ("learning", "How it learnt", learning.learning(record)),
+        ("layers", "Layer by layer", learning.layers(record)),
         ("training", "Training", making.training(record)),
         ("parity", "Trained against exported", making.parity(record)),
         ("times", "Times", making.times(record)),

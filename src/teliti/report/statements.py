@@ -19,6 +19,7 @@ from teliti.report.reading import (
     table_at,
     tables_at,
 )
+from teliti.report.story import augment_words, chooser_words, head_words, is_network, origin_words
 from teliti.report.wording import (
     count,
     is_interval,
@@ -47,6 +48,7 @@ def statements(record: JsonMapping) -> list[str]:
         _rare_events(record),
         _prevalence(record),
         _small_classes(record),
+        _network(record),
         _threshold(record),
         _folds(record),
         _copies(record),
@@ -127,6 +129,20 @@ def _small_classes(record: JsonMapping) -> list[str]:
     return [f"Fewer than {FEW_PHOTOS} test photos: {named}. A few photos more could change their numbers a lot{tail}."]
 
 
+def _network(record: JsonMapping) -> list[str]:
+    photos = table_at(record, "history", "photos")
+    if not (is_network(record) and is_number(photos.get("learnt"))):
+        return []
+    changes = augment_words(record)
+    shown = f"changed at random each time they were shown ({changes})" if changes else "shown without random changes"
+    chosen = "epoch and its calibration were" if "calibrated by" in head_words(record) else "epoch was"
+    return [
+        f"The network itself learnt, from {origin_words(record)}, on {count(photos['learnt'], 'training photo')}, "
+        f"{shown}. The {chosen} chosen on the {chooser_words(record)}, so numbers on those flatter; the test photos "
+        "had no say."
+    ]
+
+
 def _threshold(record: JsonMapping) -> list[str]:
     threshold = table_at(record, "threshold")
     value, rule = threshold.get("value"), threshold.get("rule")
@@ -140,6 +156,7 @@ def _threshold(record: JsonMapping) -> list[str]:
             "at this threshold flatter a little; those without a threshold (ROC AUC, PR AUC) do not."
         ]
     where = "the validation photos" if has_val_part(record) else "out-of-fold scores of the training photos"
+    where = f"the {chooser_words(record)}" if is_network(record) else where
     return [f"The threshold {value:.3g} was chosen on {where}; the test photos had no say in it."]
 
 

@@ -25,7 +25,7 @@ from teliti.errors import RecipeError
 from teliti.files import sha256_hex
 from teliti.recipe import Precision
 from teliti.runtime import installed_versions, is_installed, keep_freed_memory, require
-from teliti.training.backbone_file import BackboneFile, load_feature_net
+from teliti.training.backbone_file import BackboneFile
 from teliti.types import Record, UInt8Image
 
 EngineName = Literal["openvino", "onnxruntime", "torch"]
@@ -217,7 +217,7 @@ class _TorchEngine:
         self._kind = torch.float32 if precision == "f32" else torch.bfloat16
         torch.set_num_threads(threads)
         torch.backends.cudnn.allow_tf32 = False  # f32 means f32
-        net = load_feature_net(backbone.model, seed=backbone.seed)
+        net = backbone.load()
         self._net = net.to(self._device).to(memory_format=torch.channels_last)
         self._torch = torch
 

@@ -25,6 +25,7 @@ from teliti.files import sha256_hex
 from teliti.metrics.decision import Decision
 from teliti.predictor import Predictor
 from teliti.types import Catalog, Record, Reporter, Sample, SilentReporter
+from teliti.workflow.photos import leave_out_companions
 from teliti.workflow.run_folder import RunFolder, create_run_folder
 from teliti.workflow.stopwatch import Stopwatch
 
@@ -52,7 +53,8 @@ def evaluate(
     reporter = SilentReporter() if reporter is None else reporter
     watch = Stopwatch()
     predictor = Predictor.open(bundle)
-    catalog = _measured_part(read_catalog(str(source)), reporter)
+    catalog = leave_out_companions(read_catalog(str(source)), predictor.bundle.chain.beside_patterns)
+    catalog = _measured_part(catalog, reporter)
     decision = predictor.bundle.decision
     _check_labels(catalog, predictor)
     folder = None if out is None else create_run_folder(Path(out), source=str(source))

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.cache import RowCache
+from teliti.errors import RecipeError
 from teliti.metrics.decision import Decision
 from teliti.metrics.thresholds import choose_threshold
+from teliti.metrics.tiles import Combine, combine_parts
 from teliti.models.heads import HeadWeights
 from teliti.recipe import Recipe, override_recipe, parse_seconds
+from teliti.training.features import Features
 from teliti.training.linear import FittedHead, fit_head
 from teliti.types import FloatArray, IntArray, Record, Reporter, Task
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
-from teliti.workflow.setup import Setup, resolve_setup
+from teliti.workflow.setup import Setup, build_recipe_chain, fit_recipe_numbers, resolve_setup
 from teliti.workflow.stopwatch import Stopwatch
 
 DEFAULT_BUDGET = "90s"
@@ -67,23 +70,32 @@ class Candidate:
 
 
 def fit_inspector(
-    features: NDArray[np.float32], photos: Photos, plan: SplitPlan, *, recipe: Recipe, reporter: Reporter
+    features: Features, photos: Photos, plan: SplitPlan, *, recipe: Recipe, combine: Combine, reporter: Reporter
 ) -> Fit:
     """Fit the head that the recipe names.
 
     Args:
-        features: (N, D) float32 of all photos; only the training part's are fitted on.
+        features: Of all photos; only those of the training part are fitted on, with their augmented views.
         photos: With targets.
         plan: Parts or folds.
         recipe: Resolved.
+        combine: How the answers for the tiles of a photo become one.
         reporter: Told about long work.
+
+    Raises:
+        RecipeError: tiles are to be combined by the part most likely rejected, and no class is.
     """
+    rejects = _rejects(recipe, photos)
+    if features.originals > len(features.counts):
+        check_combine(combine, recipe, photos)
 
     def fit_on(indices: IntArray) -> FittedHead:
+        rows = np.concatenate([features.rows_of(indices), features.augmented_rows_of(indices)])
+        owners = features.owners[rows]
         return fit_head(
-            features[indices],
-            photos.targets[indices],
-            plan.groups[indices],
+            features.matrix[rows],
+            photos.targets[owners],
+            plan.groups[owners],
             model=recipe.model,
             task=photos.catalog.task,
             num_classes=len(photos.catalog.classes),
@@ -91,13 +103,69 @@ def fit_inspector(
             reporter=reporter,
         )
 
+    def answers(head: HeadWeights, indices: IntArray) -> FloatArray:
+        return photo_outputs(head, features, indices, combine=combine, rejects=rejects)
+
     if plan.folds is not None:
-        return _fit_folds(features, plan.folds, fit_on, reporter=reporter)
+        return _fit_folds(plan.folds, fit_on, answers, reporter=reporter)
     train, val = plan.indices("train"), plan.indices("val")
     fitted = fit_on(train)
     if len(val):
-        return Fit(fitted.weights, fitted.history, val, outputs_of(fitted.weights, features[val]), VALIDATION)
-    return Fit(fitted.weights, fitted.history, train, _from_logits(fitted.weights, fitted.oof_logits))
+        return Fit(fitted.weights, fitted.history, val, answers(fitted.weights, val), VALIDATION)
+    counts = features.counts[train]
+    own = _from_logits(fitted.weights, fitted.oof_logits[: counts.sum()])
+    return Fit(fitted.weights, fitted.history, train, combine_parts(own, counts, how=combine, rejects=rejects))
+
+
+def check_combine(combine: Combine, recipe: Recipe, photos: Photos) -> None:
+    """Refuse to look for the worst tile where no class is bad.
+
+    Raises:
+        RecipeError: tiles are to be combined by the part most likely rejected, and no class is.
+    """
+    if combine == "max" and photos.catalog.classes and not _rejects(recipe, photos):
+        raise RecipeError(
+            'The tile step has combine = "max", which takes the tile most likely rejected, and no class is rejected.',
+            hint='Set data.positive or data.pass, or combine = "mean".',
+        )
+
+
+def photo_outputs(
+    head: HeadWeights, features: Features, photos: IntArray, *, combine: Combine, rejects: Sequence[int]
+) -> FloatArray:
+    """(N, K) probabilities, or (N, 1) numbers for regression, one row a photo.
+
+    Args:
+        head: Fitted.
+        features: Of all photos.
+        photos: Positions of the photos that are asked about.
+        combine: How the answers for the tiles of a photo become one.
+        rejects: Indices of the classes that are rejected.
+    """
+    outputs = outputs_of(head, features.matrix[features.rows_of(photos)])
+    return combine_parts(outputs, features.counts[photos], how=combine, rejects=rejects)
+
+
+def answer_photos(candidate: Candidate, features: Features, indices: IntArray, *, photos: Photos) -> FloatArray:
+    """A fitted set-up's outputs for some photos, (M, K) or (M, 1).
+
+    Args:
+        candidate: From `try_setup`.
+        features: Of all photos.
+        indices: (M,) positions of the photos that are asked about.
+        photos: All photos.
+    """
+    setup = candidate.setup
+    rejects = _rejects(setup.recipe, photos)
+    return photo_outputs(candidate.fit.head, features, indices, combine=setup.combine, rejects=rejects)
+
+
+def _rejects(recipe: Recipe, photos: Photos) -> tuple[int, ...]:
+    if photos.catalog.task == "regression":
+        return ()
+    classes = tuple(photos.catalog.classes)
+    decision = Decision(classes, positive=recipe.data.positive, pass_classes=tuple(recipe.data.pass_classes))
+    return decision.reject_indices
 
 
 def decide(
@@ -204,25 +272,33 @@ def why_chosen(rows: Sequence[Record]) -> str:
 def try_setup(
     recipe: Recipe, *, photos: Photos, plan: SplitPlan, cache: RowCache, watch: Stopwatch, reporter: Reporter
 ) -> Candidate:
-    """Features, head and validation loss (log loss; regression: mean squared error) of one set-up."""
+    """Features, head and validation loss (log loss; regression: mean squared error) of one set-up.
+
+    Raises:
+        RecipeError: steps, backbone or weights that cannot be used, or that do not fit the photos.
+        PhotoRefused: a photo changed since it was read.
+    """
     clock = Stopwatch()
+    tile = build_recipe_chain(recipe).tile
+    if tile is not None:
+        check_combine(tile.combine, recipe, photos)  # before anything long
     with watch.stage("backbone"):
-        setup = resolve_setup(recipe)
+        setup = resolve_setup(recipe, numbers=fit_recipe_numbers(recipe, photos, plan))
     with watch.stage("features"):
-        features = setup.features(photos, cache=cache, reporter=reporter)
+        features = setup.learning_features(photos, plan, cache=cache, reporter=reporter)
     with watch.stage("fit"):
-        fit = fit_inspector(features.matrix, photos, plan, recipe=setup.recipe, reporter=reporter)
-    return Candidate(setup, fit, _loss(fit, photos), features.computed, clock.elapsed())
+        fit = fit_inspector(features, photos, plan, recipe=setup.recipe, combine=setup.combine, reporter=reporter)
+    return Candidate(setup, fit, validation_loss(fit, photos), features.computed, clock.elapsed())
 
 
-def _fit_folds(features: NDArray[np.float32], folds: IntArray, fit_on: Any, *, reporter: Reporter) -> Fit:
+def _fit_folds(folds: IntArray, fit_on: Any, answers: Any, *, reporter: Reporter) -> Fit:
     numbers = np.unique(folds)
     outputs: FloatArray | None = None
     with reporter.task("Fitting folds", len(numbers) + 1) as advance:
         for fold in numbers:
             inside = np.flatnonzero(folds == fold)
             fitted = fit_on(np.flatnonzero(folds != fold))
-            rows = outputs_of(fitted.weights, features[inside])
+            rows = answers(fitted.weights, inside)
             outputs = np.zeros((len(folds), rows.shape[1]), dtype=rows.dtype) if outputs is None else outputs
             outputs[inside] = rows
             advance(1)
@@ -242,7 +318,8 @@ def _from_logits(head: HeadWeights, logits: FloatArray) -> FloatArray:
     return probs
 
 
-def _loss(fit: Fit, photos: Photos) -> float:
+def validation_loss(fit: Fit, photos: Photos) -> float:
+    """Log loss (regression: mean squared error) on the chooser's photos."""
     targets = photos.targets[fit.chooser]
     if photos.catalog.task == "regression":
         return float(np.mean((fit.chooser_outputs[:, 0] - targets) ** 2))

@@ -9,8 +9,9 @@ import numpy as np
 
 from teliti import __version__
 from teliti.bundle import MODEL, SEEN_DIGITS, SEEN_FILE, WEIGHTS, Bundle, write_bundle
+from teliti.data.beside import read_beside
 from teliti.export import build_graph
-from teliti.predictor import Predictor
+from teliti.predictor import Predictor, golden_files
 from teliti.recipe import recipe_values
 from teliti.runtime import installed_versions, require
 from teliti.types import Record, Sample
@@ -29,7 +30,9 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
     """
     candidate, decision, photos = trained.candidate, trained.decision, trained.photos
     safetensors = require("safetensors.numpy", extra="train", purpose="write the weights")
-    arrays = {name: np.ascontiguousarray(array) for name, array in candidate.fit.head.to_arrays().items()}
+    numbers = candidate.setup.numbers
+    learnt = candidate.fit.head.to_arrays() | ({} if numbers is None else numbers.to_arrays())
+    arrays = {name: np.ascontiguousarray(array) for name, array in learnt.items()}
     files = {
         MODEL: build_graph(candidate.setup.backbone, candidate.fit.head, decision),
         # one entry only: safetensors writes several in an order that changes from run to run
@@ -54,27 +57,22 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
     }
     draft = write_bundle(folder, files=files, facts=facts)
     golden = _golden_photos(trained)
-    files |= {f"golden/{number}": data for number, (_, data) in enumerate(golden)}
     predictor = Predictor(draft, threads=1)
-    predictions = predictor.predict([data for _, data in golden])
-    facts["golden"] = [
-        {
-            "file": f"golden/{number}",
-            "name": name,
-            "outputs": list(prediction.probs.values()) or [prediction.score],
-        }
-        for number, ((name, _), prediction) in enumerate(zip(golden, predictions, strict=True))
-    ]
+    for number, (name, contents) in enumerate(golden):
+        file = f"golden/{number}"
+        files |= dict(zip(golden_files(file, patterns=len(contents) - 1), contents, strict=True))
+        facts["golden"].append({"file": file, "name": name, "outputs": predictor.score_files(contents).tolist()})
     return write_bundle(folder, files=files, facts=facts)
 
 
-def _golden_photos(trained: Trained) -> list[tuple[str, bytes]]:
-    """A few measured photos, classes in turn, none larger than 2 MB."""
-    golden: list[tuple[str, bytes]] = []
+def _golden_photos(trained: Trained) -> list[tuple[str, list[bytes]]]:
+    """A few measured photos with the files beside them, classes in turn, none larger than 2 MB."""
+    golden: list[tuple[str, list[bytes]]] = []
+    patterns = trained.candidate.setup.source.chain.beside_patterns
     for sample in _classes_in_turn(trained):
-        data = sample.origin.read_bytes()
-        if len(data) <= GOLDEN_BYTES:
-            golden.append((sample.name, data))
+        contents = [sample.origin.read_bytes(), *(read_beside(sample.origin, pattern) for pattern in patterns)]
+        if sum(map(len, contents)) <= GOLDEN_BYTES:
+            golden.append((sample.name, contents))
         if len(golden) == GOLDEN_PHOTOS:
             break
     return golden

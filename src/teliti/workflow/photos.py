@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -9,12 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.cache import RowCache
+from teliti.data.beside import check_companions, companion_names, without_companions
 from teliti.data.catalog import read_catalog
 from teliti.data.decoded import DecodedPhotos
 from teliti.data.fingerprints import Fingerprint, fingerprint_photos
-from teliti.errors import CatalogError
+from teliti.errors import CatalogError, PhotoRefused
 from teliti.files import sha256_hex
+from teliti.transforms.prepare import PrepareChain
 from teliti.types import Catalog, Refused, Reporter, Sample
+from teliti.workflow.fitness import Readable, without_unfit
 
 _SHOWN = 3
 
@@ -30,6 +34,7 @@ class Photos:
         targets: (N,) class index (int64), or number (float64) for regression.
         refused: Every file that was given and is not used.
         decoded: Pixels of the photos that were decoded while reading; kept for the features.
+        beside: (N) SHA-256 of the files that lie beside each photo, 32 bytes a file; empty where none do.
     """
 
     catalog: Catalog
@@ -38,6 +43,7 @@ class Photos:
     targets: NDArray[Any]
     refused: tuple[Refused, ...]
     decoded: DecodedPhotos = field(default_factory=DecodedPhotos, compare=False, repr=False)
+    beside: tuple[bytes, ...] = ()
 
     @property
     def digests(self) -> list[bytes]:
@@ -46,10 +52,11 @@ class Photos:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over the names, labels and contents of the usable photos, in order."""
+        """SHA-256 over the names, labels and contents of the usable photos and of the files beside them, in order."""
+        beside = [f" {digest.hex()}" for digest in self.beside] or [""] * len(self.samples)
         lines = (
-            f"{sample.name!r} {sample.label!r} {sample.split!r} {sample.group!r} {mark.digest.hex()}"
-            for sample, mark in zip(self.samples, self.fingerprints, strict=True)
+            f"{sample.name!r} {sample.label!r} {sample.split!r} {sample.group!r} {mark.digest.hex()}{own}"
+            for sample, mark, own in zip(self.samples, self.fingerprints, beside, strict=True)
         )
         return sha256_hex("\n".join(lines).encode("utf-8", "surrogateescape"))
 
@@ -58,19 +65,39 @@ class Photos:
         return [int(count) for count in np.bincount(self.targets, minlength=len(self.catalog.classes))]
 
 
-def read_photos(source: str, *, use_group: bool, cache: RowCache, threads: int, reporter: Reporter) -> Photos:
+def read_photos(
+    source: str,
+    *,
+    use_group: bool,
+    cache: RowCache,
+    threads: int,
+    reporter: Reporter,
+    chains: Sequence[PrepareChain] = (),
+) -> Photos:
     """Read every photo of a source once.
+
+    Args:
+        source: A path or a built-in name.
+        use_group: Take a label file's `group` column.
+        cache: Where fingerprints are kept.
+        threads: For reading and decoding.
+        reporter: Told how far it is.
+        chains: Prepare steps that the photos will go through. Files that they need beside a photo, for instance masks,
+            are no photos themselves; a photo without them, or that a step refuses, is refused.
 
     Raises:
         CatalogError: the source cannot be read, or no photo of it (or of one of its classes) can be used.
     """
-    catalog = read_catalog(source, use_group=use_group)
+    patterns = tuple(dict.fromkeys(pattern for chain in chains for pattern in chain.beside_patterns))
+    catalog = leave_out_companions(read_catalog(source, use_group=use_group), patterns)
     decoded = DecodedPhotos()
     found, unreadable = fingerprint_photos(
         catalog.samples, cache=cache, threads=threads, reporter=reporter, decoded=decoded
     )
-    usable = [(sample, mark) for sample, mark in zip(catalog.samples, found, strict=True) if mark is not None]
-    refused = (*catalog.refused, *unreadable)
+    readable = [Readable(sample, mark) for sample, mark in zip(catalog.samples, found, strict=True) if mark is not None]
+    complete, incomplete = _with_companions(readable, patterns, threads=threads)
+    usable, unfit = without_unfit(complete, chains, cache=cache, threads=threads, reporter=reporter, read=decoded.read)
+    refused = (*catalog.refused, *unreadable, *incomplete, *unfit)
     if not usable:
         reasons = "; ".join(f"{r.name}: {r.reason}" for r in refused[:_SHOWN])
         raise CatalogError(
@@ -81,10 +108,55 @@ def read_photos(source: str, *, use_group: bool, cache: RowCache, threads: int, 
         reporter.note(note)
     if refused:
         reporter.note(f"{len(refused)} of {len(catalog.samples) + len(catalog.refused)} files refused.")
-    samples = tuple(sample for sample, _ in usable)
+    samples = tuple(item.sample for item in usable)
     catalog = _keep_used_classes(catalog, samples, refused)
-    marks = tuple(mark for _, mark in usable)
-    return Photos(catalog, samples, marks, _targets(catalog, samples), refused, decoded)
+    marks = tuple(item.mark for item in usable)
+    beside = tuple(item.beside for item in usable) if patterns else ()
+    return Photos(catalog, samples, marks, _targets(catalog, samples), refused, decoded, beside)
+
+
+def leave_out_companions(catalog: Catalog, patterns: Sequence[str]) -> Catalog:
+    """The catalog without files that lie beside a photo for its sake, and without classes that held only such files.
+
+    Args:
+        catalog: As read.
+        patterns: Their name patterns, see `teliti.data.beside`.
+
+    Raises:
+        CatalogError: fewer than two classes are left.
+    """
+    samples, left_out = without_companions(catalog.samples, patterns)
+    companions = companion_names([sample.name for sample in samples], patterns)
+    refused = tuple(item for item in catalog.refused if item.name not in companions)  # a label file lists no masks
+    left_out += len(catalog.refused) - len(refused)
+    if not left_out:
+        return catalog
+    used = {sample.label for sample in samples}
+    if len(used) < 2:
+        raise CatalogError(
+            f'"{catalog.source}" must have photos of at least two classes beside their masks, got {len(used)}.',
+            hint="Check the pattern of mask_from_file.",
+        )
+    classes = tuple(name for name in catalog.classes if name in used)
+    note = f"{left_out} files beside photos are used as their masks."
+    return replace(catalog, samples=tuple(samples), refused=refused, classes=classes, notes=(*catalog.notes, note))
+
+
+def _with_companions(
+    readable: Sequence[Readable], patterns: Sequence[str], *, threads: int
+) -> tuple[list[Readable], list[Refused]]:
+    """The photos whose files beside them can be used, and the others with the reason."""
+    if not patterns:
+        return list(readable), []
+    samples, sizes = [item.sample for item in readable], [item.size for item in readable]
+    answers = check_companions(samples, sizes, patterns, threads=threads)
+    usable, refused = list[Readable](), list[Refused]()
+    for item, answer in zip(readable, answers, strict=True):
+        if isinstance(answer, PhotoRefused):
+            refused.append(Refused(item.sample.name, answer.reason))
+        else:
+            usable.append(replace(item, beside=answer))
+    return usable, refused
 
 
 def _keep_used_classes(catalog: Catalog, samples: tuple[Sample, ...], refused: tuple[Refused, ...]) -> Catalog:

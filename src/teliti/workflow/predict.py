@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from teliti.data.beside import levels_up, without_companions
 from teliti.data.catalog import list_photos
 from teliti.errors import PhotoRefused
 from teliti.predictor import Predictor
@@ -30,7 +31,9 @@ def predict(
     """
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     predictor = Predictor.open(bundle)
-    samples, refused = list_photos([str(path) for path in several])
+    patterns = predictor.bundle.chain.beside_patterns
+    listed, refused = list_photos([str(path) for path in several], beside_levels=levels_up(patterns))
+    samples, _ = without_companions(listed, patterns)
     results: list[Record] = []
     unusable = list(refused)
     for index, answer in predictor.predict_samples(samples, reporter=reporter or SilentReporter()):

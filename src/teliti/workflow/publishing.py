@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from teliti.data.beside import beside_of
 from teliti.data.decode import decode_image
 from teliti.errors import PhotoRefused
 from teliti.files import write_text_atomic
@@ -72,6 +73,6 @@ def _thumbnail(sample: Sample) -> UInt8Image | None:
 def _network_view(sample: Sample, chain: PrepareChain) -> tuple[str, UInt8Image, UInt8Image] | None:
     try:
         image = decode_image(sample.origin.read_bytes())
+        return sample.name, image, chain.views(image, beside_of(sample.origin))[0]
     except PhotoRefused:
         return None
-    return sample.name, image, chain(image)

@@ -35,6 +35,8 @@ def record_run(trained: Trained, answers: Answers) -> Record:
         if trained.decision is None
         else _measure_classes(trained, answers, trained.decision)
     )
+    history = dict(trained.candidate.fit.history)
+    network = history.pop("network", None)  # of a trained network: its layers
     return {
         "schema": 1,
         "version": __version__,
@@ -46,10 +48,11 @@ def record_run(trained: Trained, answers: Answers) -> Record:
         "data": _data(photos, trained.plan, recipe),
         "refused": len(photos.refused),
         "refused_photos": [{"path": r.name, "reason": r.reason} for r in photos.refused],
-        "model": {**setup.backbone.facts, "head": recipe.model.head},
+        "model": {**setup.backbone.facts, "head": history.get("head", recipe.model.head)},
+        **({} if network is None else {"network": network}),
         "engine": {**setup.engine.to_record(), "threads": setup.source.threads},
         "features_computed": trained.candidate.computed,
-        "history": trained.candidate.fit.history,
+        "history": history,
         "parity": answers.parity.to_record(),
         **measured,
         "warnings": [*measured["warnings"], *_data_warnings(trained.plan)],

@@ -43,8 +43,8 @@ def answer_measured_photos(bundle: Bundle, trained: Trained, *, reporter: Report
     candidate, samples = trained.candidate, trained.measured_samples
     predictor = Predictor(bundle, threads=trained.recipe.train.threads)
     with reporter.task("Testing, exported network beside torch", len(samples)) as advance:
-        batches = _prepared_batches(predictor, samples, advance)
-        parity, shipped = check_parity(predictor, candidate.setup.backbone, candidate.fit.head, batches=batches)
+        prepared = _prepared_photos(predictor, samples, advance)
+        parity, shipped = check_parity(predictor, candidate.setup.backbone, candidate.fit.head, photos=prepared)
     outputs = shipped if candidate.fit.fold_outputs is None else candidate.fit.fold_outputs
     return Answers(outputs, _predict(outputs, trained), parity)
 
@@ -58,13 +58,13 @@ def _predict(outputs: FloatArray, trained: Trained) -> NDArray[Any]:
     return decide_by_fold(outputs, trained.photos.targets, trained.plan.folds, classes=classes, recipe=trained.recipe)
 
 
-def _prepared_batches(
+def _prepared_photos(
     predictor: Predictor, samples: Sequence[Sample], advance: Callable[[int], None]
 ) -> Iterator[UInt8Image]:
     order: deque[tuple[int, PhotoRefused | None]] = deque()
-    for batch in predictor.prepare_batches(samples, order):
-        yield batch
-        advance(len(batch))
+    for pictures in predictor.prepare_photos(samples, order):
+        yield pictures
+        advance(1)
     for index, refusal in order:
         if refusal is not None:
             raise PhotoRefused(f'"{samples[index].name}" changed while it was used: {refusal.reason}')

@@ -18,13 +18,14 @@ from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.fit import decide, fit_best_within_budget, try_setup, why_chosen
+from teliti.workflow.learn import learn_network, learns_network, settle_network_recipe
 from teliti.workflow.packing import pack_bundle
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import SplitPlan, plan_split
 from teliti.workflow.publishing import gather_pictures, write_inputs, write_report
 from teliti.workflow.recording import record_run
 from teliti.workflow.run_folder import RunFolder, create_run_folder
-from teliti.workflow.setup import check_recipe, resolve_data
+from teliti.workflow.setup import check_recipe, recipe_steps, resolve_data
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.testing import answer_measured_photos
 from teliti.workflow.trained import Trained
@@ -76,6 +77,7 @@ def train(
     """
     _require_extra()
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
+    chosen = settle_network_recipe(chosen)
     check_recipe(chosen)
     for place in (Path("runs") if out is None else Path(out), cache_folder()):
         require_space(place, SPACE_NEEDED)
@@ -165,7 +167,14 @@ def _read(
     """Before the run's folder is made, so that a mistake in the data leaves nothing behind."""
     threads = recipe.train.threads or default_threads()
     with watch.stage("read"):
-        photos = read_photos(source, use_group=recipe.data.group, cache=cache, threads=threads, reporter=reporter)
+        photos = read_photos(
+            source,
+            use_group=recipe.data.group,
+            cache=cache,
+            threads=threads,
+            reporter=reporter,
+            chains=[recipe_steps(recipe)],
+        )
     with watch.stage("split"):
         return photos, plan_split(photos, recipe)
 
@@ -182,12 +191,19 @@ def _fit(recipe: Recipe, job: _Job) -> tuple[Trained, list[Record]]:
     trial = partial(
         try_setup, photos=job.photos, plan=job.plan, cache=job.cache, watch=job.watch, reporter=job.reporter
     )
-    if recipe.train.mode == "auto":
+    if learns_network(recipe):
+        candidate, tried = (
+            learn_network(recipe, job.photos, job.plan, folder=job.folder.path, watch=job.watch, reporter=job.reporter),
+            list[Record](),
+        )
+    elif recipe.train.mode == "auto":
         candidate, tried = fit_best_within_budget(recipe, trial, task=job.photos.catalog.task)
         job.reporter.note(why_chosen(tried))
     else:
         candidate, tried = trial(recipe), []
-    resolved = override_recipe(candidate.setup.recipe, {"train": {"mode": "features"}})
+    resolved = candidate.setup.recipe
+    if recipe.train.mode == "auto":
+        resolved = override_recipe(resolved, {"train": {"mode": "features"}})
     fit, targets, classes = candidate.fit, job.photos.targets, job.photos.catalog.classes
     decision = None
     if job.photos.catalog.task == "classification":

@@ -42,7 +42,7 @@ def test_what_does_not_fit_is_decoded_from_its_file(tmp_path):
     assert np.array_equal(decoded.read(Sample("b.png", FileOrigin(path))), noise(2, 8, 8, 3))
 
 
-def test_a_full_disk_only_means_decoding_again(tmp_path, monkeypatch):
+def test_a_full_disk_only_means_decoding_again(monkeypatch):
     decoded = DecodedPhotos()
 
     class Full:

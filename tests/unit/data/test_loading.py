@@ -32,14 +32,14 @@ def grey(value, height=4):
 @pytest.mark.parametrize("threads", [1, 4])
 def test_photos_come_prepared_and_in_order(threads):
     samples = [grey(value) for value in range(80)]
-    loaded = list(load_prepared(samples, lambda image: image[:2], threads=threads))
+    loaded = list(load_prepared(samples, lambda image, _: image[:2], threads=threads))
     assert [index for index, _ in loaded] == list(range(80))
     assert all(image.shape == (2, 6, 3) and (image == index).all() for index, image in loaded)
 
 
 def test_a_refused_photo_keeps_its_place_with_its_reason():
     samples = [grey(1), Sample("broken.png", Given(b"no photo")), Sample("gone.png", Given(None)), grey(3)]
-    answers = [answer for _, answer in load_prepared(samples, lambda image: image, threads=2)]
+    answers = [answer for _, answer in load_prepared(samples, lambda image, _: image, threads=2)]
     assert isinstance(answers[1], PhotoRefused)
     assert answers[1].reason.startswith("not an image")
     assert answers[2].reason == "the file does not exist (any more)"
@@ -47,7 +47,7 @@ def test_a_refused_photo_keeps_its_place_with_its_reason():
 
 
 def test_a_step_that_refuses_a_photo_refuses_that_photo_only():
-    def picky(image):
+    def picky(image, _):
         if len(image) < 8:
             raise PhotoRefused("too small for this step")
         return image
@@ -58,7 +58,7 @@ def test_a_step_that_refuses_a_photo_refuses_that_photo_only():
 
 
 def test_nothing_comes_from_no_samples():
-    assert list(load_prepared([], lambda image: image, threads=2)) == []
+    assert list(load_prepared([], lambda image, _: image, threads=2)) == []
 
 
 def test_only_a_few_items_are_taken_ahead():

@@ -8,7 +8,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teliti.imaging.framing import PADDING_VALUE, crop_to_fill, letterbox, resize
+from teliti.imaging.framing import (
+    PADDING_VALUE,
+    Rectangle,
+    as_colour,
+    bounding_rectangle,
+    crop_to_fill,
+    letterbox,
+    resize,
+    smallest_rectangle,
+)
 
 FITS = (resize, letterbox, crop_to_fill)
 SHAPES = [(1, 1), (1, 400), (400, 1), (4000, 1), (1, 4000), (7, 3), (64, 64), (63, 65), (480, 640)]
@@ -121,3 +130,78 @@ def test_crop_takes_the_middle() -> None:
 def test_crop_of_the_same_shape_is_a_resize_of_the_whole() -> None:
     image = photo(60, 90)
     np.testing.assert_array_equal(crop_to_fill(image, (20, 30)), resize(image, (20, 30)))
+
+
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_a_grey_picture_that_shrinks_gets_what_three_equal_channels_get(fit, shape: tuple[int, int]) -> None:
+    grey = photo(*shape)[..., 0].copy()
+    size = (max(1, shape[0] // 3), max(1, shape[1] // 2))
+    np.testing.assert_array_equal(as_colour(fit(grey, size)), fit(as_colour(grey), size))
+
+
+@pytest.mark.parametrize("fit", FITS)
+def test_a_grey_picture_that_grows_differs_by_a_rounding_at_most(fit) -> None:
+    grey = photo(23, 31)[..., 0].copy()
+    difference = as_colour(fit(grey, (64, 80))).astype(int) - fit(as_colour(grey), (64, 80))
+    assert np.abs(difference).max() <= 1
+
+
+def test_colour_stays_as_it_is_and_grey_becomes_three_equal_channels() -> None:
+    image = photo(3, 4)
+    assert as_colour(image) is image
+    np.testing.assert_array_equal(as_colour(image[..., 1]), image[..., [1, 1, 1]])
+
+
+@given(st.integers(0, 2**32), st.integers(0, 6))
+def test_the_bounding_rectangle_is_that_of_scikit_image(seed: int, margin: int) -> None:
+    from skimage.measure import regionprops
+
+    rng = np.random.default_rng(seed)
+    mask = np.where(rng.random((17, 23)) < 0.02, 255, 0).astype(np.uint8)
+    found = bounding_rectangle(mask)
+    if found is None:
+        assert not mask.any()
+        return
+    top, left, bottom, right = regionprops((mask > 0).astype(int))[0].bbox
+    expected = Rectangle(max(0, top - margin), max(0, left - margin), min(17, bottom + margin), min(23, right + margin))
+    assert found.widened(margin, inside=mask) == expected
+
+
+@given(st.integers(0, 2**32))
+def test_no_other_turn_gives_a_smaller_rectangle(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    mask = np.zeros((40, 40), dtype=np.uint8)
+    rows, columns = rng.integers(0, 40, (2, 6))
+    mask[rows, columns] = 255
+    found = smallest_rectangle(mask)
+    assert found is not None
+    points = np.column_stack([columns, rows])
+    turns = np.radians(np.arange(0, 90, 0.5))
+    areas = []
+    for turn in turns:
+        turned = points @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+        areas.append(np.prod(np.ptp(turned, axis=0)))
+    assert (found.height - 1) * (found.width - 1) <= min(areas) + 1e-3
+    # and it covers every point: nothing lies farther from its middle than half a side
+    turn = np.radians(found.angle)
+    turned = (points - found.center) @ np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    assert (np.abs(turned) <= np.array([found.width - 1, found.height - 1]) / 2 + 1e-3).all()
+    assert -45 <= found.angle < 45
+
+
+def test_a_single_pixel_is_a_rectangle_of_one_pixel() -> None:
+    mask = np.zeros((5, 7), dtype=np.uint8)
+    mask[2, 4] = 255
+    found = smallest_rectangle(mask)
+    assert found is not None
+    assert (found.center, found.height, found.width) == ((4.0, 2.0), 1.0, 1.0)
+    image = photo(5, 7)
+    np.testing.assert_array_equal(found.cut(image, margin=0), image[2:3, 4:5])
+    np.testing.assert_array_equal(found.cut(image, margin=1), image[1:4, 3:6])
+
+
+def test_no_part_has_no_rectangle() -> None:
+    nothing = np.zeros((5, 7), dtype=np.uint8)
+    assert bounding_rectangle(nothing) is None
+    assert smallest_rectangle(nothing) is None

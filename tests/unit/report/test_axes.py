@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teliti.report.axes import Plane, span_of, tick_text, ticks
+from teliti.report.axes import Plane, log_ticks, span_of, tick_text, ticks
 
 PLANE = Plane((0.0, 10.0), (0.0, 1.0), width=120, height=80, left=10, right=10, top=10, bottom=20)
 
@@ -46,3 +46,17 @@ def test_an_empty_range_has_one_tick_and_a_span_is_never_empty():
 
 def test_tick_labels_are_short():
     assert [tick_text(value) for value in (0.2, 1.0, 2000.0, -0.5)] == ["0.2", "1", "2,000", "-0.5"]
+
+
+def test_logarithms_have_powers_of_ten_or_what_lies_between():
+    assert log_ticks((-6.2, 0.1)) == [(-6, "1e-6"), (-4, "0.0001"), (-2, "0.01"), (0, "1")]
+    between = log_ticks((-0.8, -0.2))
+    assert len(between) >= 2
+    assert all(float(words) == pytest.approx(10**value, rel=0.05) for value, words in between)
+
+
+def test_a_frame_takes_ticks_of_its_own():
+    drawn = PLANE.frame(x_label="Epoch", y_label="Loss", x_ticks=[(5.0, "five")], y_ticks=[(1.0, "one")])
+    assert ">five</text>" in drawn
+    assert ">one</text>" in drawn
+    assert ">0.2</text>" not in drawn

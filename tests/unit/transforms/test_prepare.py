@@ -7,10 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from teliti.errors import RecipeError
+from teliti.errors import PhotoRefused, RecipeError
 from teliti.imaging.contrast import apply_clahe
 from teliti.imaging.framing import crop_to_fill, letterbox, resize
 from teliti.transforms.prepare import PrepareChain, Step, build_chain, chain_from_record
+from teliti.transforms.steps import PixelStep
 
 
 @pytest.fixture
@@ -53,8 +54,8 @@ def test_the_record_of_a_chain_builds_the_equal_chain() -> None:
 @pytest.mark.parametrize(
     ("step", "said", "hint"),
     [
-        ({"step": "clahee"}, "prepare step must be one of clahe, frame, got 'clahee'", 'Did you mean "clahe"?'),
-        ({}, "prepare step must be one of clahe, frame, got ''", "Choose one of them."),
+        ({"step": "clahee"}, ", center, channel, channel_order, clahe, colour_plane,", 'Did you mean "clahe"?'),
+        ({}, "zca, got ''.", "Choose one of them."),
         (
             {"step": "clahe", "clip_limit": 0},
             "prepare step 2 (clahe): clip_limit: input should be greater than 0, got 0.",
@@ -97,5 +98,117 @@ def test_a_chain_that_does_not_end_with_the_frame_has_no_size() -> None:
 
 
 def test_a_step_that_does_not_say_what_it_does_cannot_be_made() -> None:
-    with pytest.raises(TypeError, match=r"abstract method '?apply'?"):
+    with pytest.raises(TypeError, match=r"abstract method '?run'?"):
         Step()
+    with pytest.raises(TypeError, match=r"abstract method '?apply'?"):
+        PixelStep()
+
+
+COURSE = [
+    {"step": "clahe"},
+    {"step": "binarize"},
+    {"step": "remove_elements", "keep_largest": 1},
+    {"step": "morphology", "operation": "close"},
+    {"step": "crop_to_part"},
+    {"step": "mask", "background": "neutral"},
+]
+"""The course's chain: contrast, binarization, cleaning, morphology, bounding rectangle, mask on the original photo."""
+
+
+def part_on_noise() -> np.ndarray:
+    """A dark 20x12 part with a scratch of colour, on a bright noisy background with one dark speck."""
+    image = np.random.default_rng(3).integers(170, 200, (60, 50, 3), dtype=np.uint8)
+    image[20:40, 15:27] = 40
+    image[30, 15:27] = (200, 30, 30)
+    image[5, 5] = 0
+    return image
+
+
+def test_the_mask_is_put_on_the_photo_as_it_was_decoded_and_cropped_with_it() -> None:
+    image = part_on_noise()
+    chain = build_chain(COURSE, image_size=(20, 20), fit="stretch")
+    names, pictures = zip(*chain.trace(image), strict=True)
+    assert names == ("clahe", "binarize", "remove_elements", "morphology", "crop_to_part", "mask", "frame")
+    masked = pictures[5]
+    np.testing.assert_array_equal(masked.shape, (*pictures[4].shape, 3))
+    kept = pictures[4] > 0
+    np.testing.assert_array_equal(masked[kept], image[19:41, 14:28][kept])  # not the pixels that CLAHE changed
+    assert set(masked[~kept].ravel()) == {128}
+    np.testing.assert_array_equal(pictures[6], chain(image))
+
+
+def test_the_views_of_a_chain_without_tiles_are_its_one_picture(image: np.ndarray) -> None:
+    chain = build_chain([{"step": "gamma"}], image_size=(24, 32), fit="crop")
+    np.testing.assert_array_equal(chain.views(image), chain(image)[None])
+    assert chain.tile is None
+
+
+def test_tiles_go_through_the_rest_of_the_chain_one_by_one(image: np.ndarray) -> None:
+    steps = [{"step": "gamma"}, {"step": "tile", "size": 32, "overlap": 0.0}, {"step": "equalize"}]
+    chain = build_chain(steps, image_size=(16, 16), fit="stretch")
+    views = chain.views(image)
+    assert views.shape == (4, 16, 16, 3)
+    assert chain.tile is not None
+    assert chain.tile.combine == "max"
+    rest = (
+        build_chain([steps[0]], image_size=(40, 60), fit="stretch"),
+        build_chain([steps[2]], image_size=(16, 16), fit="stretch"),
+    )
+    np.testing.assert_array_equal(views[0], rest[1](rest[0](image)[:32, :32]))
+    np.testing.assert_array_equal(views[-1], rest[1](rest[0](image)[8:, 28:]))
+    message = r"prepare step 2 \(tile\) makes several pictures of a photo.*Take the tile step out"
+    with pytest.raises(RecipeError, match=message):
+        chain(image)
+
+
+def test_the_trace_of_tiles_shows_where_they_lie(image: np.ndarray) -> None:
+    chain = build_chain([{"step": "tile", "size": 32}], image_size=(16, 16), fit="stretch")
+    (name, outlined), (_, framed) = chain.trace(image)
+    assert (name, outlined.shape) == ("tile", image.shape)
+    assert (outlined != image).any()
+    assert any((framed == view).all() for view in chain.views(image))
+
+
+def test_number_steps_follow_the_frame_and_leave_the_pixels_alone(image: np.ndarray) -> None:
+    steps = [{"step": "gamma"}, {"step": "rescale"}, {"step": "standardize", "by": "sample"}]
+    chain = build_chain(steps, image_size=(24, 32), fit="crop")
+    assert [record["step"] for record in chain.to_record()] == ["gamma", "frame", "rescale", "standardize"]
+    assert [step.step for step in chain.numbers] == ["rescale", "standardize"]
+    assert chain.image_size == (24, 32)
+    np.testing.assert_array_equal(chain(image), build_chain(steps[:1], image_size=(24, 32), fit="crop")(image))
+    assert chain_from_record(chain.to_record()) == chain
+
+
+def test_whitening_that_would_not_fit_is_refused_when_the_chain_is_built() -> None:
+    message = (
+        r"prepare step 2 \(zca\): ZCA whitening of 224x224x3 photos would need 90\.6 GB for its matrix, over the limit "
+        r"of 0\.2 GB\. Set data\.image_size to 48 or less"
+    )
+    with pytest.raises(RecipeError, match=message):
+        build_chain([{"step": "gamma"}, {"step": "zca"}], image_size=(224, 224), fit="crop")
+
+
+def test_a_refusal_names_the_step(image: np.ndarray) -> None:
+    chain = build_chain([{"step": "crop", "top": 50, "unit": "pixels"}], image_size=(8, 8), fit="crop")
+    with pytest.raises(PhotoRefused, match=r"prepare step 1 \(crop\): nothing of the 40x60 photo lies in the rect"):
+        chain(image)
+
+
+def test_a_grey_photo_runs_in_one_channel_where_all_steps_allow_it() -> None:
+    grey = part_on_noise()[..., 1].copy()
+    for steps, expected in ((COURSE, True), ([{"step": "channel_order"}], False), ([], True)):
+        chain = build_chain(steps, image_size=(20, 20), fit="letterbox")
+        assert chain.is_channelwise is expected
+        assert (chain.trace(grey)[0][1].ndim == 2) is (steps == COURSE)
+        np.testing.assert_array_equal(chain(grey), chain(np.repeat(grey[..., None], 3, axis=2)))
+
+
+def test_a_record_of_the_first_bundles_still_loads() -> None:
+    record = [
+        {"step": "clahe", "clip_limit": 2.0, "tile_grid": [8, 8]},
+        {
+            "step": "frame", "height": 24, "width": 32, "fit": "letterbox",
+            "resize": "area when shrinking, cubic when growing (OpenCV)",
+        },
+    ]  # fmt: skip
+    assert chain_from_record(record) == build_chain([{"step": "clahe"}], image_size=(24, 32), fit="letterbox")

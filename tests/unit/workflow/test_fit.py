@@ -7,7 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from teliti.errors import RecipeError
 from teliti.recipe import Recipe, parse_recipe
+from teliti.training.features import Features
 from teliti.types import SilentReporter
 from teliti.workflow.fit import (
     Candidate,
@@ -41,10 +43,16 @@ def features(photos) -> np.ndarray:
     return matrix
 
 
-def fit(features: np.ndarray, photos, **values: object):
+def as_rows(features: np.ndarray) -> Features:
+    """One picture a photo, no augmented views."""
+    return Features(features, np.arange(len(features)), len(features), 0)
+
+
+def fit(features: np.ndarray | Features, photos, *, combine: str = "mean", **values: object):
     recipe = parse_recipe({**LOGISTIC, **values})
     plan = plan_split(photos, recipe)
-    return fit_inspector(features, photos, plan, recipe=recipe, reporter=SilentReporter()), plan
+    rows = features if isinstance(features, Features) else as_rows(features)
+    return fit_inspector(rows, photos, plan, recipe=recipe, combine=combine, reporter=SilentReporter()), plan
 
 
 def test_a_hold_out_fit_chooses_on_the_val_part(features: np.ndarray, photos) -> None:
@@ -85,11 +93,46 @@ def test_with_folds_no_photo_is_scored_by_a_head_that_saw_it(features: np.ndarra
     assert not np.array_equal(again.head.weight, fitted.head.weight)  # the shipped head is fitted on all photos
     unseen = fitted.fold_outputs[inside]
     alone = fit_inspector(
-        features, photos, SimpleNamespace(folds=None, groups=plan.groups, indices=lambda part: np.flatnonzero(
+        as_rows(features), photos, SimpleNamespace(folds=None, groups=plan.groups, indices=lambda part: np.flatnonzero(
             ~inside if part == "train" else inside if part == "val" else np.zeros(80, bool))),
-        recipe=parse_recipe(LOGISTIC), reporter=SilentReporter(),
+        recipe=parse_recipe(LOGISTIC), combine="mean", reporter=SilentReporter(),
     )  # fmt: skip
     np.testing.assert_array_equal(alone.chooser_outputs, unseen)
+
+
+def test_augmented_views_are_learnt_from_and_never_asked(features: np.ndarray, photos) -> None:
+    plain, plan = fit(features, photos, data={"folds": 0})
+    train = plan.indices("train")
+    views = features[train] + 0.5
+    rows = Features(np.concatenate([features, views]), np.concatenate([np.arange(80), train]), 80, 0)
+    fitted, _ = fit(rows, photos, data={"folds": 0})
+    assert fitted.history["photos"] == 2 * plain.history["photos"] == 2 * len(train)
+    assert not np.array_equal(fitted.head.weight, plain.head.weight)
+    np.testing.assert_array_equal(fitted.chooser_outputs, outputs_of(fitted.head, features[plan.indices("val")]))
+    split = {"train": 0.8, "val": 0.0, "test": 0.2}
+    own, own_plan = fit(rows, photos, data={"folds": 0, "split": split})
+    assert len(own.chooser_outputs) == len(own_plan.indices("train"))  # views choose no threshold
+
+
+def test_tiles_of_a_photo_become_one_answer(photos) -> None:
+    draw = np.random.default_rng(0)
+    tiles = draw.normal(size=(80, 3, 6)).astype(np.float32)
+    tiles[:, 1, 0] += 6.0 * photos.targets  # the defect is in the middle tile
+    rows = Features(tiles.reshape(240, 6), np.repeat(np.arange(80), 3), 240, 0)
+    values = {"data": {"folds": 0, "positive": "ng"}}
+    for combine, pick in (("max", lambda probs: probs[np.argmax(probs[:, 1])]), ("mean", lambda probs: probs.mean(0))):
+        fitted, plan = fit(rows, photos, combine=combine, **values)
+        assert fitted.history["photos"] == 3 * len(plan.indices("train"))
+        for answer, photo in zip(fitted.chooser_outputs, plan.indices("val"), strict=True):
+            np.testing.assert_allclose(answer, pick(outputs_of(fitted.head, tiles[photo])), rtol=1e-6)
+
+
+def test_the_worst_tile_needs_a_class_to_reject(make_photos) -> None:
+    photos = make_photos(["a"] * 40 + ["b"] * 40 + ["c"] * 40)
+    rows = Features(np.zeros((240, 6), np.float32), np.repeat(np.arange(120), 2), 240, 0)
+    with pytest.raises(RecipeError, match=r'combine = "max", which takes the tile most likely rejected') as caught:
+        fit(rows, photos, combine="max")
+    assert caught.value.hint == 'Set data.positive or data.pass, or combine = "mean".'
 
 
 def test_a_regression_gives_numbers(make_photos) -> None:

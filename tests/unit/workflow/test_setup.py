@@ -103,7 +103,7 @@ def test_a_resolved_recipe_resolves_to_itself_and_to_the_same_features(tiny: Rec
 @pytest.mark.parametrize(
     ("values", "said"),
     [
-        ({"prepare": [{"step": "sharpen"}]}, "prepare step must be one of clahe, frame, got 'sharpen'"),
+        ({"prepare": [{"step": "sharpen"}]}, r"prepare step must be one of binarize, .*, got 'sharpen'"),
         ({"model": {"backbone": "resnet5000"}}, "no weights of 'resnet5000' are packaged"),
         ({"model": {"weights": "none.safetensors"}}, r'"none\.safetensors" does not exist'),
     ],
@@ -112,3 +112,13 @@ def test_what_would_stop_the_run_later_is_found_first(values: dict, said: str) -
     with pytest.raises(RecipeError, match=said):
         check_recipe(parse_recipe(values))
     check_recipe(Recipe())
+
+
+@pytest.mark.parametrize("step", ["mixup", "cutmix"])
+def test_mixing_is_refused_where_there_are_no_batches(step: str) -> None:
+    values = {"augment": [{"step": "flip"}, {"step": step}]}
+    said = f"The augment step {step} mixes the photos of a batch, and the features mode has none"
+    with pytest.raises(RecipeError, match=said) as caught:
+        check_recipe(parse_recipe(values))
+    assert caught.value.hint == "Take it out, or train with --mode finetune."
+    check_recipe(parse_recipe({**values, "train": {"mode": "finetune"}}))

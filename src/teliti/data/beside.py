@@ -1,0 +1,191 @@
+"""Pictures that lie beside a photo: masks by a name pattern, in the same folder or zip archive and never outside it.
+
+Where they may lie: labelled photos have their data folder, and files beside them stay inside it; a zip archive is
+closed. Photos without labels may be given by any folder, so there the pattern says it: a file beside a photo may lie
+as many levels above the photo's folder as the pattern has `..`, and no link leads further.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+
+from teliti.data.archives import list_archive
+from teliti.data.decode import decode_photo
+from teliti.data.listing import Listing
+from teliti.data.loading import map_ahead
+from teliti.data.origins import FileOrigin, ZipOrigin, reason_of
+from teliti.errors import CatalogError, PhotoRefused
+from teliti.types import Origin, Sample, UInt8Image
+
+_STEM = "{stem}"
+
+
+def find_beside(origin: Origin, pattern: str) -> Origin:
+    """Where the file that lies beside a photo is; it need not exist.
+
+    Args:
+        origin: The photo's.
+        pattern: A relative path from the photo's folder with forward slashes; `{stem}` stands for the photo's name
+            without its ending, `..` may lead up to the data folder.
+
+    Raises:
+        PhotoRefused: it lies outside the data folder, an archive does not hold it, or the photo is no file.
+    """
+    if isinstance(origin, FileOrigin):
+        return _find_file(origin, pattern)
+    if isinstance(origin, ZipOrigin):
+        member = PurePosixPath(origin.member)
+        name = _name(member.stem, pattern)
+        beside = _list_now(origin.archive).files.get(posixpath.normpath(f"{member.parent}/{name}"))
+        if beside is None:
+            raise PhotoRefused(f'"{name}" does not lie beside it in the archive')
+        return beside
+    raise PhotoRefused("it is no file, so that no file lies beside it")
+
+
+def read_beside(origin: Origin, pattern: str) -> bytes:
+    """The file that lies beside a photo; arguments as for `find_beside`.
+
+    Raises:
+        PhotoRefused: there is no such file, it lies outside the data folder, or the photo is no file.
+    """
+    beside = find_beside(origin, pattern)
+    try:
+        return beside.read_bytes()
+    except PhotoRefused as refusal:
+        raise _refuse(origin, pattern, refusal.reason) from refusal
+
+
+def beside_of(origin: Origin) -> Callable[[str], UInt8Image]:
+    """A reader of the pictures beside one photo: name pattern to (H, W) grey or (H, W, 3) RGB uint8.
+
+    The reader raises `PhotoRefused` as `read_beside` does, and where the file is no picture.
+    """
+
+    def read(pattern: str) -> UInt8Image:
+        return _decode(origin, pattern, read_beside(origin, pattern))
+
+    return read
+
+
+def levels_up(patterns: Sequence[str]) -> int:
+    """How many levels above a photo's folder the files of these name patterns may lie: the most `..` of any."""
+    return max((PurePosixPath(posixpath.normpath(pattern)).parts.count("..") for pattern in patterns), default=0)
+
+
+def climb(folder: Path, levels: int) -> Path:
+    """The folder that many levels above an absolute one, or the topmost."""
+    above = (folder, *folder.parents)
+    return above[min(levels, len(above) - 1)]
+
+
+def _decode(origin: Origin, pattern: str, data: bytes) -> UInt8Image:
+    try:
+        return decode_photo(data)
+    except PhotoRefused as refusal:
+        raise _refuse(origin, pattern, refusal.reason) from refusal
+
+
+def _find_file(origin: FileOrigin, pattern: str) -> FileOrigin:
+    path = Path(origin.path)
+    name = _name(path.stem, pattern)
+    try:
+        folder = path.parent.resolve()
+        given = origin.beside_root or origin.root
+        root = climb(folder, levels_up([pattern])) if given is None else Path(given).resolve()
+        is_inside = (folder / name).resolve().is_relative_to(root)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise _refuse(origin, pattern, reason_of(error)) from error
+    if not is_inside:
+        raise PhotoRefused(f'"{name}" lies outside the folder of the photos')
+    return FileOrigin(str(folder / name), root=str(root))
+
+
+def _refuse(origin: Origin, pattern: str, reason: str) -> PhotoRefused:
+    place = origin.member if isinstance(origin, ZipOrigin) else getattr(origin, "path", "")
+    return PhotoRefused(f'"{_name(PurePosixPath(place).stem, pattern)}" beside it: {reason}')
+
+
+def _name(stem: str, pattern: str) -> str:
+    return pattern.replace(_STEM, stem)
+
+
+def _list_now(archive: str) -> Listing:
+    """The archive's listing, read again when the archive changed."""
+    try:
+        status = Path(archive).stat()
+    except OSError as error:
+        raise PhotoRefused(f"archive: {reason_of(error)}") from error
+    return _list(str(Path(archive).absolute()), (status.st_ino, status.st_size, status.st_mtime_ns))
+
+
+@lru_cache(maxsize=4)
+def _list(archive: str, version: tuple[int, ...]) -> Listing:  # noqa: ARG001 - part of the cache's key
+    try:
+        return list_archive(archive)
+    except CatalogError as error:
+        raise PhotoRefused(f"archive: {error.message}") from error
+
+
+def check_companions(
+    samples: Sequence[Sample],
+    sizes: Sequence[tuple[int, int]],
+    patterns: Sequence[str],
+    *,
+    threads: int,
+) -> list[bytes | PhotoRefused]:
+    """Whether the files beside each photo are there, can be decoded and have the photo's size; reads all of them.
+
+    Args:
+        samples: Photos that can be used.
+        sizes: (height, width) of each.
+        patterns: Name patterns of the files beside each photo.
+        threads: For reading and decoding.
+
+    Returns:
+        For each photo the SHA-256 of these files, 32 bytes a pattern, or why it cannot be used.
+    """
+
+    def check(item: tuple[Sample, tuple[int, int]]) -> bytes | PhotoRefused:
+        sample, size = item
+        digests = []
+        try:
+            for pattern in patterns:
+                data = read_beside(sample.origin, pattern)
+                height, width = _decode(sample.origin, pattern, data).shape[:2]
+                if (height, width) != size:
+                    raise _refuse(sample.origin, pattern, f"{height}x{width}, and the photo is {size[0]}x{size[1]}")
+                digests.append(hashlib.sha256(data).digest())
+        except PhotoRefused as refusal:
+            return refusal
+        return b"".join(digests)
+
+    return list(map_ahead(check, zip(samples, sizes, strict=True), threads=threads))
+
+
+def without_companions(samples: Sequence[Sample], patterns: Sequence[str]) -> tuple[list[Sample], int]:
+    """The samples that are not themselves a file that lies beside another one, for instance its mask.
+
+    Args:
+        samples: Photos of one source, or of one call.
+        patterns: Name patterns of the files beside each photo.
+
+    Returns:
+        The photos, and how many files were left out.
+    """
+    companions = companion_names([sample.name for sample in samples], patterns)
+    kept = [sample for sample in samples if posixpath.normpath(sample.name) not in companions]
+    return kept, len(samples) - len(kept)
+
+
+def companion_names(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """The normalised names of the files that lie beside photos of these names, whether they exist or not."""
+    return {
+        posixpath.normpath((path.parent / _name(path.stem, pattern)).as_posix())
+        for path in map(PurePosixPath, names)
+        for pattern in patterns
+    }

@@ -1,0 +1,276 @@
+"""What a network learns from, and the batches of an epoch: the same photos in the same order for any number of threads.
+
+The order of an epoch follows from seed and epoch alone, the augmentation of a photo from seed, photo and epoch. The
+batches of an epoch are as equal in size as can be (65 photos in batches of at most 64 are 33 and 32), because a last
+batch of one photo would give BatchNorm nothing to average. Photos go as uint8 from the cache into kept buffers and
+become float32 in one pass where the network is; nothing here knows a network.
+
+Mixing (mixup, cutmix) comes after the augmentation of each photo and is drawn from seed, epoch and step. It is of the
+whole step's photos, so that the number of processes changes nothing; each process therefore augments all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from teliti.data.loading import map_ahead
+from teliti.errors import UserError
+from teliti.transforms.augment import AugmentChain, photo_rng
+from teliti.transforms.mixing import one_hot
+from teliti.types import FloatArray, IntArray, UInt8Image
+
+NetworkTask = Literal["classification", "multilabel", "regression"]
+Augment = Callable[[UInt8Image, np.random.Generator], UInt8Image]
+_ORDER = 0x6F72646572  # keeps the order's random numbers apart from all others of one seed
+_MIXING = 0x6D6978  # likewise
+
+
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Prepared photos and what is to be said about them.
+
+    Attributes:
+        images: (M, H, W, C) uint8, RGB for three channels; an array or a memory map.
+        targets: (M,) int class index; (M, K) float of 0 and 1 for several labels a photo; (M,) or (M, K) float numbers.
+        train: Positions of the photos to learn from.
+        val: Positions of the photos to choose the epoch on; may be empty.
+        task: Classes, several labels a photo, or numbers.
+        num_classes: Classes, labels or numbers a photo: K.
+        mean: Per channel, of values in [0, 1].
+        std: Likewise.
+        names: Of the M photos, for sentences, and what their random numbers are drawn by.
+        class_names: Of the K classes, for sentences.
+        augment: (H, W, C) uint8 and its random numbers to a photo of the same shape; training photos only. The photos
+            of a step are mixed as well where it is a chain that mixes.
+        class_weights: (K,) weight of each class in the loss; None: 1.
+    """
+
+    images: UInt8Image
+    targets: NDArray[Any]
+    train: IntArray
+    val: IntArray
+    task: NetworkTask
+    num_classes: int
+    mean: Sequence[float]
+    std: Sequence[float]
+    names: Sequence[str]
+    class_names: Sequence[str] = ()
+    augment: Augment | None = None
+    class_weights: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        if self.images.dtype != np.uint8 or self.images.ndim != 4:
+            raise UserError(f"images must be uint8 (M, H, W, C), got {self.images.dtype} {self.images.shape}.")
+        if not len(self.targets) == len(self.names) == count:
+            raise UserError(
+                f"images, targets and names must be equally many, got {count}, {len(self.targets)}, {len(self.names)}."
+            )
+        if not len(self.train):
+            raise UserError("The training part must have photos, got none.", hint="Raise data.split.train.")
+        used = np.concatenate([self.train, self.val]).astype(np.int64)
+        if used.min() < 0 or used.max() >= count:
+            raise UserError(f"train and val must be positions in 0..{count - 1}, got {used.min()}..{used.max()}.")
+        self._check_targets(used)
+
+    def _check_targets(self, used: IntArray) -> None:
+        targets = np.asarray(self.targets[used])
+        if self.task == "classification":
+            if targets.ndim != 1 or targets.min() < 0 or targets.max() >= self.num_classes:
+                raise UserError(
+                    f"targets must be (M,) class indices in 0..{self.num_classes - 1}, "
+                    f"got {targets.shape[1:]} {targets.min()}..{targets.max()}."
+                )
+        elif targets.size != len(used) * self.num_classes or not np.isfinite(targets).all():
+            raise UserError(
+                f"targets must be finite numbers (M, {self.num_classes}), got {targets.shape} of {targets.dtype}."
+            )
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return int(self.images.shape[3])
+
+    def name_of_class(self, index: int) -> str:
+        """The class's name, or its number where no names were given."""
+        return self.class_names[index] if self.class_names else str(index)
+
+    @property
+    def mixer(self) -> AugmentChain | None:
+        """The augmentation, where it mixes the photos of a step."""
+        return self.augment if isinstance(self.augment, AugmentChain) and self.augment.mixes else None
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One step's photos of this process.
+
+    Attributes:
+        step: Number in its epoch, from 0.
+        indices: (N,) positions of its photos.
+        images: (N, H, W, C) uint8; a kept buffer, overwritten a few batches later.
+        total: Photos of the whole step, those of other processes included.
+        mixed: (N, K) targets of mixed photos: float32 share of each class, adding to 1 a photo, or float64 labels or
+            numbers; None: targets are those of the data.
+    """
+
+    step: int
+    indices: IntArray
+    images: Tensor
+    total: int
+    mixed: FloatArray | None = None
+
+
+def epoch_batches(train: IntArray, *, batch_size: int, seed: int, epoch: int) -> list[IntArray]:
+    """The positions of each step of an epoch, shuffled: ceil(n / batch_size) batches, sizes equal or one apart.
+
+    Args:
+        train: Positions of the training photos.
+        batch_size: At most so many photos a step.
+        seed: Of the run.
+        epoch: From 0.
+    """
+    order = np.random.default_rng((_ORDER, seed, epoch)).permutation(train)
+    return np.array_split(order, max(1, -(-len(order) // batch_size)))
+
+
+def share_of(indices: IntArray, rank: int, world: int) -> IntArray:
+    """The part of a batch that process `rank` of `world` computes; together they are the batch, in order."""
+    return np.array_split(indices, world)[rank]
+
+
+class BatchLoader:
+    """Assembles batches, a few ahead, in buffers that are kept.
+
+    Args:
+        data: Photos.
+        seed: Of the run; decides the augmentation.
+        workers: Threads; 0 assembles in the caller's.
+        pin: Put the buffers where a GPU reads them without a copy.
+    """
+
+    def __init__(self, data: TrainingData, *, seed: int, workers: int, pin: bool = False) -> None:
+        self._data, self._seed, self._workers, self._pin = data, seed, workers, pin
+        self._buffers: list[Tensor] = []
+
+    def batches(
+        self, plan: Sequence[IntArray], *, epoch: int, first: int = 0, rank: int = 0, world: int = 1
+    ) -> Iterator[Batch]:
+        """The batches of an epoch from step `first` on, in order; close the iterator to stop early.
+
+        Args:
+            plan: From `epoch_batches`.
+            epoch: From 0.
+            first: Steps done already.
+            rank: Number of this process.
+            world: How many processes share each batch.
+        """
+        steps, mixer = range(first, len(plan)), self._data.mixer
+        self._keep_buffers(
+            max((len(plan[step] if mixer else share_of(plan[step], rank, world)) for step in steps), default=0)
+        )
+
+        def assemble(step: int) -> Batch:
+            own, buffer = share_of(plan[step], rank, world), self._buffers[step % len(self._buffers)]
+            if mixer is None:
+                self._fill(buffer[: len(own)].numpy(), own, epoch)
+                return Batch(step, own, buffer[: len(own)], len(plan[step]))
+            targets = self._fill_mixed(mixer, buffer[: len(plan[step])].numpy(), plan[step], epoch=epoch, step=step)
+            start = sum(len(share_of(plan[step], before, world)) for before in range(rank))
+            part = slice(start, start + len(own))
+            return Batch(step, own, buffer[part], len(plan[step]), targets[part])
+
+        if not self._workers:
+            yield from map(assemble, steps)
+            return
+        yield from map_ahead(assemble, steps, threads=self._workers, ahead=1)
+
+    def _keep_buffers(self, photos: int) -> None:
+        count = 1 if not self._workers else self._workers + 3  # waiting: workers + 1; taken: 1; being given back: 1
+        if len(self._buffers) < count or len(self._buffers[0]) < photos:
+            shape = (photos, *self._data.images.shape[1:])
+            self._buffers = [torch.empty(shape, dtype=torch.uint8, pin_memory=self._pin) for _ in range(count)]
+
+    def _fill(self, out: UInt8Image, indices: IntArray, epoch: int) -> None:
+        data = self._data
+        if data.augment is None:
+            np.take(data.images, indices, axis=0, out=out, mode="clip")  # "raise" would copy once more
+            return
+        for place, index in enumerate(indices.tolist()):
+            photo = data.augment(np.asarray(data.images[index]), photo_rng(self._seed, data.names[index], epoch))
+            if photo.shape != out.shape[1:]:
+                raise UserError(f"augment must keep the shape {out.shape[1:]}, got {photo.shape}.")
+            out[place] = photo
+
+    def _fill_mixed(
+        self, mixer: AugmentChain, out: UInt8Image, indices: IntArray, *, epoch: int, step: int
+    ) -> FloatArray:
+        """The photos of a whole step, mixed; their mixed targets (N, K)."""
+        self._fill(out, indices, epoch)
+        rng = np.random.default_rng((_MIXING, self._seed, epoch, step))
+        images, targets = mixer.mix(out, _as_rows(self._data, indices), rng=rng)
+        np.copyto(out, images)
+        return targets
+
+
+def _as_rows(data: TrainingData, indices: IntArray) -> FloatArray:
+    """(N, K) targets: float32 of 0 and 1 for classes, else float64, in which a share of 1 leaves a number as it is."""
+    targets = data.targets[indices]
+    if data.task == "classification":
+        return one_hot(targets, data.num_classes)
+    return np.asarray(targets, dtype=np.float64).reshape(len(indices), -1)
+
+
+class InputMaker:
+    """uint8 photos to the network's input, on the network's device, in a buffer that is kept.
+
+    Mean and std are laid out as one row of a photo: adding a row to each row is what processors do fast.
+
+    Args:
+        data: For mean, std and the photos' size.
+        device: Of the network.
+    """
+
+    def __init__(self, data: TrainingData, device: torch.device) -> None:
+        mean, std = (np.asarray(values, dtype=np.float64) for values in (data.mean, data.std))
+        width = data.images.shape[2]
+        self._scale = _as_row(1.0 / (255.0 * std), width, device)
+        self._shift = _as_row(-mean / std, width, device)
+        self._device = device
+        self._buffer: Tensor | None = None
+
+    def make(self, images: Tensor, *, keep: bool = True) -> Tensor:
+        """Normalised photos.
+
+        Args:
+            images: (N, H, W, C) uint8.
+            keep: Reuse one buffer: the last result is overwritten.
+
+        Returns:
+            (N, C, H, W) float32, channels last in memory.
+        """
+        moved = images.to(self._device, non_blocking=True)
+        x = self._kept(moved) if keep else torch.empty(moved.shape, dtype=torch.float32, device=self._device)
+        rows = x.view(-1, self._scale.shape[1])  # (N H, W C)
+        rows.copy_(moved.reshape(rows.shape))
+        torch.addcmul(self._shift, rows, self._scale, out=rows)
+        return x.permute(0, 3, 1, 2)
+
+    def _kept(self, images: Tensor) -> Tensor:
+        kept = self._buffer
+        if kept is None or len(kept) < len(images):
+            kept = torch.empty(images.shape, dtype=torch.float32, device=self._device)
+            self._buffer = kept
+        return kept[: len(images)]
+
+
+def _as_row(channels: FloatArray, width: int, device: torch.device) -> Tensor:
+    """(1, W C) float32 of one number a channel."""
+    return torch.tensor(np.tile(channels, width), dtype=torch.float32, device=device)[None]

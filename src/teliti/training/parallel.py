@@ -1,0 +1,208 @@
+"""One batch on several threads or several processes: parts of it are computed side by side and their gradients added.
+
+Replicas: each part of a batch has a Python thread with one OpenMP thread and a copy of the network that shares the
+weights. Threads of one OpenMP team wait for each other hundreds of times a step, which costs ten times the speed when
+another program takes a core; these wait once. Gradients are added in the order of the parts. BatchNorm sees its own
+part only, as in torch's DistributedDataParallel; the statistics that are kept are those of the first part.
+Processes: the same over torch.distributed (started by `torchrun`); every process has the same order of photos.
+"""
+
+from __future__ import annotations
+
+import copy
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process among those that share each batch.
+
+    Attributes:
+        rank: Its number, from 0; the first one writes files.
+        world: How many there are.
+    """
+
+    rank: int = 0
+    world: int = 1
+
+    def sum_tensors(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by its sum over all processes."""
+        if self.world == 1 or not tensors:
+            return
+        flat = torch.cat([tensor.reshape(-1) for tensor in tensors])
+        dist.all_reduce(flat)
+        for tensor, summed in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(summed.view(tensor.shape))
+
+    def sum_numbers(self, numbers: Sequence[float], device: torch.device) -> list[float]:
+        """Each number summed over all processes, in float64."""
+        if self.world == 1:
+            return list(numbers)
+        summed = torch.tensor(numbers, dtype=torch.float64, device=device)
+        dist.all_reduce(summed)
+        return [float(number) for number in summed]
+
+    def copy_from_first(self, tensors: Sequence[Tensor]) -> None:
+        """Replace each tensor by the first process's."""
+        if self.world > 1:
+            for tensor in tensors:
+                dist.broadcast(tensor, src=0)
+
+    def text_from_first(self, text: str, device: torch.device) -> str:
+        """The first process's text."""
+        if self.world == 1:
+            return text
+        data = text.encode()
+        length = torch.tensor([len(data)], device=device)
+        dist.broadcast(length, src=0)
+        sent = torch.zeros(int(length), dtype=torch.uint8, device=device)
+        if self.rank == 0:
+            sent.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
+        dist.broadcast(sent, src=0)
+        return bytes(sent.cpu().tolist()).decode()
+
+    def wait(self) -> None:
+        """Until all processes are here."""
+        if self.world > 1:
+            dist.barrier()
+
+
+@contextmanager
+def join_processes(device: torch.device) -> Iterator[Processes]:
+    """The processes that `torchrun` started, or this one alone; joined for the length of the block.
+
+    Args:
+        device: Decides the transport: gloo on a CPU, nccl on a GPU.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+        yield Processes()
+        return
+    if device.type == "cuda":
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    own = not dist.is_initialized()
+    if own:
+        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    try:
+        yield Processes(dist.get_rank(), dist.get_world_size())
+    finally:
+        if own:
+            dist.destroy_process_group()
+
+
+class Replicas:
+    """A network and its copies that share the weights; each has a thread.
+
+    Args:
+        net: The network; the first replica.
+        count: How many; 1 computes in the caller's thread.
+    """
+
+    def __init__(self, net: nn.Module, count: int) -> None:
+        self.nets = [net, *(_sharing_copy(net) for _ in range(count - 1))]
+        self._pool = None
+        if count > 1:
+            self._pool = ThreadPoolExecutor(count, "teliti-train", initializer=torch.set_num_threads, initargs=(1,))
+            self._generators = [give_own_dropout(own) for own in self.nets]
+
+    @property
+    def count(self) -> int:
+        """How many."""
+        return len(self.nets)
+
+    def seed(self, seeds: Sequence[int]) -> None:
+        """Seed the randomness inside the networks, one number a replica."""
+        if self._pool is None:
+            torch.default_generator.manual_seed(seeds[0])  # torch.manual_seed notes where it was called from: 0.2 ms
+            if next(self.nets[0].parameters()).is_cuda:
+                torch.cuda.manual_seed(seeds[0])
+            return
+        for generator, seed in zip(self._generators, seeds, strict=True):
+            generator.manual_seed(seed)
+
+    def run(self, work: Callable[[int], T], jobs: int) -> list[T]:
+        """`work(0) ... work(jobs - 1)`, side by side, results in order."""
+        if self._pool is None:
+            return [work(job) for job in range(jobs)]
+        return list(self._pool.map(work, range(jobs)))
+
+    def forget_gradients(self) -> None:
+        """Drop the gradients of all replicas."""
+        for net in self.nets:
+            net.zero_grad(set_to_none=True)
+
+    def collect_gradients(self) -> None:
+        """Add the copies' gradients to the network's, in the order of the replicas."""
+        for parameters in zip(*(net.parameters() for net in self.nets), strict=True):
+            first, *others = parameters
+            for other in others:
+                if other.grad is None:
+                    continue
+                first.grad = other.grad if first.grad is None else first.grad.add_(other.grad)
+
+    def close(self) -> None:
+        """Stop the threads and leave the network as it was."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=True)
+            take_own_dropout(self.nets[0])
+
+
+def give_own_dropout(net: nn.Module) -> torch.Generator:
+    """Let the dropout layers of a network draw from one generator of its own instead of torch's global one."""
+    first = next(net.parameters(), None)
+    generator = torch.Generator(device=torch.device("cpu") if first is None else first.device)
+    for module in net.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
+            module.__dict__["forward"] = partial(_drop, module, generator)  # hides the class's for this one layer
+    return generator
+
+
+def take_own_dropout(net: nn.Module) -> None:
+    """Undo `give_own_dropout`."""
+    for module in net.modules():
+        if isinstance(module, nn.Dropout | nn.Dropout1d | nn.Dropout2d | nn.Dropout3d):
+            module.__dict__.pop("forward", None)
+
+
+def draws_global_randomness(net: nn.Module, x: Tensor) -> bool:
+    """True when a training step draws from torch's global generator, whose order threads would mix up.
+
+    Args:
+        net: Left as it is; a copy is tried, with dropout of its own.
+        x: (N, C, H, W) float32, a few photos.
+    """
+    probe = copy.deepcopy(net).train()
+    give_own_dropout(probe)
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        before = torch.get_rng_state()
+        probe(x)
+        return not torch.equal(before, torch.get_rng_state())
+
+
+def _sharing_copy(net: nn.Module) -> nn.Module:
+    own = copy.deepcopy(net)
+    for mine, shared in zip(own.parameters(), net.parameters(), strict=True):
+        mine.data = shared.data
+    return own
+
+
+def _drop(module: Any, generator: torch.Generator, x: Tensor) -> Tensor:
+    if not module.training or module.p == 0.0:
+        return x
+    if module.p >= 1.0:
+        return x * 0.0
+    whole_channels = not isinstance(module, nn.Dropout)
+    shape = (*x.shape[:2], *(1,) * (x.ndim - 2)) if whole_channels else x.shape
+    kept = torch.empty(shape, device=x.device, dtype=x.dtype).bernoulli_(1.0 - module.p, generator=generator)
+    return x * kept.div_(1.0 - module.p)

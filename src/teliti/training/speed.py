@@ -1,0 +1,257 @@
+"""What a run leaves open, decided before its first step and written into its options, so that a replay asks nothing.
+
+In this order: the device; how small a batch must be cut to fit the memory; bf16 or f32, and one team of threads or a
+replica for each, by timing real steps for at most a second; how many epochs fit a budget. Weights are always laid out
+channels last (1.6 times on a CPU). torch.compile is left out: on a CPU it never earned its 10 to 50 seconds back.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from teliti.errors import RecipeError
+from teliti.recipe.sections import parse_seconds
+from teliti.recipe.train import TrainRecipe
+from teliti.runtime import default_threads, keep_freed_memory
+from teliti.training.batches import Batch, InputMaker, TrainingData
+from teliti.training.losses import Objective
+from teliti.training.parallel import Processes, draws_global_randomness
+from teliti.training.steps import Stepper
+from teliti.types import Record
+
+PROBE_SECONDS = 1.0
+_MEMORY_SHARE = 0.7  # of what is free
+_BACKWARD = 1.5  # memory of a whole step over that of the activations that are kept for it
+_FEWEST_A_PART = 4
+_BUDGET_SHARE = 0.9
+_VALIDATION_COST = 1 / 3  # of a training step, for one photo
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Options without "auto", and what they were chosen by.
+
+    Attributes:
+        options: Resolved.
+        probe: One record per candidate: precision, replicas, photos_per_s, chosen.
+    """
+
+    options: TrainRecipe
+    probe: tuple[Record, ...] = ()
+
+
+def with_values(options: TrainRecipe, **values: Any) -> TrainRecipe:
+    """The options with some values replaced, checked again."""
+    return TrainRecipe.model_validate({**options.model_dump(), **values})
+
+
+def choose_device(options: TrainRecipe) -> str:
+    """The device that "auto" means here.
+
+    Raises:
+        RecipeError: a GPU is asked for and torch finds none.
+    """
+    has_gpu = torch.cuda.is_available()
+    if options.device == "cuda" and not has_gpu:
+        raise RecipeError("train.device must be cpu here, got cuda: torch finds no GPU.", hint="Set train.device=cpu.")
+    return "cuda" if has_gpu and options.device != "cpu" else "cpu"
+
+
+def choose_options(net: nn.Module, data: TrainingData, options: TrainRecipe, *, objective: Objective) -> Choice:
+    """Replace every "auto" of the options; the network is left as it is.
+
+    Args:
+        net: On the device of the options, in training mode, weights channels last.
+        data: Photos of the real size.
+        options: With a device that is not "auto".
+        objective: For real steps.
+
+    Raises:
+        RecipeError: replicas are asked for that this network or device cannot have.
+    """
+    values: dict[str, Any] = {"threads": options.threads or default_threads()}
+    values["accumulate"] = _parts_for_memory(net, data, options)
+    replicas = _possible_replicas(net, data, options, threads=values["threads"])
+    precisions = ["f32", "bf16"] if options.precision == "auto" else [options.precision]
+    candidates = [
+        with_values(options, **values, precision=precision, replicas=count)
+        for precision in precisions
+        for count in replicas
+    ]
+    if len(candidates) == 1 and options.budget is None:
+        return Choice(candidates[0])
+    seconds = _time_candidates(net, data, candidates, objective=objective)
+    best = min(range(len(candidates)), key=seconds.__getitem__)
+    probe = tuple(
+        {
+            "precision": candidate.precision,
+            "replicas": candidate.replicas,
+            "photos_per_s": round(1.0 / taken, 1),
+            "chosen": place == best,
+        }
+        for place, (candidate, taken) in enumerate(zip(candidates, seconds, strict=True))
+    )
+    return Choice(_within_budget(candidates[best], data, seconds[best]), probe)
+
+
+@contextmanager
+def quiet_torch(options: TrainRecipe) -> Iterator[None]:
+    """Torch as a run wants it, and as it was afterwards: threads, kept memory, repeatable kernels, random state.
+
+    Args:
+        options: Resolved.
+    """
+    keep_freed_memory()
+    threads, cudnn = torch.get_num_threads(), torch.backends.cudnn
+    before = (cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32)
+    devices = [torch.cuda.current_device()] if options.device == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        try:
+            cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = True, False, False
+            torch.set_num_threads(_team(options))
+            yield
+        finally:
+            torch.set_num_threads(threads)
+            cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = before
+
+
+def bytes_per_photo(net: nn.Module, x: Tensor) -> float:
+    """Bytes that a training step keeps for its backward pass, per photo.
+
+    Args:
+        net: In training mode; a copy is tried.
+        x: (N, C, H, W) float32, at least two photos.
+    """
+    kept: dict[int, int] = {}
+    own = {parameter.data_ptr() for parameter in net.parameters()}
+
+    def pack(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    probe = copy.deepcopy(net)
+    own |= {parameter.data_ptr() for parameter in probe.parameters()}
+    with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        probe(x)
+    return sum(kept.values()) / len(x)
+
+
+def free_memory(device: str) -> int:
+    """Bytes that could be taken now: of the GPU, or of the machine and the process's control group."""
+    if device == "cuda":
+        return int(torch.cuda.mem_get_info()[0])
+    free = [_machine_memory()]
+    with suppress(OSError, ValueError):
+        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
+        free.append(limit - int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")))
+    return max(0, min(free))
+
+
+def _machine_memory() -> int:
+    with suppress(OSError, StopIteration), Path("/proc/meminfo").open(encoding="ascii") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("MemAvailable"))
+    return 4 * 1024**3  # a system that does not tell
+
+
+def _parts_for_memory(net: nn.Module, data: TrainingData, options: TrainRecipe) -> int:
+    """`accumulate`, raised until one part of a batch fits the memory."""
+    device = torch.device("cuda" if options.device == "cuda" else "cpu")
+    x = InputMaker(data, device).make(_first_photos(data, 2))
+    net.train()
+    a_photo = bytes_per_photo(net, x) * _BACKWARD
+    fitting = max(1, int(free_memory(device.type) * _MEMORY_SHARE / max(a_photo, 1.0)))
+    return max(options.accumulate, -(-options.batch_size // fitting))
+
+
+def _possible_replicas(net: nn.Module, data: TrainingData, options: TrainRecipe, *, threads: int) -> list[int]:
+    if options.device == "cuda":
+        if options.replicas not in {"auto", 1}:
+            raise RecipeError(f"train.replicas must be 1 on a GPU, got {options.replicas}.", hint="Leave it out.")
+        return [1]
+    wanted = threads if options.replicas == "auto" else int(options.replicas)
+    if wanted == 1:
+        return [1]
+    x = InputMaker(data, torch.device("cpu")).make(_first_photos(data, 2))
+    mixed = draws_global_randomness(net, x)
+    if options.replicas != "auto":
+        if mixed:
+            raise RecipeError(
+                f"train.replicas must be 1 for a network that draws random numbers of its own, got {wanted}.",
+                hint="Leave it out: threads would make its numbers depend on chance.",
+            )
+        return [wanted]
+    smallest = min(options.batch_size, len(data.train)) // (wanted * options.accumulate)
+    return [1] if mixed or smallest < _FEWEST_A_PART else [1, wanted]
+
+
+def _time_candidates(
+    net: nn.Module, data: TrainingData, candidates: list[TrainRecipe], *, objective: Objective
+) -> list[float]:
+    """Seconds a photo of each candidate: the best of a few steps, candidates in turn, about a second in all."""
+    steppers = [
+        Stepper(copy.deepcopy(net), data, objective, options=candidate, seed=0, processes=Processes())
+        for candidate in candidates
+    ]
+    part = max(1, candidates[0].batch_size // candidates[0].accumulate)
+    fewest = min(part, 2 * max(int(candidate.replicas) for candidate in candidates))
+    try:
+        trial = _time_step(steppers[0], candidates[0], _probe_batch(data, fewest))
+        share = PROBE_SECONDS / (4 * len(candidates))  # a warm-up and three rounds
+        photos = int(np.clip(fewest * share / trial, fewest, part))
+        batch = _probe_batch(data, photos)
+        best = [float("inf")] * len(candidates)
+        started = time.perf_counter()
+        for number in range(4):
+            for place, (stepper, candidate) in enumerate(zip(steppers, candidates, strict=True)):
+                taken = _time_step(stepper, candidate, batch)
+                best[place] = min(best[place], taken / photos)
+            if number and time.perf_counter() - started > PROBE_SECONDS:
+                break
+        return best
+    finally:
+        for stepper in steppers:
+            stepper.close()
+
+
+def _time_step(stepper: Stepper, options: TrainRecipe, batch: Batch) -> float:
+    with quiet_torch(options):
+        started = time.perf_counter()
+        stepper.gradients(batch, epoch=0)
+        if options.device == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - started
+
+
+def _probe_batch(data: TrainingData, photos: int) -> Batch:
+    indices = np.resize(data.train, photos)
+    return Batch(0, indices, torch.from_numpy(np.ascontiguousarray(data.images[indices])), photos)
+
+
+def _first_photos(data: TrainingData, count: int) -> Tensor:
+    return torch.from_numpy(np.ascontiguousarray(data.images[np.resize(data.train, count)]))
+
+
+def _within_budget(options: TrainRecipe, data: TrainingData, seconds_a_photo: float) -> TrainRecipe:
+    """Fewer epochs where the budget holds fewer."""
+    if options.budget is None:
+        return options
+    epoch_s = seconds_a_photo * (len(data.train) + _VALIDATION_COST * len(data.val))
+    fitting = int(parse_seconds(options.budget) * _BUDGET_SHARE / epoch_s)
+    return with_values(options, epochs=int(np.clip(fitting, 1, options.epochs)))
+
+
+def _team(options: TrainRecipe) -> int:
+    """OpenMP threads of the main thread: all, or one where replicas bring their own."""
+    return int(options.threads or default_threads()) if options.replicas in {"auto", 1} else 1

@@ -1,0 +1,154 @@
+"""A trained network in the shape that every inspector has: a network that gives features, and a head behind it.
+
+The network's closing layer becomes the head, its calibration folded in, so that packing, the exported graph and the
+comparison with torch know one kind of inspector only. Two classes are calibrated by Platt's scaling, more by a
+temperature with biases, on photos that no step of the training learnt from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from teliti.files import sha256_hex, write_bytes_atomic
+from teliti.metrics.calibration import fit_platt, fit_temperature
+from teliti.models.heads import HeadWeights
+from teliti.models.networks import Network, PhotoInput
+from teliti.models.onnx_graph import export_module
+from teliti.recipe import ModelRecipe
+from teliti.training.backbone_file import BackboneFile
+from teliti.types import IntArray, Record, UInt8Image
+
+_NO_LIMIT = 1e30  # a network's own features are never clipped
+_BATCH = 32
+
+
+class FeatureFront(nn.Module):
+    """uint8 photos (N, H, W, 3) to the vector that a network's closing layer sees.
+
+    Where that layer is not a plain linear one, the vector is the logits themselves.
+
+    Args:
+        network: Trained, in evaluation mode.
+    """
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.input = PhotoInput(network.mean, network.std)
+        self.network = network
+        self.closing = closing_layer(network)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 to (N, D) float32."""
+        logits, features = self.network.logits_and_features(self.input(image))
+        return logits if self.closing is None else features
+
+
+def closing_layer(network: Network) -> nn.Linear | None:
+    """The linear layer that turns features into logits; None where something else closes the network."""
+    backbone, layers = network.backbone, network.layers
+    last = backbone.get_classifier() if layers is None else layers[-1]  # type: ignore[union-attr, operator]
+    return last if isinstance(last, nn.Linear) else None
+
+
+def features_of(front: FeatureFront, photos: Iterable[UInt8Image]) -> NDArray[np.float32]:
+    """(N, D) float32 of prepared photos (H, W, 3) uint8, on the CPU, 32 at a time."""
+    rows: list[NDArray[np.float32]] = []
+    with torch.inference_mode():
+        for batch in _batches(photos):
+            rows.append(front(torch.from_numpy(batch)).numpy())
+    return np.concatenate(rows)
+
+
+def make_head(front: FeatureFront, *, is_regression: bool) -> HeadWeights:
+    """The closing layer as a head, not calibrated yet: one column for each logit of the network.
+
+    Args:
+        front: The network.
+        is_regression: The output is the number itself.
+    """
+    layer = front.closing
+    if layer is None:
+        with torch.inference_mode():
+            size = front(torch.zeros((1, *front.network.facts.image_size, 3), dtype=torch.uint8)).shape[1]
+        weight, bias = np.eye(size, dtype=np.float32), np.zeros(size, np.float32)
+    else:
+        weight = layer.weight.detach().numpy().T
+        bias = np.zeros(weight.shape[1], np.float32) if layer.bias is None else layer.bias.detach().numpy()
+    if weight.shape[1] == 2 and not is_regression:  # a head of two classes keeps the log-odds of the second
+        weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
+    size = len(weight)
+    return HeadWeights(
+        np.zeros(size, np.float32), np.ones(size, np.float32), np.ascontiguousarray(weight, np.float32),
+        np.ascontiguousarray(bias, np.float32), limit=_NO_LIMIT, is_regression=is_regression,
+    )  # fmt: skip
+
+
+def calibrate_head(head: HeadWeights, features: NDArray[np.float32], labels: IntArray) -> HeadWeights:
+    """The head with its calibration folded in; as it is where a class is missing among the photos.
+
+    Args:
+        head: A classifier from `make_head`.
+        features: (N, D) of photos that were not learnt from.
+        labels: (N,) class indices.
+    """
+    logits = head.logits(features)
+    if len(np.unique(labels)) < logits.shape[1]:
+        return head
+    if logits.shape[1] == 2:
+        platt = fit_platt(logits[:, 1], labels == 1)
+        slope, intercept = platt.slope, np.array([platt.intercept])
+    else:
+        scaling = fit_temperature(logits, labels)
+        slope, intercept = scaling.scale, np.array(scaling.biases)
+    return HeadWeights(
+        head.mean, head.scale, (head.weight * slope).astype(np.float32),
+        (head.bias * slope + intercept).astype(np.float32), limit=head.limit,
+    )  # fmt: skip
+
+
+def save_front(front: FeatureFront, model: ModelRecipe, *, path: Path, facts: Record, seed: int) -> BackboneFile:
+    """Export the network up to its features.
+
+    Args:
+        front: The network.
+        model: The recipe's [model].
+        path: The ONNX file to write.
+        facts: What is known of it: backbone, weights, licence.
+        seed: Of the run.
+
+    Raises:
+        StorageError: the disk is full.
+    """
+    network = front.network
+    example = torch.zeros((2, *network.facts.image_size, 3), dtype=torch.uint8)
+    with torch.inference_mode():
+        dimensions = int(front(example).shape[1])
+    graph = export_module(front, example, input_name="image", output_names=["features"])
+    write_bytes_atomic(path, graph)
+    whole = {
+        **facts,
+        "stages": [],
+        "pooling": "the network's own",
+        "dimensions": dimensions,
+        "mean": list(network.mean),
+        "std": list(network.std),
+        "image_size": list(network.facts.image_size),
+    }
+    return BackboneFile(sha256_hex(graph)[:32], path, model, seed, whole, module=lambda: front)
+
+
+def _batches(photos: Iterable[UInt8Image]) -> Iterator[UInt8Image]:
+    batch: list[UInt8Image] = []
+    for photo in photos:
+        batch.append(np.asarray(photo))
+        if len(batch) == _BATCH:
+            yield np.stack(batch)
+            batch = []
+    if batch:
+        yield np.stack(batch)

@@ -1,0 +1,309 @@
+"""Augment: several augmented copies of every photo, written as PNG with what was drawn for each.
+
+The photo is augmented as it was decoded, at its own size; [[prepare]] steps act later, when the copies are trained on.
+What a copy looks like depends on the photo's content, the seed and the number of the view alone: not on workers, on
+order, or on where an interrupted start broke off.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from teliti.data.decode import decode_image
+from teliti.data.loading import map_ahead
+from teliti.data.samples import builtin_names
+from teliti.errors import CatalogError, PhotoRefused, RecipeError, UserError
+from teliti.files import hash_file, sha256_hex
+from teliti.recipe import Recipe, load_recipe, recipe_values
+from teliti.runtime import default_threads
+from teliti.transforms.augment import AugmentChain, Draw, photo_rng
+from teliti.transforms.policy_file import read_policy
+from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter
+from teliti.workflow.policy_photos import build_policy_chain
+from teliti.workflow.prepare import encode_photo, read_samples
+from teliti.workflow.prepared_folder import (
+    REFUSED,
+    SUFFIX,
+    Made,
+    PreparedFolder,
+    name_files,
+    open_prepared_folder,
+)
+from teliti.workflow.prepared_labels import choose_layout, place_file, write_labels
+from teliti.workflow.run_folder import RunFolder
+from teliti.workflow.stopwatch import Stopwatch
+
+DEFAULT_VIEWS, MOST_VIEWS = 5, 1000
+PARAMETERS = "parameters.csv"
+_PHOTOS_PER_SAVE = 200
+_AHEAD = 1  # photos that a thread may have waiting, each with all its views encoded
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What every photo of one start shares."""
+
+    folder: PreparedFolder
+    chain: AugmentChain
+    seed: int
+    files: dict[str, str]
+    views: int
+
+    def names_of(self, sample: Sample) -> list[str]:
+        """The files of a photo's views: part.png becomes part-view-0.png and so on."""
+        stem = self.files[sample.name].removesuffix(SUFFIX)
+        return [f"{stem}-view-{view}{SUFFIX}" for view in range(self.views)]
+
+    def draw(self, sha256: str, view: int, size: tuple[int, int] = (1, 1)) -> Draw:
+        """What is drawn for a view; the size is only noted."""
+        return self.chain.draw(photo_rng(self.seed, bytes.fromhex(sha256), view), size)
+
+    def write(self, sample: Sample) -> Made | PhotoRefused | None:
+        """The views of one photo: None where they lie there already."""
+        try:
+            data = sample.origin.read_bytes()
+            digest, names = sha256_hex(data), self.names_of(sample)
+            if self._is_there(sample.name, digest, names):
+                return None
+            image = decode_image(data)
+            size = (image.shape[0], image.shape[1])
+            drawn = [self.draw(digest, view, size) for view in range(self.views)]
+            encoded = {
+                name: encode_photo(self.chain.apply(image, draw).image) for name, draw in zip(names, drawn, strict=True)
+            }
+            return self.folder.put(sample.name, digest, encoded)
+        except PhotoRefused as refusal:
+            return refusal
+
+    def _is_there(self, name: str, sha256: str, files: Sequence[str]) -> bool:
+        made = self.folder.made.get(name)
+        if made is None or made.sha256 != sha256 or list(made.files) != list(files):
+            return False
+        return all(
+            (path := self.folder.path / file).is_file() and hash_file(path) == digest
+            for file, digest in made.files.items()
+        )
+
+
+def augment(
+    source: str | Path,
+    out: str | Path,
+    *,
+    recipe: Recipe | str | Path | None = None,
+    policy: str | Path | None = None,
+    views: int = DEFAULT_VIEWS,
+    seed: int | None = None,
+    reporter: Reporter | None = None,
+) -> Record:
+    """Write augmented copies of every photo; a second start does what is missing.
+
+    Args:
+        source: Labelled photos as for `train`, or a folder, zip or photo without labels.
+        out: A new or empty folder, or one from an earlier start with the same photos, operations, views and seed.
+        recipe: A recipe with [[augment]] entries, or the path of one.
+        policy: A policy file, whose entries are used instead of the recipe's.
+        views: Copies of each photo, 1 to 1000.
+        seed: Same seed, same pixels; the recipe's when None.
+        reporter: Told how far it is.
+
+    Returns:
+        {"schema", "source", "out", "data" (what to give to `train`), "steps", "policy", "views", "seed", "photos",
+        "files", "written", "kept", "refused", "refused_photos", "labels", "parameters", "stale", "notes", "seconds"}.
+
+    Raises:
+        RecipeError: no augmentation, or one that cannot be used.
+        CatalogError: no usable photos.
+        UserError: `out` holds other files, or was made by other steps.
+        StorageError: the disk is full.
+    """
+    if not 1 <= views <= MOST_VIEWS:
+        raise UserError(f"--views must be 1 to {MOST_VIEWS}, got {views}.", hint="For instance -n 5.")
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
+    reporter, watch = reporter or SilentReporter(), Stopwatch()
+    chain, seed = chain_of(chosen, policy), chosen.seed if seed is None else seed
+    catalog = read_samples(str(source))
+    _check_apart(catalog.source, Path(out))
+    job = _open_job(catalog, Path(out), chain, seed=seed, views=views)
+    with RunFolder(Path(out)).locked():
+        threads = chosen.train.threads or default_threads()
+        written, refused = _write_photos(job, catalog, threads=threads, reporter=reporter)
+        refused = [*catalog.refused, *refused]
+        made, labels = _write_tables(job, catalog, refused)
+    notes = _notes(catalog, chain, stale=job.folder.forgotten(job.files), is_grouped=labels is not None)
+    for note in notes:
+        reporter.note(note)
+    counts = {"photos": len(made), "files": sum(map(len, made.values())), "written": written}
+    return {
+        **_about(job, catalog, labels),
+        "policy": None if policy is None else str(policy),
+        **counts,
+        "kept": len(made) - written,
+        "refused": len(refused),
+        "refused_photos": [{"path": one.name, "reason": one.reason} for one in refused],
+        "notes": notes,
+        "seconds": watch.to_record(),
+    }
+
+
+def chain_of(recipe: Recipe, policy: str | Path | None) -> AugmentChain:
+    """The chain of a policy file, else of the recipe's [[augment]].
+
+    Raises:
+        RecipeError: there is none, it is empty, or it cannot be used.
+    """
+    if policy is not None:
+        steps = read_policy(Path(policy)).steps
+        if not steps:
+            raise RecipeError(
+                f'Policy "{policy}" is empty: the search that wrote it found nothing that helps.',
+                hint="Name another policy, or [[augment]] entries in a recipe.",
+            )
+        return build_policy_chain(steps)
+    entries: list[dict[str, Any]] = recipe_values(recipe).get("augment", [])
+    if not entries:
+        raise RecipeError(
+            "The recipe must have an [[augment]] entry, got none.",
+            hint="Name a recipe with --recipe or a policy with --policy, or set it here: "
+            "--set 'augment=[{step = \"flip\"}]'",
+        )
+    return build_policy_chain(entries)
+
+
+def _open_job(catalog: Catalog, out: Path, chain: AugmentChain, *, seed: int, views: int) -> _Job:
+    layout = choose_layout(catalog, has_tiles=True)
+    placed = {sample.name: place_file(sample, layout) for sample in catalog.samples}
+    files, _ = name_files(list(placed.values()))
+    facts = [*chain.to_record(), {"step": f"{views} views of each photo"}, {"step": f"seed {seed}"}]
+    folder = open_prepared_folder(out, source=_findable(catalog.source), steps=facts)
+    return _Job(folder, chain, seed, {name: files[place] for name, place in placed.items()}, views)
+
+
+def _about(job: _Job, catalog: Catalog, labels: Path | None) -> Record:
+    out = job.folder.path
+    return {
+        "schema": 1,
+        "source": catalog.source,
+        "out": str(out),
+        "data": str(labels or out),
+        "steps": job.chain.to_record(),
+        "views": job.views,
+        "seed": job.seed,
+        "labels": None if labels is None else str(labels),
+        "parameters": str(out / PARAMETERS),
+        "stale": job.folder.forgotten(job.files),
+    }
+
+
+def _write_photos(job: _Job, catalog: Catalog, *, threads: int, reporter: Reporter) -> tuple[int, list[Refused]]:
+    """How many photos were written now, and the refused ones."""
+    written, refused = 0, list[Refused]()
+    with _kept(job.folder), reporter.task("Augmenting photos", len(catalog.samples)) as advance:
+        answers = map_ahead(job.write, catalog.samples, threads=threads, ahead=_AHEAD)
+        for number, (sample, answer) in enumerate(zip(catalog.samples, answers, strict=True), start=1):
+            if isinstance(answer, PhotoRefused):
+                job.folder.made.pop(sample.name, None)
+                refused.append(Refused(sample.name, answer.reason))
+            elif answer is not None:
+                job.folder.made[sample.name] = answer
+                written += 1
+            if number % _PHOTOS_PER_SAVE == 0:
+                job.folder.save()
+            advance(1)
+    return written, refused
+
+
+@contextmanager
+def _kept(folder: PreparedFolder) -> Iterator[None]:
+    """Keep the state before, so that the folder is known as ours, and after, also of an interrupted start."""
+    folder.save()
+    try:
+        yield
+    finally:
+        folder.save()
+
+
+def _write_tables(
+    job: _Job, catalog: Catalog, refused: Sequence[Refused]
+) -> tuple[dict[str, tuple[str, ...]], Path | None]:
+    """The files of each photo, and the label file where there is one."""
+    out, folder = job.folder.path, job.folder
+    _write_refused(out, refused)
+    made = {one.name: tuple(folder.made[one.name].files) for one in catalog.samples if one.name in folder.made}
+    if not made:
+        raise _no_photo(catalog.source, refused)
+    _write_parameters(out, job, made)
+    is_listed = choose_layout(catalog, has_tiles=True) == "label file"
+    return made, write_labels(out, catalog, made) if is_listed else None
+
+
+def _write_parameters(out: Path, job: _Job, made: dict[str, tuple[str, ...]]) -> None:
+    """`parameters.csv`: photo, view, file, and a column for everything that was drawn; empty where it was not used."""
+
+    def drawn() -> Iterator[tuple[list[Any], dict[str, Any], str]]:
+        for name, files in made.items():
+            sha256 = job.folder.made[name].sha256
+            for view, file in enumerate(files):
+                draw = job.draw(sha256, view)
+                yield [name, view, file], _flat(draw), job.chain.describe(draw)
+
+    columns = list(dict.fromkeys(key for _, values, _ in drawn() for key in values))
+    rows = [[*place, *(values.get(key, "") for key in columns), words] for place, values, words in drawn()]
+    RunFolder(out).write_table(PARAMETERS, ["photo", "view", "file", *columns, "words"], rows)
+
+
+def _flat(draw: Draw) -> dict[str, Any]:
+    """Everything drawn by `step.name`, numbered where a step stands twice in the chain; lists as JSON."""
+    flat: dict[str, Any] = {}
+    for number, (step, values) in enumerate(zip(draw.steps, draw.values, strict=True), start=1):
+        prefix = step if draw.steps.count(step) == 1 else f"{number}-{step}"
+        for key, value in (values or {}).items():
+            flat[f"{prefix}.{key}"] = json.dumps(value) if isinstance(value, list) else value
+    return flat
+
+
+def _write_refused(out: Path, refused: Sequence[Refused]) -> None:
+    if refused:
+        RunFolder(out).write_table(REFUSED, ("path", "reason"), [(one.name, one.reason) for one in refused])
+    else:
+        (out / REFUSED).unlink(missing_ok=True)  # of an earlier start
+
+
+def _no_photo(source: str, refused: Sequence[Refused]) -> CatalogError:
+    reasons = "; ".join(f"{one.name}: {one.reason}" for one in refused[:_SHOWN])
+    return CatalogError(f'"{source}" has no photo that could be augmented ({reasons}).', hint="See refused.csv in OUT.")
+
+
+def _check_apart(source: str, out: Path) -> None:
+    data, target = Path(source).resolve(), out.resolve()
+    if source not in builtin_names() and data.is_dir() and target.is_relative_to(data):
+        raise UserError(
+            f'OUT must not lie inside the photos\' own folder "{source}", got "{out}".',
+            hint="Choose a folder beside it: augmented photos must not become photos of DATA.",
+        )
+
+
+def _findable(source: str) -> str:
+    return source if source in builtin_names() else str(Path(source).resolve())
+
+
+def _notes(catalog: Catalog, chain: AugmentChain, *, stale: Sequence[str], is_grouped: bool) -> list[str]:
+    notes = list(catalog.notes)
+    if chain.mixes:
+        notes.append("Operations that mix several photos (mixup, cutmix) are left out: they need a batch.")
+    if is_grouped:
+        notes.append(
+            "To train on the copies give labels.csv, whose group column keeps the copies of a photo on one side of a "
+            "split. Measure on photos that are not augmented."
+        )
+    if stale:
+        notes.append(
+            f"{len(stale)} files in OUT were made of photos that are gone or renamed ({', '.join(stale[:_SHOWN])}); "
+            "they were left as they are: delete them before you train."
+        )
+    return notes

@@ -1,0 +1,338 @@
+"""Prepare: the recipe's deterministic steps applied to every photo and written as PNG, names and labels kept.
+
+Training on the written photos sees the same pixels as training on the originals with these steps in the recipe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from teliti.data.beside import beside_of, levels_up
+from teliti.data.catalog import list_photos, read_catalog
+from teliti.data.decode import decode_image
+from teliti.data.loading import map_ahead
+from teliti.data.origins import FileOrigin
+from teliti.data.samples import builtin_names
+from teliti.errors import CatalogError, PhotoRefused, RecipeError, RunError, UserError
+from teliti.files import sha256_hex
+from teliti.recipe import Recipe, load_recipe
+from teliti.runtime import default_threads
+from teliti.transforms.prepare import PrepareChain, build_chain, chain_from_record
+from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter, UInt8Image
+from teliti.workflow.photos import leave_out_companions
+from teliti.workflow.prepared_folder import (
+    REFUSED,
+    Made,
+    PreparedFolder,
+    name_files,
+    name_tiles,
+    open_prepared_folder,
+)
+from teliti.workflow.prepared_labels import Layout, choose_layout, place_file, write_labels
+from teliti.workflow.run_folder import RunFolder
+from teliti.workflow.stopwatch import Stopwatch
+
+_PHOTOS_PER_SAVE = 500
+_AHEAD = 2  # encoded photos that a thread may have waiting
+_COMPRESSION = 3  # of zlib: half the time of 6 for a few percent more bytes
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class ImageChain:
+    """The steps that make pictures, and what was left out.
+
+    Attributes:
+        chain: Image steps; the closing frame only where the recipe names an image size.
+        left_out: Names of the steps that yield numbers.
+    """
+
+    chain: PrepareChain
+    left_out: tuple[str, ...]
+
+
+def prepare(
+    source: str | Path,
+    out: str | Path,
+    *,
+    recipe: Recipe | str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Record:
+    """Write every photo as the recipe's steps make it; a second start does what is missing.
+
+    Args:
+        source: Labelled photos as for `train`, or a folder, zip or photo without labels.
+        out: A new or empty folder, or one from an earlier start with the same photos and steps.
+        recipe: A recipe, or the path of one.
+        reporter: Told how far it is.
+
+    Returns:
+        JSON-ready: what was written where, "data" (what to give to `train`), "kept" (photos that were there already),
+        "refused_photos", "told_apart" (file by photo name), "stale" (files of photos that are gone), "notes".
+
+    Raises:
+        RecipeError: no steps, or steps that cannot be used.
+        CatalogError: no usable photos.
+        UserError: `out` holds other files, or was made by other steps.
+        StorageError: the disk is full.
+    """
+    reporter, watch = reporter or SilentReporter(), Stopwatch()
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
+    images = image_chain(chosen)
+    patterns = images.chain.beside_patterns
+    catalog = leave_out_companions(read_samples(str(source), patterns), patterns)
+    out = Path(out)
+    _check_apart(catalog.source, out)
+    layout = choose_layout(catalog, has_tiles=images.chain.tile is not None)
+    targets, told_apart = _target_files(catalog, layout)
+    folder = open_prepared_folder(out, source=_findable(catalog.source), steps=images.chain.to_record())
+    threads = chosen.train.threads or default_threads()
+    with RunFolder(out).locked():
+        written, refused = _write_photos(
+            folder, catalog, targets, chain=images.chain, threads=threads, reporter=reporter
+        )
+        made = {name: tuple(folder.made[name].files) for name in targets if name in folder.made}
+        labels = write_labels(out, catalog, made) if layout == "label file" else None
+    stale = folder.forgotten(targets)
+    notes = [*_notes(catalog, images, layout, stale=stale), *_told_apart_note(told_apart)]
+    _say(notes, reporter)
+    return {
+        "schema": 1,
+        "source": catalog.source,
+        "out": str(out),
+        "data": str(labels or out),
+        "steps": images.chain.to_record(),
+        "left_out": list(images.left_out),
+        **_counts(made, written, refused),
+        "labels": None if labels is None else str(labels),
+        "told_apart": told_apart,
+        "stale": stale,
+        "notes": notes,
+        "seconds": watch.to_record(),
+    }
+
+
+def image_chain(recipe: Recipe) -> ImageChain:
+    """The part of a recipe's chain that makes pictures.
+
+    Without data.image_size every photo keeps the size that its steps give it; with it, the closing frame is added.
+
+    Raises:
+        RecipeError: nothing to do, steps that cannot be used, or tiles that would not be of one size.
+    """
+    steps, size = [step.model_dump() for step in recipe.prepare], recipe.data.image_size
+    if size == "auto":
+        chain = chain_from_record(steps)
+    else:
+        image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
+        chain = build_chain(steps, image_size=image_size, fit=recipe.data.fit)
+    if not chain.image_steps:
+        raise RecipeError(
+            "The recipe must have a [[prepare]] step that makes a picture, or data.image_size, got neither.",
+            hint="Name a recipe with --recipe, or set it here: --set 'prepare=[{step = \"clahe\"}]'",
+        )
+    if chain.tile is not None and size == "auto":
+        after = chain.image_steps[chain.image_steps.index(chain.tile) + 1 :]
+        if any(step.moves or not step.keeps_size for step in after):
+            raise RecipeError(
+                "A step after tile changes the size of each tile by itself, so the tiles would not be of one size.",
+                hint="Set data.image_size, or put that step before tile.",
+            )
+    return ImageChain(PrepareChain(chain.image_steps), tuple(str(step.model_dump()["step"]) for step in chain.numbers))
+
+
+def read_samples(source: str, patterns: Sequence[str] = ()) -> Catalog:
+    """The labelled photos of a source; a folder, zip or photo without labels gives photos without labels.
+
+    Args:
+        source: As for `prepare`.
+        patterns: Of files beside the photos; say how far above an unlabelled folder they may lie.
+
+    Raises:
+        CatalogError: nothing usable there, or a wrong label file.
+    """
+    try:
+        return read_catalog(source)
+    except CatalogError as error:
+        path = Path(source)
+        is_several = path.is_dir() or path.suffix.lower() == ".zip"
+        if error.problems or not path.exists() or not (is_several or _is_photo(path)):
+            raise
+        reason = error.message
+    samples, refused = list_photos([source], beside_levels=levels_up(patterns))
+
+    def plain(name: str) -> str:
+        return name.removeprefix(f"{source.rstrip('/')}/") if is_several else Path(name).name
+
+    own = tuple(Sample(plain(sample.name), sample.origin) for sample in samples)
+    others = tuple(Refused(plain(one.name), one.reason) for one in refused)
+    note = f"The photos are taken without labels: {reason}"
+    return Catalog(source, own, others, "classification", (), notes=(note,))
+
+
+def _is_photo(path: Path) -> bool:
+    try:
+        decode_image(FileOrigin(str(path)).read_bytes())
+    except PhotoRefused:
+        return False
+    return True
+
+
+def _write_photos(
+    folder: PreparedFolder,
+    catalog: Catalog,
+    targets: dict[str, str],
+    *,
+    chain: PrepareChain,
+    threads: int,
+    reporter: Reporter,
+) -> tuple[int, list[Refused]]:
+    """How many were written now, and every file that was given and is not used, listed in `refused.csv`, too."""
+
+    def work(sample: Sample) -> Made | PhotoRefused | None:
+        try:
+            data = sample.origin.read_bytes()
+            digest = sha256_hex(data)
+            file = targets[sample.name]
+            if folder.is_current(sample.name, digest, file=file, has_tiles=chain.tile is not None):
+                return None
+            pictures = chain.views(decode_image(data), beside_of(sample.origin))
+            names = [file] if chain.tile is None else name_tiles(file, len(pictures))
+            encoded = {name: encode_photo(picture) for name, picture in zip(names, pictures, strict=True)}
+            return folder.put(sample.name, digest, encoded)
+        except PhotoRefused as refusal:
+            return refusal
+
+    written, refused = 0, list[Refused]()
+    with _kept(folder), reporter.task("Preparing photos", len(catalog.samples)) as advance:
+        answers = map_ahead(work, catalog.samples, threads=threads, ahead=_AHEAD)
+        for number, (sample, answer) in enumerate(zip(catalog.samples, answers, strict=True), start=1):
+            if isinstance(answer, PhotoRefused):
+                folder.made.pop(sample.name, None)
+                refused.append(Refused(sample.name, answer.reason))
+            elif answer is not None:
+                folder.made[sample.name] = answer
+                written += 1
+            if number % _PHOTOS_PER_SAVE == 0:
+                folder.save()
+            advance(1)
+    everything = [*catalog.refused, *refused]
+    _write_refused(folder.path, everything)
+    if len(refused) == len(catalog.samples):
+        raise _no_photo(catalog.source, everything)
+    return written, everything
+
+
+@contextmanager
+def _kept(folder: PreparedFolder) -> Iterator[None]:
+    """Keep the state before, so that the folder is known as ours, and after, also of an interrupted start."""
+    folder.save()
+    try:
+        yield
+    finally:
+        folder.save()
+
+
+def encode_photo(image: UInt8Image) -> bytes:
+    """A PNG file that decodes to exactly these pixels; grey where the channels are equal.
+
+    Args:
+        image: (H, W, 3) uint8 RGB.
+
+    Raises:
+        RunError: OpenCV could not encode it.
+    """
+    first = image[..., 0]
+    is_grey = bool((first == image[..., 1]).all() and (first == image[..., 2]).all())
+    stored = first if is_grey else image[..., ::-1]
+    done, encoded = cv2.imencode(".png", np.ascontiguousarray(stored), [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
+    if not done:
+        raise RunError(f"A picture of shape {image.shape} could not be encoded.", hint="Please report this.")
+    return encoded.tobytes()
+
+
+def _write_refused(out: Path, refused: Sequence[Refused]) -> None:
+    if refused:
+        RunFolder(out).write_table(REFUSED, ("path", "reason"), [(one.name, one.reason) for one in refused])
+    else:
+        (out / REFUSED).unlink(missing_ok=True)  # of an earlier start
+
+
+def _counts(made: Mapping[str, Sequence[str]], written: int, refused: Sequence[Refused]) -> Record:
+    return {
+        "photos": len(made),
+        "files": sum(map(len, made.values())),
+        "written": written,
+        "kept": len(made) - written,
+        "refused": len(refused),
+        "refused_photos": [{"path": one.name, "reason": one.reason} for one in refused],
+    }
+
+
+def _no_photo(source: str, refused: Sequence[Refused]) -> CatalogError:
+    reasons = "; ".join(f"{one.name}: {one.reason}" for one in refused[:_SHOWN])
+    return CatalogError(f'"{source}" has no photo that could be prepared ({reasons}).', hint="See refused.csv in OUT.")
+
+
+def _say(notes: Sequence[str], reporter: Reporter) -> None:
+    for note in notes:
+        reporter.note(note)
+
+
+def _check_apart(source: str, out: Path) -> None:
+    data, target = Path(source).resolve(), out.resolve()
+    if source not in builtin_names() and data.is_dir() and target.is_relative_to(data):
+        raise UserError(
+            f'OUT must not lie inside the photos\' own folder "{source}", got "{out}".',
+            hint="Choose a folder beside it: prepared photos must not become photos of DATA.",
+        )
+
+
+def _findable(source: str) -> str:
+    return source if source in builtin_names() else str(Path(source).resolve())
+
+
+def _notes(catalog: Catalog, images: ImageChain, layout: Layout, *, stale: Sequence[str]) -> list[str]:
+    notes = list(catalog.notes)
+    if images.left_out:
+        notes.append(
+            f"Left out, because they give numbers and not a picture: {', '.join(images.left_out)}. Keep them in the "
+            "recipe when you train on the prepared photos."
+        )
+    if images.chain.tile is not None:
+        notes.append(
+            "Every tile is a file and has the label of its photo, also where it shows nothing of a defect. "
+            + ("The group column keeps the tiles of a photo on one side of a split." if layout == "label file" else "")
+        )
+    if stale:
+        notes.append(
+            f"{len(stale)} files in OUT were made of photos that are gone or renamed ({', '.join(stale[:_SHOWN])}); "
+            "they were left as they are: delete them before you train."
+        )
+    return [note.strip() for note in notes]
+
+
+def _target_files(catalog: Catalog, layout: Layout) -> tuple[dict[str, str], dict[str, str]]:
+    """File by photo name; and the same for the photos whose files had to be told apart."""
+    placed = {sample.name: place_file(sample, layout) for sample in catalog.samples}
+    files, told_apart = name_files(list(placed.values()))
+    told = set(told_apart)
+    return (
+        {name: files[place] for name, place in placed.items()},
+        {name: files[place] for name, place in placed.items() if place in told},
+    )
+
+
+def _told_apart_note(told_apart: Mapping[str, str]) -> list[str]:
+    if not told_apart:
+        return []
+    return [
+        f"{len(told_apart)} photos would have got the same file name and keep their own ending before .png, "
+        f'for instance "{next(iter(told_apart.values()))}".'
+    ]

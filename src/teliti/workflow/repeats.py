@@ -1,0 +1,89 @@
+"""The splits that all variants of a comparison share: folds of the photos that are not sealed for the test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teliti.data.split import fewest_groups, fold_samples
+from teliti.recipe import Recipe
+from teliti.types import IntArray
+from teliti.workflow.photos import Photos
+from teliti.workflow.plan import DEFAULT_FOLDS, FEWEST_FOLDS, SplitPlan, plan_split
+
+
+@dataclass(frozen=True)
+class Repeats:
+    """The splits that all variants share.
+
+    Attributes:
+        photos: Those that take part; the sealed ones are gone.
+        plans: One a repeat, with a train and a test part.
+        seeds: Seed of the partition that each repeat's fold is from.
+        num_folds: Folds of a partition.
+        sealed: How many photos take no part.
+        sentence: What was done, for people.
+    """
+
+    photos: Photos
+    plans: tuple[SplitPlan, ...]
+    seeds: tuple[int, ...]
+    num_folds: int
+    sealed: int
+    sentence: str
+
+
+def plan_repeats(photos: Photos, recipe: Recipe, *, repeats: int) -> Repeats:
+    """The splits of all repeats: folds of the photos that are not sealed, a new seed for every round of folds.
+
+    Raises:
+        SplitError: too few photos of a class, or groups too large.
+        RecipeError: folds are asked for where the user gave the split.
+    """
+    plan = plan_split(photos, recipe)
+    parts = np.array(plan.parts)
+    inside = np.flatnonzero(parts != "test") if plan.folds is None else np.arange(len(parts))
+    pool, groups = _take(photos, inside), plan.groups[inside]
+    folds = plan.num_folds or int(np.clip(fewest_groups(pool.targets, groups), FEWEST_FOLDS, DEFAULT_FOLDS))
+    first = recipe.seed if recipe.data.seed is None else recipe.data.seed
+    seeds = tuple(first + number // folds for number in range(repeats))
+    names = photos.catalog.classes or None
+    rounds = {
+        seed: fold_samples(pool.targets, groups, folds=folds, seed=seed, class_names=names) for seed in set(seeds)
+    }
+    plans = tuple(_plan_of(plan, groups, rounds[seed] == number % folds) for number, seed in enumerate(seeds))
+    sealed = len(photos.samples) - len(inside)
+    return Repeats(pool, plans, seeds, folds, sealed, _sentence(plan, folds=folds, pool=len(inside), sealed=sealed))
+
+
+def _plan_of(plan: SplitPlan, groups: IntArray, is_test: NDArray[np.bool_]) -> SplitPlan:
+    parts: Any = tuple("test" if inside else "train" for inside in is_test.tolist())
+    return SplitPlan("ours", parts, None, groups, "One fold is measured, the others are learnt from.", plan.duplicates)
+
+
+def _sentence(plan: SplitPlan, *, folds: int, pool: int, sealed: int) -> str:
+    whose = "given " if plan.origin == "given" else ""
+    kept = (
+        f"The {sealed:,} photos of the {whose}test part stay sealed and take no part."
+        if sealed
+        else "There are too few photos for a sealed test part, so all of them take part."
+    )
+    return (
+        f"Every repeat measures all variants on the same fold of {folds} and trains them on the other {folds - 1}: "
+        f"{pool:,} photos, stratified, groups whole, a new seed after every {folds} repeats. {kept} Thresholds are "
+        "chosen on out-of-fold photos of the training part."
+    )
+
+
+def _take(photos: Photos, inside: IntArray) -> Photos:
+    places = inside.tolist()
+    return replace(
+        photos,
+        samples=tuple(photos.samples[place] for place in places),
+        fingerprints=tuple(photos.fingerprints[place] for place in places),
+        targets=photos.targets[inside],
+        beside=tuple(photos.beside[place] for place in places) if photos.beside else (),
+    )

@@ -1,0 +1,134 @@
+"""Compact networks and the course's recipes: the same layers, output sizes and parameter counts as in Keras."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from teliti.errors import RecipeError
+from teliti.models.compact import COMPACT, compact_layers, plan_network
+from teliti.models.networks import Network, build_network, head_parameters, l2_penalty, stages
+from teliti.recipe import load_recipe, parse_recipe
+from teliti.recipe.shipped import shipped_recipe
+
+
+def planned(name: str, side: int, num_outputs: int, channels: int = 3):
+    model = parse_recipe({"model": {"backbone": name}}).model
+    return plan_network(model, num_outputs=num_outputs, image_size=(side, side), in_channels=channels)
+
+
+def outputs(name: str, side: int, num_outputs: int, channels: int = 3) -> list[tuple[int, ...]]:
+    return [layer.output_shape for layer in planned(name, side, num_outputs, channels)]
+
+
+def on_paper(name: str, side: int, num_outputs: int, channels: int = 3) -> Network:
+    recipe = load_recipe(shipped_recipe(name))
+    with torch.device("meta"):
+        return build_network(
+            recipe.model, num_outputs=num_outputs, image_size=(side, side), in_channels=channels, seed=0
+        )
+
+
+def count(module: torch.nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_the_regularised_stack_has_the_sizes_and_counts_that_keras_prints() -> None:
+    net = on_paper("regularised", 32, 10)
+    assert outputs("regularised", 32, 10) == [
+        (64, 32, 32), (64, 32, 32), (64, 16, 16), (64, 16, 16), (64, 16, 16),
+        (128, 16, 16), (128, 16, 16), (128, 8, 8), (128, 8, 8), (128, 8, 8), (8192,), (10,),
+    ]  # fmt: skip
+    keras = 1_792 + 256 + 36_928 + 256 + 73_856 + 512 + 147_584 + 512 + 81_930
+    statistics = sum(buffer.numel() for name, buffer in net.named_buffers() if "running" in name)
+    assert statistics == 768  # Keras calls them non-trainable parameters
+    assert count(net) + statistics == keras == 343_626
+
+
+def test_the_regularised_stack_is_conv_relu_norm_conv_relu_norm_dropout_twice() -> None:
+    kinds = [type(module).__name__ for module in on_paper("regularised", 32, 10).layers]
+    half = ["Conv2d", "ReLU", "BatchNorm2d", "SamePad2d", "Conv2d", "ReLU", "BatchNorm2d", "Dropout"]
+    assert kinds == [*half, *half, "Flatten", "Linear"]
+    drops = [layer.rate for layer in compact_layers("regularised") if layer.kind == "dropout"]
+    assert drops == [0.25, 0.25]
+
+
+def test_every_convolution_of_the_regularised_stack_has_its_l2() -> None:
+    net = build_network(compact("regularised"), num_outputs=2, image_size=(8, 8), seed=0)
+    convolutions = [module for module in net.modules() if isinstance(module, torch.nn.Conv2d)]
+    expected = sum(1e-4 * conv.weight.square().sum() for conv in convolutions)
+    torch.testing.assert_close(l2_penalty(net), expected)
+    l2_penalty(net).backward()
+    torch.testing.assert_close(convolutions[0].weight.grad, 2e-4 * convolutions[0].weight)
+    assert convolutions[0].bias.grad is None
+
+
+def compact(name: str):
+    return parse_recipe({"model": {"backbone": name}}).model
+
+
+def test_the_frozen_vgg16_of_the_course_has_its_parameters() -> None:
+    net = on_paper("frozen_vgg16", 224, 1)
+    assert count(net) == 40_406_849
+    assert sum(parameter.numel() for parameter in head_parameters(net)) == 25_692_161
+    names = [type(module).__name__ for module in net.layers]
+    assert names == ["Flatten", "Linear", "ReLU", "Dropout", "Linear"]
+    assert net.layers[1].in_features == 7 * 7 * 512
+    assert net(torch.empty(2, 3, 224, 224, device="meta")).shape == (2, 1)
+
+
+def test_the_frozen_vgg16_freezes_its_convolutions_and_is_trained_as_in_the_course() -> None:
+    recipe = load_recipe(shipped_recipe("frozen_vgg16"))
+    assert recipe.train.frozen_stages == len(stages(on_paper("frozen_vgg16", 64, 1))) - 1
+    train = recipe.train
+    assert (train.optimizer, train.lr, train.momentum, train.loss) == ("sgd", 0.001, 0.9, "binary_cross_entropy")
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "channels", "num_outputs", "parameters"),
+    [
+        ("perceptron", 28, 1, 10, 784 * 10 + 10),
+        ("perceptron", 28, 1, 1, 785),
+        ("mlp", 28, 1, 10, 784 * 128 + 128 + 128 * 64 + 64 + 650),
+        # LeNet-5 on its 32 x 32: with padded convolutions 16 maps of 8 x 8 come to the dense layers
+        ("lenet", 32, 1, 10, (25 + 1) * 6 + (25 * 6 + 1) * 16 + (1024 + 1) * 120 + 121 * 84 + 85 * 10),
+        # the CNN Explainer's network: 64 x 64 RGB, ten classes, 13 x 13 x 10 values before its dense layer
+        ("tiny_vgg", 64, 3, 10, (27 + 1) * 10 + 3 * (90 + 1) * 10 + (1690 + 1) * 10),
+    ],
+)
+def test_compact_networks_have_the_counts_of_their_papers_arithmetic(
+    name: str, side: int, channels: int, num_outputs: int, parameters: int
+) -> None:
+    assert count(on_paper(name, side, num_outputs, channels)) == parameters
+
+
+def test_tiny_vgg_has_the_maps_of_the_cnn_explainer() -> None:
+    assert outputs("tiny_vgg", 64, 10) == [
+        (10, 62, 62), (10, 60, 60), (10, 30, 30), (10, 28, 28), (10, 26, 26), (10, 13, 13), (1690,), (10,)
+    ]  # fmt: skip
+
+
+def test_lenet_has_its_maps() -> None:
+    assert outputs("lenet", 28, 10, 1) == [
+        (6, 28, 28), (6, 14, 14), (16, 14, 14), (16, 7, 7), (784,), (120,), (84,), (10,)
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPACT)
+def test_every_compact_network_is_a_recipe_to_train_from_scratch(name: str) -> None:
+    recipe = load_recipe(shipped_recipe(name))
+    assert recipe.train.mode == "scratch"
+    assert recipe.model.layers == compact_layers(name)
+    assert recipe.model.backbone == "none"
+
+
+def test_a_backbone_has_no_plan() -> None:
+    assert planned("vgg16", 64, 2) is None
+
+
+def test_layers_on_a_compact_network_are_refused() -> None:
+    model = parse_recipe({"model": {"backbone": "lenet", "layers": [{"kind": "flatten"}]}}).model
+    with pytest.raises(
+        RecipeError, match=r'model\.layers cannot stand on the compact network "lenet"\. Set model\.back'
+    ):
+        plan_network(model, num_outputs=2, image_size=(32, 32))

@@ -1,0 +1,192 @@
+"""What is decided before the first step, and that a replay of the decisions asks nobody."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+import torch
+from torch import nn
+
+from teliti.errors import RecipeError
+from teliti.training import speed as speed_module
+from teliti.training.loop import fit_network
+from teliti.training.losses import make_objective
+from teliti.training.speed import (
+    PROBE_SECONDS,
+    bytes_per_photo,
+    choose_device,
+    choose_options,
+    free_memory,
+    quiet_torch,
+    with_values,
+)
+from unit.training.tiny_networks import conv_net, options, same_state, training_data
+
+OBJECTIVE = make_objective(options(), task="classification", num_outputs=2)
+
+
+class DrawsItsOwn(nn.Module):
+    """Noise from torch's global generator, as drop path has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(192, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.layer(x.flatten(1) + torch.rand(1))
+
+
+def test_auto_times_every_candidate_and_takes_the_fastest() -> None:
+    asked = options(precision="auto", replicas="auto", threads=2)
+    choice = choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE)
+    assert {(row["precision"], row["replicas"]) for row in choice.probe} == {
+        ("f32", 1), ("f32", 2), ("bf16", 1), ("bf16", 2),
+    }  # fmt: skip
+    fastest = max(choice.probe, key=lambda row: row["photos_per_s"])
+    assert fastest["chosen"]
+    assert (choice.options.precision, choice.options.replicas) == (fastest["precision"], fastest["replicas"])
+
+
+def test_nothing_open_means_no_probe() -> None:
+    choice = choose_options(conv_net(), training_data(), options(replicas=2), objective=OBJECTIVE)
+    assert choice.probe == ()
+    assert choice.options == options(replicas=2)
+
+
+def test_the_probe_of_a_slow_network_stays_near_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000_000, 3))  # every look at the clock is a tenth of the bound later
+    monkeypatch.setattr(speed_module.time, "perf_counter", lambda: next(clock) * PROBE_SECONDS / 10)
+    steps = []
+    real = speed_module._time_step
+    monkeypatch.setattr(speed_module, "_time_step", lambda *place: steps.append(1) or real(*place))
+    choose_options(conv_net(), training_data(), options(precision="auto"), objective=OBJECTIVE)
+    assert len(steps) == 1 + 2 * 2  # the first trial, then a warm-up and one round of two candidates
+
+
+def test_the_network_and_torch_are_left_as_they_were() -> None:
+    net = conv_net(dropout=0.5).train()
+    before, state = {k: v.clone() for k, v in net.state_dict().items()}, torch.get_rng_state()
+    threads = torch.get_num_threads()
+    choose_options(net, training_data(), options(precision="auto", replicas="auto", threads=2), objective=OBJECTIVE)
+    assert same_state(net.state_dict(), before)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert torch.get_num_threads() == threads
+    assert "forward" not in net[5].__dict__
+
+
+def test_what_was_chosen_is_in_the_options_and_a_replay_has_the_same_bits() -> None:
+    first, second, notes = conv_net(dropout=0.2), conv_net(dropout=0.2), []
+
+    class Notebook:
+        """A reporter that keeps its notes."""
+
+        def task(self, _title: str, total: int | None) -> object:
+            from contextlib import nullcontext
+
+            return nullcontext(lambda _n: total)
+
+        def note(self, message: str) -> None:
+            notes.append(message)
+
+    asked = options(precision="auto", replicas="auto", threads=2)
+    found = fit_network(first, training_data(), asked, seed=1, reporter=Notebook())
+    assert found.options.precision in {"f32", "bf16"}
+    assert found.options.replicas in {1, 2}
+    assert f"Training on cpu in {found.options.precision}" in notes[0]
+    again = fit_network(second, training_data(), found.options, seed=1)
+    assert again.probe == ()
+    assert same_state(again.state, found.state)
+    assert again.history == found.history
+
+
+def test_threads_are_the_machines_when_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELITI_THREADS", "3")
+    asked = options(threads=None)
+    assert choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE).options.threads == 3
+
+
+def test_a_network_with_randomness_of_its_own_gets_no_replicas() -> None:
+    free = choose_options(DrawsItsOwn(), training_data(), options(replicas="auto", threads=2), objective=OBJECTIVE)
+    assert free.options.replicas == 1
+    with pytest.raises(RecipeError, match=r"train\.replicas must be 1 for a network that draws random numbers"):
+        choose_options(DrawsItsOwn(), training_data(), options(replicas=2), objective=OBJECTIVE)
+
+
+def test_dropout_is_no_obstacle_to_replicas() -> None:
+    chosen = choose_options(conv_net(dropout=0.5), training_data(), options(replicas=2), objective=OBJECTIVE)
+    assert chosen.options.replicas == 2
+
+
+def test_few_photos_a_batch_get_no_replicas() -> None:
+    asked = options(replicas="auto", threads=4, batch_size=8)
+    assert choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE).options.replicas == 1
+
+
+def test_the_memory_of_a_step_is_that_of_its_kept_activations() -> None:
+    """One dense layer keeps its input: 192 floats a photo; a ReLU its output of 10."""
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 10), nn.ReLU())
+    x = torch.randn(4, 3, 8, 8, requires_grad=False)
+    assert bytes_per_photo(net, x) == 4 * (192 + 10)
+
+
+def test_a_batch_that_does_not_fit_is_cut_into_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, data = conv_net(), training_data()
+    need = bytes_per_photo(net, torch.zeros(2, 3, 8, 8)) * speed_module._BACKWARD
+    monkeypatch.setattr(speed_module, "free_memory", lambda _device: 3.2 * need / speed_module._MEMORY_SHARE)
+    chosen = choose_options(net, data, options(batch_size=8), objective=OBJECTIVE).options
+    assert (chosen.batch_size, chosen.accumulate) == (8, 3)
+    monkeypatch.undo()
+    assert choose_options(net, data, options(batch_size=8), objective=OBJECTIVE).options.accumulate == 1
+
+
+def test_free_memory_is_a_plausible_number() -> None:
+    assert 2**24 < free_memory("cpu") < 2**50
+
+
+def test_a_budget_cuts_the_epochs_and_the_replay_needs_no_clock() -> None:
+    started = time.perf_counter()
+    found = fit_network(conv_net(), training_data(), options(epochs=100_000, budget=1.5), seed=1)
+    assert time.perf_counter() - started < 6.0
+    assert 1 <= len(found.history) < 100_000
+    assert found.options.epochs < 100_000
+    assert found.ended in {"epochs", "budget"}
+    replay = with_values(found.options, budget=None)
+    again = fit_network(conv_net(), training_data(), replay, seed=1)
+    assert again.history == found.history
+    assert same_state(again.state, found.state)
+
+
+def test_a_budget_that_runs_out_ends_after_whole_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed_module, "_within_budget", lambda options, *_: options)
+    found = fit_network(conv_net(), training_data(), options(epochs=100_000, budget=0.3), seed=1)
+    assert found.ended == "budget"
+    assert found.options.stop_after == len(found.history)
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device(options(device="auto")) == "cpu"
+    with pytest.raises(RecipeError, match=r"train\.device must be cpu here, got cuda: torch finds no GPU"):
+        choose_device(options(device="cuda"))
+
+
+def test_with_a_gpu_auto_takes_it_and_cpu_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert choose_device(options(device="auto")) == "cuda"
+    assert choose_device(options(device="cpu")) == "cpu"
+
+
+def test_replicas_are_for_processors() -> None:
+    with pytest.raises(RecipeError, match=r"train\.replicas must be 1 on a GPU, got 2"):
+        speed_module._possible_replicas(conv_net(), training_data(), options(device="cuda", replicas=2), threads=2)
+    assert speed_module._possible_replicas(conv_net(), training_data(), options(device="cuda"), threads=2) == [1]
+
+
+def test_torch_has_the_runs_threads_inside_and_its_own_after() -> None:
+    before = torch.get_num_threads()
+    with quiet_torch(options(threads=2, replicas=1)):
+        assert torch.get_num_threads() == 2
+    with quiet_torch(options(threads=2, replicas=2)):
+        assert torch.get_num_threads() == 1
+    assert torch.get_num_threads() == before

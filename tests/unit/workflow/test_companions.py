@@ -1,0 +1,161 @@
+"""Masks beside photos: they are no photos and no class, nobody need list them, and every mode learns with them."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import teliti
+from parts import draw_part, encode_png
+from teliti.cache import RowCache
+from teliti.errors import CatalogError, RunInterrupted, UserError
+from teliti.recipe import Recipe, parse_recipe
+from teliti.transforms.prepare import chain_from_record
+from teliti.types import SilentReporter
+from teliti.workflow import train as train_module
+from teliti.workflow.photos import Photos, read_photos
+from teliti.workflow.policy_photos import build_policy_chain, open_trial_photos
+
+
+def read(source: Path) -> Photos:
+    return read_photos(
+        str(source), use_group=True, cache=RowCache(), threads=1, reporter=SilentReporter(),
+        chains=[chain_from_record([{"step": "mask_from_file", "pattern": "../masks/{stem}.png"}])],
+    )  # fmt: skip
+
+
+def write_masked_classes(folder: Path, *classes: str, photos: int = 2) -> Path:
+    for class_name in classes:
+        (folder / class_name).mkdir(parents=True)
+        for number in range(photos):
+            photo = draw_part(number, scratched=photos > 2 and class_name == "scratch")
+            (folder / class_name / f"{class_name}-{number}.png").write_bytes(encode_png(photo))
+            (folder / "masks").mkdir(exist_ok=True)
+            mask = np.full_like(photo, 255)
+            (folder / "masks" / f"{class_name}-{number}.png").write_bytes(encode_png(mask))
+    return folder
+
+
+def test_a_folder_of_masks_is_no_class(tmp_path: Path) -> None:
+    photos = read(write_masked_classes(tmp_path / "parts", "good", "scratch"))
+    assert photos.catalog.classes == ("good", "scratch")
+    assert (len(photos.samples), photos.refused) == (4, ())
+    assert "4 files beside photos are used as their masks." in photos.catalog.notes
+
+
+def test_one_class_beside_its_masks_is_not_enough(tmp_path: Path) -> None:
+    with pytest.raises(CatalogError, match="photos of at least two classes beside their masks, got 1") as caught:
+        read(write_masked_classes(tmp_path / "parts", "good"))
+    assert caught.value.hint == "Check the pattern of mask_from_file."
+
+
+def test_a_label_file_need_not_list_the_masks(tmp_path: Path) -> None:
+    folder = write_masked_classes(tmp_path / "parts", "photos")
+    (folder / "labels.csv").write_text("path,label\nphotos/photos-0.png,good\nphotos/photos-1.png,bad\n")
+    with zipfile.ZipFile(tmp_path / "parts.zip", "w") as archive:
+        for path in folder.rglob("*.*"):
+            archive.write(path, path.relative_to(folder))
+    photos = read(tmp_path / "parts.zip")
+    assert [sample.name for sample in photos.samples] == ["photos/photos-0.png", "photos/photos-1.png"]
+    assert photos.refused == ()
+
+
+def test_a_photo_whose_mask_is_broken_is_refused_with_the_reason(tmp_path: Path) -> None:
+    folder = write_masked_classes(tmp_path / "parts", "good", "scratch")
+    (folder / "masks" / "good-0.png").write_bytes(b"")
+    photos = read(folder)
+    assert len(photos.samples) == 3
+    assert [(one.name, one.reason) for one in photos.refused] == [
+        ("good/good-0.png", '"../masks/good-0.png" beside it: empty file')
+    ]
+
+
+def test_a_class_without_any_mask_is_named(tmp_path: Path) -> None:
+    folder = write_masked_classes(tmp_path / "parts", "good", "scratch")
+    for number in range(2):
+        (folder / "masks" / f"scratch-{number}.png").unlink()
+    with pytest.raises(CatalogError, match=r'Class "scratch" has no usable photo \(scratch/.*masks/scratch-0\.png'):
+        read(folder)
+
+
+def test_another_mask_is_another_job(tmp_path: Path) -> None:
+    folder = write_masked_classes(tmp_path / "parts", "good", "scratch")
+    before = read(folder)
+    assert read(folder).digest == before.digest
+    mask = np.full_like(draw_part(0, scratched=False), 255)
+    mask[:9] = 0
+    (folder / "masks" / "good-1.png").write_bytes(encode_png(mask))
+    after = read(folder)
+    assert after.digests == before.digests
+    assert after.digest != before.digest
+    assert [len(digest) for digest in after.beside] == [32] * 4
+
+
+def test_a_run_is_not_resumed_with_other_masks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = write_masked_classes(tmp_path / "parts", "good", "scratch", photos=8)
+
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(train_module, "try_setup", interrupted)
+    with pytest.raises(RunInterrupted):
+        teliti.train(folder, recipe=masked_recipe("features"), out=tmp_path / "run")
+    mask = folder / "masks" / "good-1.png"
+    mask.write_bytes(encode_png(np.zeros_like(draw_part(0, scratched=False))))
+    with pytest.raises(UserError, match=r"must be those that the run began with, and some have changed"):
+        teliti.resume(tmp_path / "run")
+
+
+@pytest.mark.parametrize("mode", ["features", "scratch", "finetune"])
+def test_training_with_masks_from_files_and_inspecting_one_of_the_folders(mode: str, tmp_path: Path) -> None:
+    folder = write_masked_classes(tmp_path / "parts", "good", "scratch", photos=10)
+    record = teliti.train(folder, recipe=masked_recipe(mode), out=tmp_path / "run")
+    assert (record["data"]["photos"], record["classes"]) == (20, ["good", "scratch"])
+    assert record["parity"]["photos"] == record["test"]["n"]
+    assert teliti.Predictor.open(record["bundle"]).self_test()["passed"]
+    answer = teliti.predict(record["bundle"], folder / "good")
+    assert (len(answer["results"]), answer["refused"]) == (10, [])
+    scores = {Path(result["path"]).name: result["score"] for result in answer["results"]}
+    one = teliti.predict(record["bundle"], folder / "good" / "good-0.png")["results"]
+    assert [result["score"] for result in one] == [pytest.approx(scores["good-0.png"], abs=1e-6)]
+    (folder / "masks" / "good-0.png").write_bytes(encode_png(half_mask()))
+    changed = teliti.predict(record["bundle"], folder / "good" / "good-0.png")["results"]
+    assert changed[0]["score"] != pytest.approx(scores["good-0.png"], abs=1e-9)  # the mask does something
+
+
+def half_mask() -> np.ndarray:
+    mask = np.zeros_like(draw_part(0, scratched=False))
+    mask[:, :20] = 255
+    return mask
+
+
+def masked_recipe(mode: str) -> Recipe:
+    model = {"backbone": "lenet" if mode == "scratch" else "test_resnet", "weights": "random"}
+    train = {"mode": mode, "threads": 1}
+    if mode == "features":
+        model |= {"stages": ["head"], "head": "logistic", "c": 1.0}
+        train |= {"engine": "onnxruntime"}
+    else:
+        train |= {"precision": "f32", "replicas": 1, "epochs": 2, "batch_size": 8}
+    prepare = [{"step": "mask_from_file", "pattern": "../masks/{stem}.png", "background": "neutral"}]
+    return parse_recipe({"data": {"image_size": 32, "folds": 0}, "model": model, "train": train, "prepare": prepare})
+
+
+def test_augmented_views_of_masked_photos_follow_the_mask(tmp_path: Path) -> None:
+    folder = write_masked_classes(tmp_path / "parts", "good", "scratch", photos=8)
+    chain = build_policy_chain([{"step": "flip", "horizontal": 0.5}])
+
+    def views() -> np.ndarray:
+        trial = open_trial_photos(
+            str(folder), masked_recipe("features"), cache=RowCache(), reporter=SilentReporter(), most_views=1
+        )
+        return trial.view_features(chain, np.arange(len(trial.rows)), views=1)
+
+    before = views()
+    np.testing.assert_array_equal(views(), before)
+    for mask in (folder / "masks").iterdir():
+        mask.write_bytes(encode_png(half_mask()))
+    assert not np.array_equal(views(), before)

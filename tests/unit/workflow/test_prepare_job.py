@@ -1,0 +1,335 @@
+"""Whole jobs with prepare and augment steps: trained, packed, inspected by every door, resumed, made again."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import teliti
+from parts import draw_part, encode_png
+from teliti.bundle import MODEL, SEEN_FILE, WEIGHTS, open_bundle
+from teliti.cache import cache_folder
+from teliti.cli.main import main
+from teliti.errors import PhotoRefused, RecipeError, RunInterrupted, UserError
+from teliti.files import hash_file
+from teliti.predictor import Predictor
+from teliti.recipe import load_recipe, parse_recipe
+from teliti.training import engines
+
+SOURCE = Path(teliti.__file__).parents[1]
+TINY_NET = {"backbone": "test_resnet", "weights": "random", "stages": ["head"], "pooling": "avg", "head": "logistic",
+            "c": 1.0}  # fmt: skip
+PARTS = {"train": 14, "val": 5, "test": 5}
+MASK = {"step": "mask_from_file", "pattern": "{stem}_mask.png", "background": "neutral"}
+JOBS: dict[str, dict] = {
+    "six steps": {
+        "prepare": [
+            {"step": "clahe"},
+            {"step": "binarize", "method": "adaptive_mean", "block_size": 9},
+            {"step": "remove_elements", "keep_largest": 3},
+            {"step": "morphology", "operation": "dilate", "size": [5, 5]},
+            {"step": "crop_to_part", "margin": 2, "unit": "pixels"},
+            {"step": "mask", "background": "blurred"},
+        ]
+    },
+    "tiles": {"prepare": [{"step": "tile", "size": 30, "overlap": 0.2, "combine": "max"}]},
+    "masks in a folder": {"prepare": [MASK]},
+    "masks in an archive": {"prepare": [{**MASK, "pattern": "../masks/{stem}.png", "apply": False}, {"step": "mask"}]},
+    "standardize and whiten": {
+        "data": {"image_size": 16},
+        "prepare": [{"step": "standardize"}, {"step": "zca", "eps": 1.0}],
+    },
+    "augmented views": {
+        "augment": [{"step": "flip", "horizontal": 0.5, "vertical": 0.5}, {"step": "brightness"}],
+        "train": {"views": 2},
+    },
+}
+INTERRUPTED = {"standardize and whiten": 20, "augmented views": 48 + 15}
+
+
+def write_mask(path: Path, *, side: int = 48) -> None:
+    """An ellipse in the middle."""
+    mask = np.zeros((side, side, 3), np.uint8)
+    cv2.ellipse(mask, (side // 2, side // 2), (side // 2 - 4, side // 3), 20, 0, 360, (255, 255, 255), -1)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode_png(mask))
+
+
+def write_split(folder: Path) -> Path:
+    """48 photos in train, val and test folders of class folders."""
+    seed = 3000
+    for part, per_class in PARTS.items():
+        for class_name in ("good", "scratch"):
+            (folder / part / class_name).mkdir(parents=True)
+            for number in range(per_class):
+                seed += 1
+                photo = draw_part(seed, scratched=class_name == "scratch")
+                (folder / part / class_name / f"{class_name}-{number}.png").write_bytes(encode_png(photo))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def split_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_split(tmp_path_factory.mktemp("split") / "parts")
+
+
+@pytest.fixture(scope="module")
+def masked_folder(split_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same photos with masks beside them, but one mask is missing and one has another size."""
+    folder = tmp_path_factory.mktemp("masked") / "parts"
+    shutil.copytree(split_folder, folder)
+    for photo in list(folder.rglob("*.png")):
+        write_mask(photo.with_name(f"{photo.stem}_mask.png"))
+    (folder / "train" / "good" / "good-1_mask.png").unlink()
+    write_mask(folder / "train" / "scratch" / "scratch-2_mask.png", side=40)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def masked_archive(split_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same photos in an archive, with their masks in a folder of each part."""
+    folder = tmp_path_factory.mktemp("archive")
+    write_mask(folder / "mask.png")
+    with zipfile.ZipFile(folder / "parts.zip", "w") as archive:
+        for photo in sorted(split_folder.rglob("*.png")):
+            name = photo.relative_to(split_folder)
+            archive.write(photo, name)
+            archive.write(folder / "mask.png", name.parts[0] + f"/masks/{photo.name}")
+    return folder / "parts.zip"
+
+
+def recipe_of(job: str, **more: object) -> teliti.Recipe:
+    own = JOBS[job]
+    return parse_recipe({
+        "data": {"image_size": 32, "folds": 0, **own.get("data", {})},
+        "model": TINY_NET,
+        "train": {"engine": "onnxruntime", "threads": 1, **own.get("train", {})},
+        "prepare": own.get("prepare", []),
+        "augment": own.get("augment", []),
+        **more,
+    })  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A job that was trained."""
+
+    name: str
+    source: Path
+    record: dict
+
+    @property
+    def bundle(self) -> Path:
+        return Path(self.record["bundle"])
+
+
+@pytest.fixture(scope="module", params=JOBS)
+def trained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    sources = {"masks in a folder": "masked_folder", "masks in an archive": "masked_archive"}
+    source = request.getfixturevalue(sources.get(request.param, "split_folder"))
+    out = tmp_path_factory.mktemp("run") / "run"
+    return Trained(request.param, source, teliti.train(str(source), recipe=recipe_of(request.param), out=out))
+
+
+def bits_of(record: dict) -> dict[str, str]:
+    """SHA-256 of every file of a bundle that must not differ between two runs."""
+    bundle = Path(record["bundle"])
+    names = [MODEL, WEIGHTS, SEEN_FILE, *(f"golden/{number}" for number in range(6))]
+    return {name: hash_file(bundle / name) for name in names}
+
+
+MEASURED = ("val", "test", "threshold", "parity", "mistakes", "curves")
+
+
+def numbers_of(record: dict) -> dict:
+    return {name: record[name] for name in MEASURED}
+
+
+def run(*words: object) -> int:
+    return main([str(word) for word in words])
+
+
+def test_the_exported_file_is_the_trained_network(trained: Trained) -> None:
+    assert trained.record["parity"]["photos"] == 2 * PARTS["test"]
+    assert trained.record["parity"]["changed_verdicts"] == 0
+    assert trained.record["parity"]["max_logit_difference"] <= 1e-4
+    test = Predictor.open(trained.bundle).self_test()
+    assert (test["photos"], test["passed"]) == (6, True)
+
+
+def test_the_command_and_python_give_a_photo_the_same_score_and_verdict(
+    trained: Trained, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run("predict", trained.bundle, trained.source, "--json") == 0
+    answers = json.loads(capfd.readouterr().out)["results"]
+    predictor = Predictor.open(trained.bundle)
+    if trained.source.suffix == ".zip":
+        with zipfile.ZipFile(trained.source) as archive:
+            archive.extractall(tmp_path)
+    here = tmp_path if trained.source.suffix == ".zip" else trained.source
+    photos = [here / Path(answer["path"]).relative_to(trained.source) for answer in answers]
+    assert len(photos) == (46 if trained.name == "masks in a folder" else 48)
+    for answer, prediction in zip(answers, predictor.predict(photos), strict=True):
+        assert answer["score"] == pytest.approx(prediction.score, abs=1e-5)
+        assert answer["verdict"] == prediction.verdict
+    assert run("predict", trained.bundle, photos[0], "--json") == 0  # alone and by its path
+    assert json.loads(capfd.readouterr().out)["results"][0]["score"] == pytest.approx(answers[0]["score"], abs=1e-5)
+    assert len({round(answer["score"], 6) for answer in answers}) > 10
+
+
+def test_evaluate_repeats_the_test_measures(trained: Trained) -> None:
+    again = teliti.evaluate(trained.bundle, trained.source)
+    assert again["test"]["confusion_matrix"] == trained.record["test"]["confusion_matrix"]
+    for name in ("n", "accuracy", "roc_auc", "log_loss", "brier"):
+        assert again["test"][name] == pytest.approx(trained.record["test"][name], abs=1e-6)
+    assert again["seen"] == 0
+
+
+def resolved_recipe(trained: Trained) -> teliti.Recipe:
+    return load_recipe(Path(trained.record["run"]) / "recipe.toml")
+
+
+@pytest.mark.parametrize("trained", [name for name in JOBS if name not in INTERRUPTED], indirect=True)
+def test_the_resolved_recipe_trained_again_gives_the_same_bits(trained: Trained, tmp_path: Path) -> None:
+    again = teliti.train(str(trained.source), recipe=resolved_recipe(trained), out=tmp_path / "again")
+    assert bits_of(again) == bits_of(trained.record)
+    assert numbers_of(again) == numbers_of(trained.record)
+
+
+@pytest.fixture
+def forgetful(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cache that knows the exported networks and no photo."""
+    shutil.copytree(cache_folder() / "files", tmp_path / "cache" / "files")
+    monkeypatch.setenv("TELITI_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.mark.usefixtures("forgetful")
+@pytest.mark.parametrize("trained", INTERRUPTED, indirect=True)
+def test_the_resolved_recipe_interrupted_and_resumed_gives_the_same_bits(
+    trained: Trained, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute, calls = engines._OnnxRuntimeEngine._compute, []
+
+    def stop(self: object, batch: np.ndarray) -> np.ndarray:
+        calls.append(len(batch))
+        if len(calls) == INTERRUPTED[trained.name]:
+            raise KeyboardInterrupt
+        return compute(self, batch)
+
+    monkeypatch.setattr("teliti.training.features._ROWS_PER_WRITE", 4)
+    monkeypatch.setattr(engines._OnnxRuntimeEngine, "_compute", stop)
+    with pytest.raises(RunInterrupted):
+        teliti.train(str(trained.source), recipe=resolved_recipe(trained), out=tmp_path / "run")
+    resumed = teliti.resume(tmp_path / "run")
+    assert 0 < resumed["features_computed"] < trained.record["features_computed"]
+    assert bits_of(resumed) == bits_of(trained.record)
+    assert numbers_of(resumed) == numbers_of(trained.record)
+
+
+@pytest.mark.parametrize("trained", ["tiles"], indirect=True)
+def test_the_worst_tile_speaks_for_the_photo(trained: Trained) -> None:
+    predictor = Predictor.open(trained.bundle)
+    photo = draw_part(3001, scratched=True)
+    tiles = predictor.bundle.chain.views(photo)
+    assert len(tiles) == 4
+    probs = np.concatenate([predictor.score_batch(tile[None]).outputs for tile in tiles])
+    answer = predictor.predict([photo])[0]
+    assert answer.score == pytest.approx(float(probs[:, 1].max()), abs=1e-6)
+    assert len({round(float(score), 6) for score in probs[:, 1]}) == 4
+
+
+@pytest.mark.parametrize("trained", ["standardize and whiten"], indirect=True)
+def test_the_numbers_are_fitted_on_the_training_part_and_kept_in_the_bundle(trained: Trained) -> None:
+    from safetensors.numpy import load_file
+
+    kept = load_file(trained.bundle / WEIGHTS)
+    assert kept["numbers.1.matrix"].shape == (16 * 16 * 3, 16 * 16 * 3)
+    chain = open_bundle(trained.bundle).chain
+    pixels = np.stack([
+        chain(cv2.imread(str(path))[..., ::-1]) for path in sorted((trained.source / "train").rglob("*.png"))
+    ])  # fmt: skip
+    np.testing.assert_allclose(kept["numbers.0.mean"], pixels.mean(axis=(0, 1, 2)), rtol=1e-9)
+    np.testing.assert_allclose(kept["numbers.0.std"], pixels.std(axis=(0, 1, 2)), rtol=1e-9)
+    backbone = open_bundle(trained.bundle).manifest["provenance"]["backbone"]
+    assert (backbone["mean"], backbone["std"]) == (None, None)  # the steps stand in their place
+
+
+@pytest.mark.parametrize("trained", ["masks in a folder"], indirect=True)
+def test_photos_without_a_fitting_mask_are_refused_and_the_run_goes_on(trained: Trained) -> None:
+    with (Path(trained.record["run"]) / "refused.csv").open(newline="") as file:
+        refused = {row["path"]: row["reason"] for row in csv.DictReader(file)}
+    assert refused == {
+        "train/good/good-1.png": '"good-1_mask.png" beside it: the file does not exist (any more)',
+        "train/scratch/scratch-2.png": '"scratch-2_mask.png" beside it: 40x40, and the photo is 48x48',
+    }
+    assert trained.record["refused"] == 2
+    with (Path(trained.record["run"]) / "splits.csv").open(newline="") as file:
+        used = [row["path"] for row in csv.DictReader(file)]
+    assert len(used) + len(refused) == 48
+    assert not any("mask" in path for path in used)
+
+
+@pytest.mark.parametrize("trained", ["masks in a folder"], indirect=True)
+def test_a_photo_without_its_mask_is_refused_at_inspection(trained: Trained, capfd: pytest.CaptureFixture[str]) -> None:
+    folder = trained.source / "train" / "good"
+    assert run("predict", trained.bundle, folder, "--json") == 0
+    record = json.loads(capfd.readouterr().out)
+    assert len(record["results"]) == PARTS["train"] - 1
+    reason = 'prepare step 1 (mask_from_file): "good-1_mask.png" beside it: the file does not exist (any more)'
+    assert record["refused"] == [{"path": str(folder / "good-1.png"), "reason": reason}]
+    assert run("predict", trained.bundle, folder, "--json", "--fail-on", "reject") == 3
+    assert "1 refused" in capfd.readouterr().err
+    predictor = Predictor.open(trained.bundle)
+    with pytest.raises(PhotoRefused, match=r'good-1\.png" cannot be used: .*"good-1_mask\.png" beside it'):
+        predictor.predict([folder / "good-1.png"])
+    with pytest.raises(UserError, match=r"a mask file beside each photo .*, and a bare array has none") as caught:
+        predictor.predict([draw_part(1, scratched=False)])
+    assert caught.value.hint == "Give the photo by its path, or take mask_from_file out of the recipe."
+    with pytest.raises(UserError, match="and a bare array has none"):
+        predictor.predict([(folder / "good-2.png").read_bytes()])
+
+
+@pytest.mark.parametrize("trained", ["masks in a folder"], indirect=True)
+def test_another_mask_is_another_answer(trained: Trained, tmp_path: Path) -> None:
+    for name in ("scratch-0.png", "scratch-0_mask.png"):
+        shutil.copy(trained.source / "test" / "scratch" / name, tmp_path)
+    predictor = Predictor.open(trained.bundle)
+    before = predictor.predict([tmp_path / "scratch-0.png"])[0]
+    (tmp_path / "scratch-0_mask.png").write_bytes(encode_png(np.full((48, 48, 3), 255, np.uint8)))
+    after = predictor.predict([tmp_path / "scratch-0.png"])[0]
+    assert after.score != before.score
+
+
+@pytest.mark.parametrize("step", [{"step": "standardize"}, {"step": "center"}, {"step": "zca"}])
+def test_a_step_fitted_on_photos_is_refused_with_folds(step: dict, parts_folder: Path, tmp_path: Path) -> None:
+    recipe = recipe_of("tiles", data={"image_size": 16, "folds": 3}, prepare=[step])
+    with pytest.raises(RecipeError, match=f"{step['step']} is fitted on the training part, and with folds") as caught:
+        teliti.train(str(parts_folder), recipe=recipe, out=tmp_path / "run")
+    assert caught.value.hint == 'Set data.folds = 0, or take center or standardize with by = "sample".'
+
+
+def test_the_worst_tile_is_refused_before_anything_long_where_no_class_is_bad(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "parts"
+    for number in range(24):
+        path = folder / "abc"[number % 3] / f"{number}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encode_png(draw_part(4000 + number, scratched=False)))
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("features are computed")
+
+    monkeypatch.setattr("teliti.workflow.setup.compute_features", refuse)
+    recipe = recipe_of("tiles")
+    with pytest.raises(RecipeError, match=r'combine = "max", which takes the tile most likely rejected') as caught:
+        teliti.train(str(folder), recipe=recipe, out=tmp_path / "run")
+    assert caught.value.hint == 'Set data.positive or data.pass, or combine = "mean".'
