@@ -259,9 +259,13 @@ def _build_step(number: int, values: Mapping[str, Any]) -> Step:
     except ValidationError as error:
         problem = error.errors()[0]
         key = ".".join(str(part) for part in problem["loc"])
+        cause = problem.get("ctx", {}).get("error")
+        rule = str(cause) if cause else problem["msg"].lower()
+        # a rule about several parameters has no key of its own, and its sentence says what it got
+        said = f"{key}: {rule}, got {problem['input']!r}" if key else rule.removesuffix(".")
+        names = [field for field in STEPS.get(name).model_fields if field != "step"]
         raise RecipeError(
-            f"prepare step {number} ({name}): {key}: {problem['msg'].lower()}, got {problem['input']!r}.",
-            hint=f"Its parameters are {', '.join(STEPS.get(name).model_fields)}.",
+            f"prepare step {number} ({name}): {said}.", hint=f"Its parameters are {', '.join(names) or 'none'}."
         ) from error
 
 

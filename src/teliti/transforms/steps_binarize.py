@@ -51,7 +51,8 @@ class Binarize(PixelStep):
     @model_validator(mode="after")
     def _has_what_the_method_needs(self) -> Self:
         if (self.method == "fixed") != (self.threshold is not None):
-            raise ValueError(f'method "fixed", and no other, takes a threshold; this is "{self.method}"')
+            needs = "needs a threshold from 0 to 255" if self.method == "fixed" else "takes no threshold"
+            raise ValueError(f'method "{self.method}" {needs}')
         if not self.method.startswith("adaptive") and (self.block_size is not None or self.offset is not None):
             raise ValueError(f'block_size and offset belong to the adaptive methods; this is "{self.method}"')
         if self.block_size is not None and self.block_size % 2 == 0:

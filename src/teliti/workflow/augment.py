@@ -25,7 +25,7 @@ from teliti.transforms.augment import AugmentChain, Draw, photo_rng
 from teliti.transforms.policy_file import read_policy
 from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.policy_photos import build_policy_chain
-from teliti.workflow.prepare import encode_photo, read_samples
+from teliti.workflow.prepare import check_apart, encode_photo, read_samples
 from teliti.workflow.prepared_folder import (
     REFUSED,
     SUFFIX,
@@ -128,7 +128,7 @@ def augment(
     reporter, watch = reporter or SilentReporter(), Stopwatch()
     chain, seed = chain_of(chosen, policy), chosen.seed if seed is None else seed
     catalog = read_samples(str(source))
-    _check_apart(catalog.source, Path(out))
+    check_apart(catalog.source, Path(out))
     job = _open_job(catalog, Path(out), chain, seed=seed, views=views)
     with RunFolder(Path(out)).locked():
         threads = chosen.train.threads or default_threads()
@@ -277,15 +277,6 @@ def _write_refused(out: Path, refused: Sequence[Refused]) -> None:
 def _no_photo(source: str, refused: Sequence[Refused]) -> CatalogError:
     reasons = "; ".join(f"{one.name}: {one.reason}" for one in refused[:_SHOWN])
     return CatalogError(f'"{source}" has no photo that could be augmented ({reasons}).', hint="See refused.csv in OUT.")
-
-
-def _check_apart(source: str, out: Path) -> None:
-    data, target = Path(source).resolve(), out.resolve()
-    if source not in builtin_names() and data.is_dir() and target.is_relative_to(data):
-        raise UserError(
-            f'OUT must not lie inside the photos\' own folder "{source}", got "{out}".',
-            hint="Choose a folder beside it: augmented photos must not become photos of DATA.",
-        )
 
 
 def _findable(source: str) -> str:

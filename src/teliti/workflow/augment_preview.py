@@ -7,15 +7,15 @@ from pathlib import Path
 
 from teliti.data.decode import decode_image
 from teliti.errors import CatalogError, PhotoRefused, UserError
-from teliti.files import sha256_hex, storage_error, write_bytes_atomic
+from teliti.files import sha256_hex, write_bytes_atomic
 from teliti.recipe import Recipe, load_recipe
-from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet, is_sheet
+from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet
 from teliti.transforms.augment import AugmentChain, photo_rng
 from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.augment import chain_of
 from teliti.workflow.prepare import read_samples
-from teliti.workflow.prepare_preview import in_turn
-from teliti.workflow.prepared_folder import SHEET, SUFFIX
+from teliti.workflow.prepare_preview import in_turn, sheet_target
+from teliti.workflow.prepared_folder import SHEET
 
 DEFAULT_PHOTOS, MOST_PHOTOS, MOST_VIEWS = 4, 50, 12
 DEFAULT_SHEET = Path(f"augment-{SHEET}")
@@ -59,7 +59,7 @@ def preview_augmented(
     _check(photos, views)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     chain, seed = chain_of(chosen, policy), chosen.seed if seed is None else seed
-    target, catalog = _target(out), read_samples(str(source))
+    target, catalog = sheet_target(str(source), out, default=DEFAULT_SHEET), read_samples(str(source))
     rows, names, refused = [], list[str](), list[Refused]()
     with (reporter or SilentReporter()).task("Drawing photos", photos) as advance:
         for sample in in_turn(catalog.samples, photos):
@@ -111,21 +111,3 @@ def _refusals(refused: Sequence[Refused]) -> Record:
 def _no_photo(source: str, refused: Sequence[Refused]) -> CatalogError:
     reasons = "; ".join(f"{one.name}: {one.reason}" for one in refused[:3])
     return CatalogError(f'"{source}" has no photo that can be shown ({reasons}).', hint="Give other photos.")
-
-
-def _target(out: str | Path | None) -> Path:
-    """Where the sheet goes; an existing file must be a sheet.
-
-    Raises:
-        UserError: it is something else.
-    """
-    path = DEFAULT_SHEET if out is None else Path(out)
-    if path.suffix.lower() != SUFFIX or path.is_dir():
-        path /= SHEET
-    try:
-        is_foreign = path.exists() and not (path.is_file() and is_sheet(path.read_bytes()))
-    except OSError as error:
-        raise storage_error(path, error) from error
-    if is_foreign:
-        raise UserError(f'"{path}" is there already and is no preview sheet.', hint="Name another file for the sheet.")
-    return path

@@ -88,7 +88,7 @@ def prepare(
     patterns = images.chain.beside_patterns
     catalog = leave_out_companions(read_samples(str(source), patterns), patterns)
     out = Path(out)
-    _check_apart(catalog.source, out)
+    check_apart(catalog.source, out)
     layout = choose_layout(catalog, has_tiles=images.chain.tile is not None)
     targets, told_apart = _target_files(catalog, layout)
     folder = open_prepared_folder(out, source=_findable(catalog.source), steps=images.chain.to_record())
@@ -285,12 +285,17 @@ def _say(notes: Sequence[str], reporter: Reporter) -> None:
         reporter.note(note)
 
 
-def _check_apart(source: str, out: Path) -> None:
+def check_apart(source: str, out: Path) -> None:
+    """Refuse a place inside the photos' own folder: what is written there would be a photo of the next run.
+
+    Raises:
+        UserError: `out` lies there.
+    """
     data, target = Path(source).resolve(), out.resolve()
     if source not in builtin_names() and data.is_dir() and target.is_relative_to(data):
         raise UserError(
             f'OUT must not lie inside the photos\' own folder "{source}", got "{out}".',
-            hint="Choose a folder beside it: prepared photos must not become photos of DATA.",
+            hint="Choose a folder beside it: photos written there would become photos of DATA.",
         )
 
 

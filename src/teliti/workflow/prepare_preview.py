@@ -15,7 +15,7 @@ from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet, is_sheet
 from teliti.transforms.prepare import PrepareChain
 from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.photos import leave_out_companions
-from teliti.workflow.prepare import image_chain, read_samples
+from teliti.workflow.prepare import check_apart, image_chain, read_samples
 from teliti.workflow.prepared_folder import SHEET, SUFFIX
 
 DEFAULT_PHOTOS, MOST_PHOTOS = 4, 50
@@ -53,10 +53,12 @@ def preview(
     """
     reporter = reporter or SilentReporter()
     if not 1 <= photos <= MOST_PHOTOS:
-        raise UserError(f"The number of photos must be 1 to {MOST_PHOTOS}, got {photos}.", hint="Choose fewer photos.")
+        raise UserError(
+            f"The number of photos must be 1 to {MOST_PHOTOS}, got {photos}.", hint=f"Choose 1 to {MOST_PHOTOS} photos."
+        )
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     images = image_chain(chosen)
-    target = _target(out)
+    target = sheet_target(str(source), out)
     patterns = images.chain.beside_patterns
     catalog = leave_out_companions(read_samples(str(source), patterns), patterns)
     rows, refused = _draw_rows(in_turn(catalog.samples, photos), images.chain, reporter=reporter)
@@ -119,15 +121,23 @@ def _row(sample: Sample, chain: PrepareChain) -> SheetRow:
     return SheetRow(f"{sample.name}{label}", [("original", image), *steps])
 
 
-def _target(out: str | Path | None) -> Path:
-    """Where the sheet goes; an existing file must be a sheet.
+def sheet_target(source: str, out: str | Path | None, *, default: Path = DEFAULT_SHEET) -> Path:
+    """Where a sheet goes; an existing file must be a sheet.
+
+    Args:
+        source: The photos; a sheet must not lie among them.
+        out: A PNG file or a folder; None takes `default`.
+        default: A PNG file.
 
     Raises:
-        UserError: it is something else.
+        UserError: another kind of file, a file that is no sheet, or a place inside the photos' own folder.
     """
-    path = DEFAULT_SHEET if out is None else Path(out)
+    path = default if out is None else Path(out)
+    if path.suffix and path.suffix.lower() != SUFFIX and not path.is_dir():
+        raise UserError(f'A preview sheet must be a {SUFFIX} file, got "{path}".', hint="Name a .png file or a folder.")
     if path.suffix.lower() != SUFFIX or path.is_dir():
         path /= SHEET
+    check_apart(source, path)
     try:
         is_foreign = path.exists() and not (path.is_file() and is_sheet(path.read_bytes()))
     except OSError as error:

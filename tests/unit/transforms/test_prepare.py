@@ -59,17 +59,17 @@ def test_the_record_of_a_chain_builds_the_equal_chain() -> None:
         (
             {"step": "clahe", "clip_limit": 0},
             "prepare step 2 (clahe): clip_limit: input should be greater than 0, got 0.",
-            "Its parameters are step, clip_limit, tile_grid.",
+            "Its parameters are clip_limit, tile_grid.",
         ),
         (
             {"step": "clahe", "cliplimit": 2},
             "prepare step 2 (clahe): cliplimit: extra inputs are not permitted, got 2.",
-            "Its parameters are step, clip_limit, tile_grid.",
+            "Its parameters are clip_limit, tile_grid.",
         ),
         (
             {"step": "clahe", "tile_grid": [8, 99]},
             "prepare step 2 (clahe): tile_grid.1: input should be less than or equal to 64, got 99.",
-            "Its parameters are step, clip_limit, tile_grid.",
+            "Its parameters are clip_limit, tile_grid.",
         ),
         (
             {"step": "frame", "height": 8, "width": 8},
@@ -212,3 +212,9 @@ def test_a_record_of_the_first_bundles_still_loads() -> None:
         },
     ]  # fmt: skip
     assert chain_from_record(record) == build_chain([{"step": "clahe"}], image_size=(24, 32), fit="letterbox")
+
+
+def test_a_rule_about_several_parameters_speaks_for_itself() -> None:
+    with pytest.raises(RecipeError) as caught:
+        build_chain([{"step": "binarize", "method": "fixed"}], image_size=(8, 8), fit="stretch")
+    assert caught.value.message == 'prepare step 1 (binarize): method "fixed" needs a threshold from 0 to 255.'

@@ -108,8 +108,8 @@ def test_specks_are_taken_out_of_photos_as_well(photo: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("name", "values", "said"),
     [
-        ("binarize", {"method": "fixed"}, r'method "fixed", and no other, takes a threshold; this is "fixed"'),
-        ("binarize", {"threshold": 10}, r'method "fixed", and no other, takes a threshold; this is "otsu"'),
+        ("binarize", {"method": "fixed"}, r'method "fixed" needs a threshold from 0 to 255'),
+        ("binarize", {"threshold": 10}, r'method "otsu" takes no threshold'),
         ("binarize", {"method": "fixed", "threshold": 256}, "less than or equal to 255"),
         ("binarize", {"method": "fixed", "threshold": -1}, "greater than or equal to 0"),
         ("binarize", {"block_size": 9}, r'block_size and offset belong to the adaptive methods; this is "otsu"'),
