@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import onnxruntime
@@ -10,7 +11,6 @@ import pytest
 import torch
 
 from teliti import runtime
-from teliti.cache import cached_file
 from teliti.errors import MissingExtraError, RecipeError
 from teliti.models.weights import PACKAGED
 from teliti.recipe import ModelRecipe
@@ -28,7 +28,7 @@ def lite0() -> BackboneFile:
 
 
 @pytest.fixture
-def exporter(monkeypatch: pytest.MonkeyPatch):
+def exporter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     """Count exports, in the place of the exporter: its graph is the recipe's text, its stages are 4 to 6."""
     made: list[ModelRecipe] = []
 
@@ -38,7 +38,7 @@ def exporter(monkeypatch: pytest.MonkeyPatch):
         return {"stages": stages, "image_size": list(image_size)}, model.model_dump_json().encode()
 
     monkeypatch.setattr(backbone_file, "_export", export)
-    monkeypatch.setenv("TELITI_CACHE", str(cached_file("x").parents[1] / f"exports-{id(made)}"))
+    monkeypatch.setenv("TELITI_CACHE", str(tmp_path))
     return made
 
 
