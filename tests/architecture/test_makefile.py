@@ -12,7 +12,21 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
-TARGETS = {"help", "demo", "test", "test-slow", "test-browser", "check", "fix", "bench", "docs", "lock", "ci", "clean"}
+TARGETS = {
+    "help",
+    "demo",
+    "test",
+    "test-slow",
+    "test-browser",
+    "test-reliability",
+    "check",
+    "fix",
+    "bench",
+    "docs",
+    "lock",
+    "ci",
+    "clean",
+}
 
 
 def make(*words: str, folder: Path, path: str | None = None) -> subprocess.CompletedProcess[str]:
