@@ -169,4 +169,9 @@ def _score_weights(decision: Decision) -> list[float] | None:
 
 
 def _join(parts: list[Scores]) -> Scores:
-    return Scores(np.concatenate([p.outputs for p in parts]), np.concatenate([p.logits for p in parts]))
+    novelty = [part.novelty for part in parts if part.novelty is not None]
+    return Scores(
+        np.concatenate([part.outputs for part in parts]),
+        np.concatenate([part.logits for part in parts]),
+        np.concatenate(novelty) if novelty else None,
+    )

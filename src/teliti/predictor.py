@@ -25,6 +25,8 @@ from teliti.types import Record, Reporter, Sample, SilentReporter, UInt8Image
 
 _MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
 _GOLDEN_TOLERANCE = 1e-4
+NOVELTY = "novelty"
+"""Name of the output that says how unlike the training photos a photo is."""
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,12 @@ class Scores:
     Attributes:
         outputs: (N, K) float32: class probabilities, or (N, 1) numbers for regression.
         logits: (N, K) float32 before the softmax; equal to `outputs` for regression.
+        novelty: (N,) float32 >= 0, how unlike the training photos each is; None where the network does not tell it.
     """
 
     outputs: NDArray[np.float32]
     logits: NDArray[np.float32]
+    novelty: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,12 @@ class Prediction:
     """What the inspector says of one photo.
 
     Attributes:
-        verdict: "pass", "reject", or the class name where no pass/reject rule applies; None for regression.
+        verdict: "pass", "reject" or "review", or the class name where no pass/reject rule applies; None for regression.
         label: The class that the rule chooses; None for regression.
         probs: Probability by class name; empty for regression.
         score: Probability of the positive class (see `Decision.score`); the number itself for regression.
         reasons: Why the verdict is not the plain arg-max, or empty.
+        novelty: How unlike the training photos it is, 1 being usual; None where the bundle does not tell it.
     """
 
     verdict: str | None
@@ -57,16 +62,18 @@ class Prediction:
     probs: dict[str, float]
     score: float
     reasons: tuple[str, ...] = ()
+    novelty: float | None = None
 
     def to_record(self) -> Record:
-        """JSON-ready, as in the contract of `predict`."""
-        return {
+        """JSON-ready, as in the contract of `predict`; novelty stands in it where it is known."""
+        record: Record = {
             "verdict": self.verdict,
             "label": self.label,
             "probs": self.probs,
             "score": self.score,
             "reasons": list(self.reasons),
         }
+        return record if self.novelty is None else record | {"novelty": self.novelty}
 
 
 class Predictor:
@@ -91,6 +98,8 @@ class Predictor:
             raise BundleError(
                 f'"{bundle.model_path}" could not be loaded: {str(error).splitlines()[0]}', hint="Retrain the bundle."
             ) from error
+        tells_novelty = NOVELTY in {output.name for output in self._session.get_outputs()}
+        self._asked = ["probs", "logits", *([NOVELTY] if tells_novelty else [])]
 
     @classmethod
     def open(cls, folder: str | Path, *, threads: int | None = None) -> Predictor:
@@ -174,8 +183,10 @@ class Predictor:
         """One answer, (1, K), from the answers for all tiles of one photo."""
         outputs = np.concatenate([part.outputs for part in parts])
         logits = np.concatenate([part.logits for part in parts])
+        each = [part.novelty for part in parts if part.novelty is not None]
+        novelty = np.concatenate(each).max(keepdims=True) if each else None  # one strange tile is enough
         if len(outputs) == 1:
-            return Scores(outputs, logits)
+            return Scores(outputs, logits, novelty)
         tile, decision = self.bundle.chain.tile, self.bundle.decision
         how, rejects = "mean" if tile is None else tile.combine, () if decision is None else decision.reject_indices
         counts = np.array([len(outputs)])
@@ -183,7 +194,7 @@ class Predictor:
             value = np.asarray(combine_parts(outputs, counts, how=how, rejects=()), dtype=np.float32)
             return Scores(value, value)
         both = combine_parts(np.concatenate([outputs, logits], axis=1), counts, how=how, rejects=rejects)
-        return Scores(both[:, : outputs.shape[1]], both[:, outputs.shape[1] :])
+        return Scores(both[:, : outputs.shape[1]], both[:, outputs.shape[1] :], novelty)
 
     def score_files(self, files: Sequence[bytes]) -> NDArray[np.float32]:
         """The answer for one encoded photo, (K,) float32.
@@ -208,15 +219,16 @@ class Predictor:
         if self.bundle.task == "regression":
             value = np.asarray(self._session.run(["value"], {"image": batch})[0], dtype=np.float32)
             return Scores(value, value)
-        probs, logits = self._session.run(["probs", "logits"], {"image": batch})
-        return Scores(np.asarray(probs, dtype=np.float32), np.asarray(logits, dtype=np.float32))
+        answers = self._session.run(self._asked, {"image": batch})
+        probs, logits, *novelty = (np.asarray(answer, dtype=np.float32) for answer in answers)
+        return Scores(probs, logits, novelty[0] if novelty else None)
 
     def judge(self, scores: Scores) -> list[Prediction]:
         """Verdicts from raw answers."""
         decision = self.bundle.decision
         if decision is None:
             return [Prediction(None, None, {}, float(value)) for value in scores.outputs[:, 0]]
-        return _judge(scores.outputs, decision)
+        return _judge(scores, decision)
 
     def self_test(self) -> Record:
         """Run the golden photos: {"photos", "max_abs_difference", "passed"}."""
@@ -250,17 +262,13 @@ def golden_files(file: str, *, patterns: int) -> list[str]:
     return [file, *(f"{file}-{number}" for number in range(patterns))]
 
 
-def _judge(probs: NDArray[np.float32], decision: Decision) -> list[Prediction]:
-    labels, verdicts, scores = decision.labels(probs), decision.verdicts(probs), decision.score(probs)
-    arg_max = probs.argmax(axis=1)
+def _judge(scores: Scores, decision: Decision) -> list[Prediction]:
+    novelty: list[float | None] = [None] * len(scores.outputs) if scores.novelty is None else scores.novelty.tolist()
+    judged = decision.judge(scores.outputs, novelty=scores.novelty)
     predictions = []
-    for row, label, verdict, score, likely in zip(probs, labels, verdicts, scores, arg_max, strict=True):
-        reasons: tuple[str, ...] = ()
-        if label != likely and decision.threshold is not None:
-            side = "at or above" if score >= decision.threshold else "below"
-            reasons = (f"score {score:.3f} is {side} the threshold {decision.threshold:.3f}",)
+    for row, one, strange in zip(scores.outputs, judged, novelty, strict=True):
         by_class = {name: float(p) for name, p in zip(decision.classes, row, strict=True)}
-        predictions.append(Prediction(verdict, decision.classes[label], by_class, float(score), reasons))
+        predictions.append(Prediction(one.verdict, one.label, by_class, one.score, one.reasons, strange))
     return predictions
 
 

@@ -1,48 +1,45 @@
-"""From probabilities to a score, a class and a verdict; and which class is the defect when the user did not say.
+"""From probabilities to a score, a class and a verdict: pass, reject, or look at it.
 
 A `Decision` is what a bundle keeps about verdicts. Scores are compared with the threshold in float64 everywhere, so
-that no door of the program can round its way to another verdict. How the threshold was found stands in `thresholds`.
+that no door of the program can round its way to another verdict. How the threshold was found stands in `thresholds`,
+the limits of the automatic verdicts in `review`.
 """
 
 from __future__ import annotations
 
-import json
-import re
-import shlex
-import unicodedata
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from teliti.errors import BundleError, RecipeError, RunError, UserError
-from teliti.registry import closest
+from teliti.metrics.defect_names import check_class, listed_names
+from teliti.metrics.review import Review
 from teliti.types import FloatArray, IntArray, Record
 
 PASS = "pass"  # noqa: S105 - a verdict, no password
 REJECT = "reject"
+REVIEW = "review"
+_NO_REVIEW = Review()
 
-_Sense = Literal["good", "bad"]
 
-_GOOD_WORDS = re.compile(
-    "good|ok|okay|go|io|gut|pass|passed|passes|passing|normal|functional|functioning|working|free|fine|perfect|clean|"
-    "intact|healthy|accept|acceptable|accepted|conform|conforming|conformant|correct|valid|sound|flawless"
-)
-_BAD_WORDS = re.compile(
-    "bad|ng|nok|nio|ko|dents?|dented|rust|rusty|rusted|scrap|scrapped|burrs?|torn|tears?|stains?|stained|wrong|missing|"
-    "poor|holes?|blowholes?|porosity|leak|leaking|chipped|bent|"
-    "(def|fail|fault|reject|crack|scratch|damag|broken|anomal|abnormal|contamin|malfunction|corrod|corros|flaw).*"
-)
-_NEGATIONS = frozenset({"not", "no", "non", "without", "never"})
-_OPPOSITES = re.compile("(?:non|not|un|no)(.+)")  # "undamaged", "notok"
-_OPPOSITES_OF_GOOD = re.compile("(?:in|im|dys|mal)(.+)")  # "imperfect"; but "indent" is no good news
-_WORD = re.compile(r"[^\W\d_]+")
-_HUMP = re.compile(r"(?<=[a-z])(?=[A-Z])")
-_INITIAL = re.compile(r"\b([A-Za-z])\.(?=[A-Za-z]\b)")  # "N.G."
-_PLAIN_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
-_TOML_WORDS = frozenset({"true", "false", "inf", "nan"})
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """What is said of one photo.
+
+    Attributes:
+        verdict: "pass", "reject", "review", or the class name where no pass/reject rule applies.
+        label: The class that the rule chooses, also where the verdict is "review".
+        score: The number that the threshold was compared with.
+        reasons: Why the verdict is not the plain arg-max, or empty.
+    """
+
+    verdict: str
+    label: str
+    score: float
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,8 @@ class Decision:
         threshold: A score at or above it is a reject; None takes the most probable class.
         rule: How the threshold was chosen.
         sentence: The same in words.
+        review: Which photos are shown to a person.
+        evidence: What the choice rests on, for the record: `promise`, `economy`; empty where nothing was asked.
 
     Raises:
         RecipeError: a class that does not exist, nothing or everything left to pass, a positive class that passes,
@@ -71,6 +70,8 @@ class Decision:
     threshold: float | None = None
     rule: str = "argmax"
     sentence: str = ""
+    review: Review = _NO_REVIEW
+    evidence: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         for key, names in (
@@ -78,10 +79,10 @@ class Decision:
             ("data.pass", self.pass_classes),
         ):
             for name in names:
-                _check_class(key, name, self.classes)
+                check_class(key, name, self.classes)
         if self.pass_classes and not set(self.classes) - set(self.pass_classes):
             raise RecipeError(
-                f"data.pass must leave at least one class to reject, got all of {_listed(self.classes)}.",
+                f"data.pass must leave at least one class to reject, got all of {listed_names(self.classes)}.",
                 hint="Name only the classes that pass.",
             )
         if self.positive in self.pass_classes:
@@ -90,6 +91,12 @@ class Decision:
                 hint="The positive class is the defect; remove it from one of the two.",
             )
         _check_threshold(self.threshold, has_score=bool(self.reject_indices))
+        if self.review.least_probs and len(self.review.least_probs) != len(self.classes):
+            raise RecipeError(
+                f"The least probabilities must be one for each of {len(self.classes)} classes, "
+                f"got {len(self.review.least_probs)}.",
+                hint="Train the bundle again.",
+            )
 
     @property
     def reject_indices(self) -> tuple[int, ...]:
@@ -152,21 +159,58 @@ class Decision:
             labels = np.where(self.score(probs) >= self.threshold, best_reject, best_other)
         return labels
 
-    def verdicts(self, probs: FloatArray) -> list[str]:
-        """Verdict of every photo: "pass" or "reject", or the class name where nothing is rejected.
+    def verdicts(self, probs: FloatArray, *, novelty: FloatArray | None = None) -> list[str]:
+        """Verdict of every photo: "pass", "reject" or "review", or the class name where nothing is rejected.
 
         Args:
             probs: (N, K) float, columns in the order of `classes`.
+            novelty: (N,) float, how unlike the training photos each is; None where the network does not tell it.
 
         Raises:
             UserError: `probs` has another number of columns than there are classes.
             RunError: a probability is not finite; such a photo must not pass.
         """
-        rejects = self.reject_indices
-        labels = self.labels(probs).tolist()
-        if self.has_verdicts:
-            return [REJECT if label in rejects else PASS for label in labels]
-        return [self.classes[label] for label in labels]
+        return [one.verdict for one in self.judge(probs, novelty=novelty)]
+
+    def is_reviewed(self, probs: FloatArray, *, novelty: FloatArray | None = None) -> NDArray[np.bool_]:
+        """(N,) bool: the photo is shown to a person. Arguments and errors as of `verdicts`."""
+        labels = self.labels(probs)
+        unsure = self.review.is_unsure(probs.astype(np.float64)[np.arange(len(probs)), labels], labels)
+        new = self.review.is_new(novelty, photos=len(probs))
+        return self.review.is_grey(self._score64(probs)) | unsure | new
+
+    def judge(self, probs: FloatArray, *, novelty: FloatArray | None = None) -> list[Judgement]:
+        """Verdict, class, score and reasons of every photo: all that a predictor asks of a decision.
+
+        Args:
+            probs: (N, K) float, columns in the order of `classes`.
+            novelty: (N,) float, how unlike the training photos each is; None where the network does not tell it.
+
+        Raises:
+            UserError: `probs` has another number of columns than there are classes.
+            RunError: a probability is not finite; such a photo must not pass.
+        """
+        labels, scores = self.labels(probs), self._score64(probs)
+        new = self.review.is_new(novelty, photos=len(probs))
+        grey = self.review.is_grey(scores)
+        chosen = probs.astype(np.float64)[np.arange(len(probs)), labels]
+        unsure = self.review.is_unsure(chosen, labels)
+        judgements = []
+        for at, (label, score) in enumerate(zip(labels.tolist(), scores.tolist(), strict=True)):
+            reasons = []
+            if new[at] and novelty is not None:
+                reasons.append(self.review.say_new(float(novelty[at])))
+            if grey[at]:
+                reasons.append(self.review.say_grey(score))
+            if unsure[at]:
+                least = self.review.least_probs[label]
+                reasons.append(f'"{self.classes[label]}" has probability {chosen[at]:.3f}, and needs {least:.3f}')
+            if not reasons and label != int(probs[at].argmax()) and self.threshold is not None:
+                side = "at or above" if score >= self.threshold else "below"
+                reasons.append(f"score {score:.3f} is {side} the threshold {self.threshold:.3f}")
+            verdict = REVIEW if new[at] or grey[at] or unsure[at] else self._automatic(label)
+            judgements.append(Judgement(verdict, self.classes[label], score, tuple(reasons)))
+        return judgements
 
     def to_record(self) -> Record:
         """All attributes, JSON-ready; `from_record` reads them back."""
@@ -177,6 +221,8 @@ class Decision:
             "threshold": self.threshold,
             "rule": self.rule,
             "sentence": self.sentence,
+            "review": self.review.to_record(self.classes),
+            "evidence": dict(self.evidence),
         }
 
     @classmethod
@@ -187,18 +233,29 @@ class Decision:
             BundleError: a key is missing, or the values do not fit together.
         """
         try:
+            classes = tuple(str(name) for name in record["classes"])
             return cls(
-                classes=tuple(str(name) for name in record["classes"]),
+                classes=classes,
                 positive=record["positive"],
                 pass_classes=tuple(str(name) for name in record["pass"]),
                 threshold=None if record["threshold"] is None else float(record["threshold"]),
                 rule=str(record["rule"]),
                 sentence=str(record["sentence"]),
+                review=Review.from_record(record.get("review"), classes),  # older bundles have neither of these
+                evidence=dict(record.get("evidence") or {}),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(
                 f"The decision in the bundle could not be read: {error}.", hint="Train or copy the bundle again."
             ) from error
+
+    def _automatic(self, label: int) -> str:
+        if self.has_verdicts:
+            return REJECT if label in self.reject_indices else PASS
+        return self.classes[label]
+
+    def _score64(self, probs: FloatArray) -> NDArray[np.float64]:
+        return np.asarray(self.score(probs), dtype=np.float64)
 
     def _rejected(self) -> NDArray[np.bool_]:
         return np.isin(np.arange(len(self.classes)), self.reject_indices)
@@ -207,7 +264,7 @@ class Decision:
         if probs.ndim != 2 or probs.shape[1] != len(self.classes):
             raise UserError(
                 f"Probabilities must have shape (N, {len(self.classes)}), got {probs.shape}.",
-                hint=f"Give one column for each of {_listed(self.classes)}.",
+                hint=f"Give one column for each of {listed_names(self.classes)}.",
             )
         broken = int((~np.isfinite(probs).all(axis=1)).sum())
         if broken:
@@ -216,112 +273,6 @@ class Decision:
                 hint="The network or its input is damaged; check the bundle with `teliti info`.",
             )
         return probs.astype(np.float64)
-
-
-def pick_positive(
-    classes: Sequence[str], counts: Sequence[int], wanted: str | None, *, pass_classes: Sequence[str] = ()
-) -> tuple[str | None, str]:
-    """The class whose misses cost most, and the sentence that says why and how to change it.
-
-    The user's choice counts first. Without one, of two classes the one that does not pass; else the one whose name
-    says defect, or whose opposite's name says good; else the rarer. More than two classes have none.
-
-    Args:
-        classes: Class names.
-        counts: Photos of each class, in the same order.
-        wanted: The recipe's `data.positive`.
-        pass_classes: The recipe's `data.pass`.
-
-    Raises:
-        RecipeError: `wanted` is none of the classes.
-    """
-    if wanted is not None:
-        _check_class("data.positive", wanted, classes)
-        return wanted, f'"{wanted}" is the positive class, as data.positive says.'
-    if len(classes) != 2:
-        return None, _say_none(classes, pass_classes)
-    rejected = [name for name in classes if name not in pass_classes]
-    if len(rejected) == 1:
-        return rejected[0], f'"{rejected[0]}" is the positive class, as data.pass leaves it.'
-    place, reason = _pick_of_two(classes, counts)
-    change = _setting("data.positive", classes[1 - place])
-    return classes[place], f'"{classes[place]}" is the positive class, because {reason}; change it with {change}.'
-
-
-def _say_none(classes: Sequence[str], pass_classes: Sequence[str]) -> str:
-    if not classes:
-        return ""
-    if pass_classes:
-        return f"{_listed(pass_classes)} pass{'es' if len(pass_classes) == 1 else ''}, any other class is a reject."
-    return (
-        f"With {len(classes)} classes the most probable one is the answer; name the defect with "
-        f"{_setting('data.positive', classes[0])}, or the classes that pass with data.pass."
-    )
-
-
-def _pick_of_two(classes: Sequence[str], counts: Sequence[int]) -> tuple[int, str]:
-    senses = [_sense(name) for name in classes]
-    for sense, flip, reason in (("bad", 0, "its name says defect"), ("good", 1, 'the name of "{}" says good')):
-        if senses.count(sense) == 1:  # type: ignore[arg-type]
-            place = senses.index(sense)  # type: ignore[arg-type]
-            return place ^ flip, reason.format(classes[place])
-    if counts[0] == counts[1]:
-        return 1, "both have as many photos and it is the second name"
-    place = 0 if counts[0] < counts[1] else 1
-    return place, f"it is the rarer one, {counts[place]} photos of {sum(counts)}"
-
-
-def _sense(name: str) -> _Sense | None:
-    """Whether a class name says good or bad, or neither. "not ok", "defect-free" and "noCrack" are understood."""
-    text = _HUMP.sub(" ", _INITIAL.sub(r"\1", unicodedata.normalize("NFKC", name)))
-    found: list[_Sense] = []
-    negated = False
-    freed = False
-    for word in _WORD.findall(text.casefold()):
-        if word in _NEGATIONS:
-            negated = not negated
-            continue
-        sense = _word_sense(word)
-        if sense is not None:
-            freed = freed or (word == "free" and not negated)
-            found.append(_opposite(sense) if negated else sense)
-            negated = False
-    if freed:
-        return "good"
-    return "bad" if "bad" in found else next(iter(found), None)
-
-
-def _word_sense(word: str) -> _Sense | None:
-    if _GOOD_WORDS.fullmatch(word):
-        return "good"
-    if any(word.endswith(ending) and _word_sense(word.removesuffix(ending)) == "bad" for ending in ("free", "less")):
-        return "good"
-    if _BAD_WORDS.fullmatch(word):
-        return "bad"
-    if (whole := _OPPOSITES.fullmatch(word)) and (inner := _word_sense(whole[1])):
-        return _opposite(inner)
-    if (whole := _OPPOSITES_OF_GOOD.fullmatch(word)) and _GOOD_WORDS.fullmatch(whole[1]):
-        return "bad"
-    return None
-
-
-def _opposite(sense: _Sense) -> _Sense:
-    return "bad" if sense == "good" else "good"
-
-
-def _setting(key: str, name: str) -> str:
-    """The command-line option that sets a key to a class name, quoted for the shell."""
-    plain = _PLAIN_NAME.fullmatch(name) and name.casefold() not in _TOML_WORDS
-    return "--set " + shlex.quote(f"{key}={name if plain else json.dumps(name, ensure_ascii=False)}")
-
-
-def _check_class(key: str, name: str, classes: Sequence[str]) -> None:
-    if name not in classes:
-        near = closest(name, classes)
-        raise RecipeError(
-            f'{key} must be one of {_listed(classes)}, got "{name}".',
-            hint=f'Did you mean "{near}"?' if near else "Choose one of them.",
-        )
 
 
 def _check_threshold(threshold: float | None, *, has_score: bool) -> None:
@@ -334,7 +285,3 @@ def _check_threshold(threshold: float | None, *, has_score: bool) -> None:
             f"A threshold must have a class to apply to, got {threshold:g} without one.",
             hint="Set data.positive or data.pass.",
         )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(f'"{name}"' for name in names)

@@ -11,7 +11,7 @@ from teliti.cache import RowCache
 from teliti.data.beside import beside_of
 from teliti.data.loading import load_prepared
 from teliti.errors import PhotoRefused, RecipeError
-from teliti.metrics.decision import pick_positive
+from teliti.metrics.defect_names import pick_positive
 from teliti.metrics.tiles import Combine
 from teliti.models.compact import COMPACT
 from teliti.models.weights import find_weights

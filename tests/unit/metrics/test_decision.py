@@ -1,4 +1,4 @@
-"""Probabilities become scores, classes and verdicts; and the defect is found by its name."""
+"""Probabilities become scores, classes and verdicts: pass, reject, or look at it."""
 
 import json
 
@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from teliti.errors import BundleError, RecipeError, RunError, UserError
-from teliti.metrics.decision import Decision, pick_positive
+from teliti.metrics.decision import Decision
+from teliti.metrics.review import Review
 
 TWO = Decision(classes=("def_front", "ok_front"), positive="def_front", threshold=0.3, rule="f1", sentence="why")
 FOUR = ("blowhole", "crack", "free", "stain")
@@ -139,100 +140,68 @@ def test_wrong_number_of_columns_is_named(method):
         getattr(TWO, method)(np.zeros((1, 3)))
 
 
-SAYS_DEFECT = [
-    *("defective", "def_front", "Defekt", "bad", "NG", "n.g.", "NOK", "nio", "Fail", "failed", "reject", "rejected"),
-    *("crack", "Crack-3", "scratches", "broken_glass", "damaged", "anomaly", "abnormal", "not ok", "notOK", "not_good"),
-    *("nonfunctional", "non-functional", "malfunction", "imperfect", "unacceptable", "not free", "ok_with_scratch"),
-]
-SAYS_GOOD = [
-    *("ok", "OK_front", "okay", "good", "Good Parts", "pass", "passed", "normal", "functional", "free", "perfect"),
-    *("defect-free", "defectfree", "free of defects", "no defect", "noCrack", "non-defective", "undamaged", "flawless"),
-    *("without scratches", "IO"),
-]
-SAYS_NOTHING = ["cat", "dental", "badge", "important", "noise", "left", "1", "", "不良"]
+GREY = Decision(("bad", "good"), positive="bad", threshold=0.5, review=Review(low=0.2, high=0.6, novelty=1.5))
 
 
-@pytest.mark.parametrize("name", SAYS_DEFECT)
-def test_a_name_that_says_defect_is_positive_though_it_is_common(name):
-    positive, sentence = pick_positive(("part", name), (1, 99), None)
-    assert positive == name
-    assert "because its name says defect" in sentence
-    assert "change it with --set data.positive=part." in sentence
+def test_a_score_in_the_grey_band_is_shown_to_a_person_with_the_reason():
+    probs = np.array([[0.19, 0.81], [0.2, 0.8], [0.599, 0.401], [0.6, 0.4]])
+    judged = GREY.judge(probs)
+    assert [one.verdict for one in judged] == ["pass", "review", "review", "reject"]
+    assert [one.label for one in judged] == ["good", "good", "bad", "bad"]  # what it would have been
+    assert judged[1].reasons == ("score 0.200 is between 0.200, below which photos pass, and 0.600",)
+    assert judged[0].reasons == judged[3].reasons == ()
+    assert GREY.is_reviewed(probs).tolist() == [False, True, True, False]
 
 
-@pytest.mark.parametrize("name", SAYS_GOOD)
-def test_the_opposite_of_a_name_that_says_good_is_positive(name):
-    positive, sentence = pick_positive((name, "part"), (1, 99), None)
-    assert positive == "part"
-    assert f'because the name of "{name}" says good' in sentence
-
-
-@pytest.mark.parametrize("name", SAYS_NOTHING)
-def test_else_the_rarer_is_positive(name):
-    assert pick_positive((name, "part"), (3, 99), None)[0] == name
-    positive, sentence = pick_positive((name, "part"), (99, 3), None)
-    assert positive == "part"
-    assert "because it is the rarer one, 3 photos of 102" in sentence
-
-
-@pytest.mark.parametrize("bad", SAYS_DEFECT)
-@pytest.mark.parametrize("good", ["ok", "defect-free", "no crack", "functional"])
-def test_defect_and_good_names_agree(bad, good):
-    assert pick_positive((good, bad), (5, 5), None)[0] == bad
-    assert pick_positive((bad, good), (5, 5), None)[0] == bad
-
-
-def test_two_defects_are_told_apart_by_number_and_equal_numbers_by_order():
-    assert pick_positive(("crack", "scratch"), (10, 20), None)[0] == "crack"
-    positive, sentence = pick_positive(("crack", "scratch"), (10, 10), None)
-    assert positive == "scratch"
-    assert "both have as many photos" in sentence
-
-
-def test_the_user_decides_first():
-    assert pick_positive(("bad", "good"), (1, 9), "good") == (
-        "good",
-        '"good" is the positive class, as data.positive says.',
+def test_a_photo_unlike_the_training_photos_is_shown_however_sure_the_network_is():
+    probs = np.array([[0.0, 1.0]] * 4)
+    novelty = np.array([1.0, 1.5, 1.51, np.nan], dtype=np.float32)
+    assert GREY.verdicts(probs, novelty=novelty) == ["pass", "pass", "review", "review"]
+    assert GREY.judge(probs, novelty=novelty)[2].reasons == (
+        "it looks unlike the training photos: novelty 1.51, limit 1.50",
     )
-    assert pick_positive(FOUR, (1, 1, 1, 1), "crack")[0] == "crack"
+    assert GREY.verdicts(probs) == ["pass"] * 4  # a network that does not tell its novelty
 
 
-def test_more_classes_have_no_positive_and_the_sentence_says_how_to_name_one():
-    positive, sentence = pick_positive(FOUR, (1, 1, 1, 1), None)
-    assert positive is None
-    assert sentence == (
-        "With 4 classes the most probable one is the answer; name the defect with --set data.positive=blowhole, "
-        "or the classes that pass with data.pass."
+def test_without_a_limit_novelty_changes_nothing():
+    assert TWO.verdicts(np.array([[0.1, 0.9]]), novelty=np.array([1e9])) == ["pass"]
+
+
+def test_each_of_more_classes_has_its_own_least_probability():
+    decision = Decision(("a", "b", "c"), review=Review(least_probs=(0.4, 0.6, 0.0)))
+    probs = np.array([[0.45, 0.35, 0.2], [0.35, 0.33, 0.32], [0.2, 0.55, 0.25], [0.3, 0.3, 0.4]])
+    judged = decision.judge(probs)
+    assert [one.verdict for one in judged] == ["a", "review", "review", "c"]
+    assert judged[2].reasons == ('"b" has probability 0.550, and needs 0.600',)
+
+
+def test_a_decision_with_its_review_survives_being_written():
+    decision = Decision(
+        ("a", "b", "c"), review=Review(least_probs=(0.4, 0.6, 0.1), novelty=1.7, sentence="why"), evidence={"n": 1}
     )
+    for one in (decision, GREY):
+        assert Decision.from_record(json.loads(json.dumps(one.to_record()))) == one
 
 
-def test_of_two_classes_the_one_that_does_not_pass_is_positive():
-    positive, sentence = pick_positive(("left", "right"), (99, 1), None, pass_classes=("right",))
-    assert positive == "left"
-    assert sentence == '"left" is the positive class, as data.pass leaves it.'
+def test_the_record_of_an_older_bundle_reviews_nothing():
+    old = {"classes": ["bad", "good"], "positive": "bad", "pass": [], "threshold": 0.3, "rule": "f1", "sentence": "s"}
+    decision = Decision.from_record(old)
+    assert decision == Decision(("bad", "good"), positive="bad", threshold=0.3, rule="f1", sentence="s")
+    assert decision.verdicts(np.array([[0.31, 0.69]]), novelty=np.array([99.0])) == ["reject"]
 
 
-def test_more_classes_of_which_some_pass_are_said_as_they_are():
-    assert pick_positive(FOUR, (1, 1, 1, 1), None, pass_classes=("free",)) == (
-        None,
-        '"free" passes, any other class is a reject.',
-    )
-    assert '"free", "stain" pass, any' in pick_positive(FOUR, (1,) * 4, None, pass_classes=("free", "stain"))[1]
-    assert pick_positive((), (), None) == (None, "")
+@pytest.mark.parametrize("ends", [(0.5, 0.4), (None, 0.4), (0.4, None), (-0.1, 0.5), (0.2, 1.1)])
+def test_a_band_must_rise(ends):
+    with pytest.raises(RecipeError, match=r"The grey band must be two rising scores in \[0, 1\], got"):
+        Review(low=ends[0], high=ends[1])
 
 
-def test_the_command_in_the_sentence_survives_the_shell_and_toml():
-    assert pick_positive(("my 'ok", "bad"), (5, 5), None)[1].endswith(
-        """change it with --set 'data.positive="my '"'"'ok"'."""
-    )
-    assert pick_positive(("1", "bad"), (5, 5), None)[1].endswith("""--set 'data.positive="1"'.""")
-    assert pick_positive(("true", "bad"), (5, 5), None)[1].endswith("""--set 'data.positive="true"'.""")
+def test_least_probabilities_must_fit_the_classes():
+    with pytest.raises(RecipeError, match=r"must be one for each of 2 classes, got 1. Train the bundle again"):
+        Decision(("a", "b"), review=Review(least_probs=(0.5,)))
 
 
-def test_a_wrong_name_is_named_with_the_classes():
-    with pytest.raises(
-        RecipeError, match=r'data.positive must be one of "ok", "scratch", got "scrath". Did you mean "sc'
-    ):
-        pick_positive(("ok", "scratch"), (5, 5), "scrath")
-    with pytest.raises(RecipeError, match=r'got "xyz". Choose one of them'):
-        pick_positive(("ok", "scratch"), (5, 5), "xyz")
+def test_a_damaged_review_is_refused():
+    record = GREY.to_record() | {"review": {"low": 0.1}}
+    with pytest.raises(BundleError, match="decision in the bundle could not be read"):
+        Decision.from_record(record)
