@@ -187,8 +187,8 @@ class Predictor:
         novelty = np.concatenate(each).max(keepdims=True) if each else None  # one strange tile is enough
         if len(outputs) == 1:
             return Scores(outputs, logits, novelty)
-        tile, decision = self.bundle.chain.tile, self.bundle.decision
-        how, rejects = "mean" if tile is None else tile.combine, () if decision is None else decision.reject_indices
+        how, decision = self.bundle.chain.combine, self.bundle.decision
+        rejects = () if decision is None else decision.reject_indices
         counts = np.array([len(outputs)])
         if decision is None:
             value = np.asarray(combine_parts(outputs, counts, how=how, rejects=()), dtype=np.float32)

@@ -36,6 +36,23 @@ class NumberLayers(nn.Module):
         return numbers
 
 
+class NumberInput(nn.Module):
+    """uint8 photos as a network wants them that has number steps in the place of mean and std.
+
+    Args:
+        numbers: The steps.
+    """
+
+    def __init__(self, numbers: NumberLayers) -> None:
+        super().__init__()
+        self.numbers = numbers
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, H, W, C) uint8 to (N, C, H, W) float32."""
+        numbers: Tensor = self.numbers(image.to(torch.float32)).permute(0, 3, 1, 2)
+        return numbers
+
+
 class _Rescale(nn.Module):
     def __init__(self, record: Record, arrays: Mapping[str, NDArray[Any]]) -> None:  # noqa: ARG002
         super().__init__()

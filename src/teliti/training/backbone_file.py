@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from teliti.models.backbones import FeatureNet
+    from teliti.models.number_layers import NumberLayers
 
 _FORMAT = 2
 
@@ -97,11 +98,12 @@ def load_feature_net(model: ModelRecipe, *, seed: int, numbers: FittedNumbers | 
 
     stages = None if model.stages == "auto" else tuple(model.stages)
     weights = find_weights(model.backbone, model.weights)
-    layers = None if numbers is None else _number_layers(numbers)
+    layers = None if numbers is None else number_layers(numbers)
     return build_feature_net(model.backbone, weights, FeatureSpec(stages, model.pooling), seed=seed, numbers=layers)
 
 
-def _number_layers(numbers: FittedNumbers) -> nn.Module:
+def number_layers(numbers: FittedNumbers) -> NumberLayers:
+    """Fitted number steps as a torch module (torch is imported here): (N, H, W, 3) float32 to the same."""
     from teliti.models.number_layers import NumberLayers
 
     return NumberLayers([step.model_dump(mode="json") for step in numbers.steps], numbers.arrays)

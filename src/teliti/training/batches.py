@@ -11,6 +11,7 @@ whole step's photos, so that the number of processes changes nothing; each proce
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from teliti.data.loading import map_ahead
 from teliti.errors import UserError
@@ -50,6 +51,7 @@ class TrainingData:
         augment: (H, W, C) uint8 and its random numbers to a photo of the same shape; training photos only. The photos
             of a step are mixed as well where it is a chain that mixes.
         class_weights: (K,) weight of each class in the loss; None: 1.
+        numbers: (N, H, W, C) uint8 to the network's input (N, C, H, W) float32, in the place of mean and std.
     """
 
     images: UInt8Image
@@ -64,6 +66,7 @@ class TrainingData:
     class_names: Sequence[str] = ()
     augment: Augment | None = None
     class_weights: FloatArray | None = None
+    numbers: nn.Module | None = None
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -234,11 +237,13 @@ class InputMaker:
     Mean and std are laid out as one row of a photo: adding a row to each row is what processors do fast.
 
     Args:
-        data: For mean, std and the photos' size.
+        data: For mean and std, or the steps in their place, and the photos' size.
         device: Of the network.
     """
 
     def __init__(self, data: TrainingData, device: torch.device) -> None:
+        own = data.numbers
+        self._numbers = own if own is None or device.type == "cpu" else copy.deepcopy(own).to(device)
         mean, std = (np.asarray(values, dtype=np.float64) for values in (data.mean, data.std))
         width = data.images.shape[2]
         self._scale = _as_row(1.0 / (255.0 * std), width, device)
@@ -257,6 +262,9 @@ class InputMaker:
             (N, C, H, W) float32, channels last in memory.
         """
         moved = images.to(self._device, non_blocking=True)
+        if self._numbers is not None:
+            numbers: Tensor = self._numbers(moved)
+            return numbers
         x = self._kept(moved) if keep else torch.empty(moved.shape, dtype=torch.float32, device=self._device)
         rows = x.view(-1, self._scale.shape[1])  # (N H, W C)
         rows.copy_(moved.reshape(rows.shape))

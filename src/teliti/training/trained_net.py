@@ -19,9 +19,11 @@ from teliti.files import sha256_hex, write_bytes_atomic
 from teliti.metrics.calibration import fit_platt, fit_temperature
 from teliti.models.heads import HeadWeights
 from teliti.models.networks import Network, PhotoInput
+from teliti.models.number_layers import NumberInput
 from teliti.models.onnx_graph import export_module
 from teliti.recipe import ModelRecipe
 from teliti.training.backbone_file import BackboneFile
+from teliti.transforms.steps_numbers import FittedNumbers
 from teliti.types import IntArray, Record, UInt8Image
 
 _NO_LIMIT = 1e30  # a network's own features are never clipped
@@ -35,11 +37,12 @@ class FeatureFront(nn.Module):
 
     Args:
         network: Trained, in evaluation mode.
+        numbers: The recipe's own number steps, in the place of the network's mean and std.
     """
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, numbers: NumberInput | None = None) -> None:
         super().__init__()
-        self.input = PhotoInput(network.mean, network.std)
+        self.input = PhotoInput(network.mean, network.std) if numbers is None else numbers
         self.network = network
         self.closing = closing_layer(network)
 
@@ -112,7 +115,15 @@ def calibrate_head(head: HeadWeights, features: NDArray[np.float32], labels: Int
     )  # fmt: skip
 
 
-def save_front(front: FeatureFront, model: ModelRecipe, *, path: Path, facts: Record, seed: int) -> BackboneFile:
+def save_front(
+    front: FeatureFront,
+    model: ModelRecipe,
+    *,
+    path: Path,
+    facts: Record,
+    seed: int,
+    numbers: FittedNumbers | None = None,
+) -> BackboneFile:
     """Export the network up to its features.
 
     Args:
@@ -121,6 +132,7 @@ def save_front(front: FeatureFront, model: ModelRecipe, *, path: Path, facts: Re
         path: The ONNX file to write.
         facts: What is known of it: backbone, weights, licence.
         seed: Of the run.
+        numbers: What the front's number steps were made from.
 
     Raises:
         StorageError: the disk is full.
@@ -136,11 +148,11 @@ def save_front(front: FeatureFront, model: ModelRecipe, *, path: Path, facts: Re
         "stages": [],
         "pooling": "the network's own",
         "dimensions": dimensions,
-        "mean": list(network.mean),
-        "std": list(network.std),
+        "mean": list(network.mean) if numbers is None else None,
+        "std": list(network.std) if numbers is None else None,
         "image_size": list(network.facts.image_size),
     }
-    return BackboneFile(sha256_hex(graph)[:32], path, model, seed, whole, module=lambda: front)
+    return BackboneFile(sha256_hex(graph)[:32], path, model, seed, whole, numbers, module=lambda: front)
 
 
 def _batches(photos: Iterable[UInt8Image]) -> Iterator[UInt8Image]:

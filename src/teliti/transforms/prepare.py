@@ -27,7 +27,7 @@ from teliti.transforms import (  # imported for the steps that they register
     steps_morphology,  # noqa: F401
 )
 from teliti.transforms.order import check_order, fits_grey
-from teliti.transforms.steps import STEPS, NumberStep, Step, TileStep, Working, name_of
+from teliti.transforms.steps import STEPS, Combine, NumberStep, Step, TileStep, Working, name_of
 from teliti.transforms.steps_framing import Frame
 from teliti.transforms.steps_mask import MaskFromFile
 from teliti.transforms.steps_numbers import check_numbers
@@ -161,6 +161,11 @@ class PrepareChain:
     def tile(self) -> TileStep | None:
         """The step that cuts the photo into tiles; its `combine` says how their scores become the photo's."""
         return next((step for step in self.steps if isinstance(step, TileStep)), None)
+
+    @property
+    def combine(self) -> Combine:
+        """How the answers for the tiles of a photo become one."""
+        return "mean" if self.tile is None else self.tile.combine
 
     @cached_property
     def is_channelwise(self) -> bool:

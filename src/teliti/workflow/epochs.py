@@ -66,14 +66,14 @@ def tell_epochs(
     return tell
 
 
-def record_learning(fitted: Fitted, data: TrainingData, recipe: Recipe, *, chooser: str, scale: float) -> Record:
+def record_learning(fitted: Fitted, data: TrainingData, recipe: Recipe, *, photos: Record, scale: float) -> Record:
     """The run's "history" of a trained network.
 
     Args:
         fitted: What `fit_network` gave.
         data: What it learnt from.
         recipe: With the random changes of the photos.
-        chooser: What the photos are called that chose the epoch.
+        photos: How many were "learnt" and "chosen_on", and what the latter are called: "chooser".
         scale: Of an error in the photos' own unit, for one of the network's.
     """
     history = fitted.to_record()
@@ -87,7 +87,7 @@ def record_learning(fitted: Fitted, data: TrainingData, recipe: Recipe, *, choos
     return history | {
         "head": CLOSING_LAYER,
         "calibration": _calibration(data),
-        "photos": {"learnt": len(data.train), "chosen_on": len(data.val), "chooser": chooser},
+        "photos": photos,
         "augment": [str(step.model_dump()["step"]) for step in recipe.augment],
     }
 

@@ -85,7 +85,7 @@ def fit_inspector(
     Raises:
         RecipeError: tiles are to be combined by the part most likely rejected, and no class is.
     """
-    rejects = _rejects(recipe, photos)
+    rejects = reject_indices(recipe, photos)
     if features.originals > len(features.counts):
         check_combine(combine, recipe, photos)
 
@@ -123,7 +123,7 @@ def check_combine(combine: Combine, recipe: Recipe, photos: Photos) -> None:
     Raises:
         RecipeError: tiles are to be combined by the part most likely rejected, and no class is.
     """
-    if combine == "max" and photos.catalog.classes and not _rejects(recipe, photos):
+    if combine == "max" and photos.catalog.classes and not reject_indices(recipe, photos):
         raise RecipeError(
             'The tile step has combine = "max", which takes the tile most likely rejected, and no class is rejected.',
             hint='Set data.positive or data.pass, or combine = "mean".',
@@ -156,11 +156,12 @@ def answer_photos(candidate: Candidate, features: Features, indices: IntArray, *
         photos: All photos.
     """
     setup = candidate.setup
-    rejects = _rejects(setup.recipe, photos)
+    rejects = reject_indices(setup.recipe, photos)
     return photo_outputs(candidate.fit.head, features, indices, combine=setup.combine, rejects=rejects)
 
 
-def _rejects(recipe: Recipe, photos: Photos) -> tuple[int, ...]:
+def reject_indices(recipe: Recipe, photos: Photos) -> tuple[int, ...]:
+    """Indices of the classes that are rejected; none for a regression."""
     if photos.catalog.task == "regression":
         return ()
     classes = tuple(photos.catalog.classes)
@@ -279,9 +280,9 @@ def try_setup(
         PhotoRefused: a photo changed since it was read.
     """
     clock = Stopwatch()
-    tile = build_recipe_chain(recipe).tile
-    if tile is not None:
-        check_combine(tile.combine, recipe, photos)  # before anything long
+    chain = build_recipe_chain(recipe)
+    if chain.tile is not None:
+        check_combine(chain.combine, recipe, photos)  # before anything long
     with watch.stage("backbone"):
         setup = resolve_setup(recipe, numbers=fit_recipe_numbers(recipe, photos, plan))
     with watch.stage("features"):

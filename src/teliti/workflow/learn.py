@@ -6,9 +6,7 @@ the frozen backbone, its closing layer as the head. Everything behind it is the 
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,24 +14,33 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from teliti.data.beside import beside_of
-from teliti.data.loading import load_prepared
 from teliti.data.split import fewest_groups, fold_samples
-from teliti.errors import PhotoRefused, RecipeError
+from teliti.errors import RecipeError
 from teliti.models.compact import COMPACT, plan_network
+from teliti.models.heads import HeadWeights
 from teliti.models.weights import find_weights
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
 from teliti.recipe.train import NETWORK_MODES
 from teliti.runtime import default_threads, installed_versions, keep_freed_memory, require
+from teliti.training.backbone_file import number_layers
 from teliti.training.engines import EngineChoice
-from teliti.training.features import FeatureSource
+from teliti.training.features import Features, FeatureSource
 from teliti.transforms.augment import build_augment
-from teliti.transforms.prepare import PrepareChain
-from teliti.types import FloatArray, IntArray, Record, Reporter, Sample, UInt8Image
+from teliti.transforms.steps_numbers import FittedNumbers, fit_numbers
+from teliti.types import FloatArray, IntArray, Record, Reporter
 from teliti.workflow.epochs import record_learning, record_network, tell_epochs, write_epoch_files
-from teliti.workflow.fit import VALIDATION, Candidate, Fit, outputs_of, validation_loss
+from teliti.workflow.fit import (
+    VALIDATION,
+    Candidate,
+    Fit,
+    check_combine,
+    photo_outputs,
+    reject_indices,
+    validation_loss,
+)
 from teliti.workflow.photos import Photos
+from teliti.workflow.pictures import Pictures, prepared_pictures
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.setup import Setup, build_recipe_chain
 from teliti.workflow.stopwatch import Stopwatch
@@ -84,15 +91,9 @@ def check_network(recipe: Recipe, *, num_classes: int) -> None:
         num_classes: 0 for a regression.
 
     Raises:
-        RecipeError: layers that do not fit together, weights that cannot be used, or steps that need another mode.
+        RecipeError: layers that do not fit together, or weights that cannot be used.
     """
     chain = build_recipe_chain(recipe)
-    if chain.tile is not None or chain.numbers:
-        step = "tile" if chain.tile is not None else str(chain.numbers[0].model_dump()["step"])
-        raise RecipeError(
-            f"The prepare step {step} must not stand in a recipe with train.mode = {recipe.train.mode}.",
-            hint="Take it out, or use the features mode.",
-        )
     plan_network(recipe.model, num_outputs=_num_outputs(recipe, num_classes), image_size=chain.image_size)
     if _is_timm(recipe):
         find_weights(recipe.model.backbone, recipe.model.weights)
@@ -122,14 +123,17 @@ def learn_network(
     with watch.stage("backbone"), reporter.task("Exporting the network", 1) as advance:
         count = sum(parameter.numel() for parameter in lesson.front.network.parameters())
         facts = {**_facts(recipe), "parameters": count}
-        backbone = save_front(lesson.front, recipe.model, path=folder / NETWORK_FILE, facts=facts, seed=recipe.seed)
+        backbone = save_front(
+            lesson.front, recipe.model, path=folder / NETWORK_FILE, facts=facts, seed=recipe.seed,
+            numbers=lesson.numbers,
+        )  # fmt: skip
         advance(1)
     options = lesson.fitted.options
     engine = EngineChoice("torch", options.precision, installed_versions(("torch",))["torch"])
     threads = recipe.train.threads or default_threads()
     source = FeatureSource(build_recipe_chain(recipe), backbone, engine, threads)
     resolved = override_recipe(recipe, {"train": options.model_dump(mode="json", exclude_none=True)})
-    setup = Setup(resolved, backbone, engine, source)
+    setup = Setup(resolved, backbone, engine, source, lesson.numbers)
     network = record_network(lesson.fitted, lesson.front.network)
     fit = replace(lesson.fit, history={**lesson.fit.history, "network": network})
     write_epoch_files(folder, fit.history["rows"])
@@ -144,11 +148,13 @@ class Lesson:
         front: The network up to its features, on the CPU.
         fitted: How it learnt.
         fit: Its closing layer as a head, with the outputs that the threshold is chosen on.
+        numbers: The recipe's number steps, fitted on the photos that were learnt from; None where it has none.
     """
 
     front: FeatureFront
     fitted: Fitted
     fit: Fit
+    numbers: FittedNumbers | None
 
 
 def teach(
@@ -177,12 +183,17 @@ def teach(
 
     keep_freed_memory()
     chain, parts = build_recipe_chain(recipe), _learning_parts(photos, plan, seed=recipe.seed)
+    if chain.tile is not None:
+        check_combine(chain.combine, recipe, photos)  # before anything long
     outputs = _num_outputs(recipe, len(photos.catalog.classes))
     network = build_network(recipe.model, num_outputs=outputs, image_size=chain.image_size, seed=recipe.seed)
     pool_before_activation(network)
-    with prepared_pictures(photos, parts.used, chain, recipe=recipe, reporter=reporter) as pictures:
+    with _pictures_of(recipe, photos, parts.used, reporter=reporter) as pictures:
         targets = _Targets.of(photos, parts.used)
-        data = _training_data(pictures, targets, parts, recipe=recipe, photos=photos, network=network)
+        numbers = _fit_numbers(recipe, pictures, parts)
+        data = _training_data(
+            pictures, targets, parts, recipe=recipe, photos=photos, network=network, numbers=numbers
+        )  # fmt: skip
         # a comparison of many trainings, which keeps nothing, does not show each one's epochs either
         tell = None if folder is None else tell_epochs(reporter, data, recipe.train, scale=targets.std)
         with watch.stage("learn"):
@@ -190,10 +201,12 @@ def teach(
                 network, data, recipe.train, seed=recipe.seed, stages=stages(network), layer_penalty=l2_penalty,
                 folder=folder, reporter=reporter, on_epoch=tell,
             )  # fmt: skip
-        front = FeatureFront(network.cpu())
-        history = record_learning(fitted, data, recipe, chooser=parts.name, scale=targets.std)
-        fit = _fit_of(front, history, pictures[data.val], parts=parts, targets=targets, photos=photos)
-    return Lesson(front, fitted, fit)
+        front = FeatureFront(network.cpu(), data.numbers)
+        counts = {"learnt": len(parts.learn), "chosen_on": len(parts.hold), "chooser": parts.name}
+        history = record_learning(fitted, data, recipe, photos=counts, scale=targets.std)
+        held = _features(front, pictures, parts.places(parts.hold))
+        fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos)
+    return Lesson(front, fitted, fit, numbers)
 
 
 def answer_by_network(
@@ -208,49 +221,39 @@ def answer_by_network(
         indices: (M,) positions of the photos that are asked about.
         reporter: Told about long work.
     """
+    with _pictures_of(recipe, photos, indices, reporter=reporter) as pictures:
+        asked = np.arange(len(indices))
+        return _answers(lesson.fit.head, _features(lesson.front, pictures, asked), recipe=recipe, photos=photos)
+
+
+def _pictures_of(
+    recipe: Recipe, photos: Photos, indices: IntArray, *, reporter: Reporter
+) -> AbstractContextManager[Pictures]:
+    threads = recipe.train.threads or default_threads()
+    return prepared_pictures(photos, indices, build_recipe_chain(recipe), threads=threads, reporter=reporter)
+
+
+def _fit_numbers(recipe: Recipe, pictures: Pictures, parts: _Parts) -> FittedNumbers | None:
+    """The recipe's number steps, fitted on the photos that are learnt from and on no other."""
+    steps = build_recipe_chain(recipe).numbers
+    learnt = pictures.rows_of(parts.places(parts.learn))
+    return fit_numbers(steps, [pictures.images[row] for row in learnt]) if steps else None
+
+
+def _features(front: FeatureFront, pictures: Pictures, places: IntArray) -> Features:
+    """Features of the pictures of some photos, a row for each picture; the photos are counted anew from 0."""
     from teliti.training.trained_net import features_of
 
-    chain = build_recipe_chain(recipe)
-    with prepared_pictures(photos, indices, chain, recipe=recipe, reporter=reporter) as pictures:
-        return outputs_of(lesson.fit.head, features_of(lesson.front, pictures))
+    rows = pictures.rows_of(places)
+    matrix = features_of(front, (pictures.images[row] for row in rows))
+    owners = np.unique(pictures.owners[rows], return_inverse=True)[1]
+    return Features(matrix, owners, len(matrix), len(places))
 
 
-@contextmanager
-def prepared_pictures(
-    photos: Photos, indices: IntArray, chain: PrepareChain, *, recipe: Recipe, reporter: Reporter
-) -> Iterator[UInt8Image]:
-    """Prepared photos as one array in a temporary file: decoded and prepared once, however many epochs follow.
-
-    Args:
-        photos: All photos.
-        indices: (M,) positions of those that are wanted.
-        chain: Without tiles.
-        recipe: For the number of threads.
-        reporter: Told how far it is.
-
-    Yields:
-        (M, height, width, 3) uint8, in the order of `indices`; a memory map that is gone afterwards.
-
-    Raises:
-        PhotoRefused: a photo changed since it was read.
-    """
-    samples = [photos.samples[index] for index in indices]
-    shape = (len(samples), *chain.image_size, 3)
-
-    def prepare(image: UInt8Image, sample: Sample) -> UInt8Image:
-        return chain(image, beside=beside_of(sample.origin))
-
-    threads = recipe.train.threads or default_threads()
-    with tempfile.TemporaryFile(prefix="teliti-pictures-") as file:
-        pictures = np.memmap(file, dtype=np.uint8, mode="w+", shape=shape)
-        with reporter.task("Preparing photos", len(samples)) as advance:
-            for index, picture in load_prepared(samples, prepare, threads=threads, read=photos.decoded.read):
-                if isinstance(picture, PhotoRefused):
-                    raise PhotoRefused(f'"{samples[index].name}" changed while it was used: {picture.reason}')
-                pictures[index] = picture
-                advance(1)
-        yield pictures
-        del pictures
+def _answers(head: HeadWeights, features: Features, *, recipe: Recipe, photos: Photos) -> FloatArray:
+    """An answer for each photo of `features`, those for its tiles combined."""
+    everyone, combine = np.arange(len(features.counts)), build_recipe_chain(recipe).combine
+    return photo_outputs(head, features, everyone, combine=combine, rejects=reject_indices(recipe, photos))
 
 
 @dataclass(frozen=True)
@@ -282,6 +285,10 @@ class _Parts:
     def used(self) -> IntArray:
         return np.sort(np.concatenate([self.learn, self.hold]))
 
+    def places(self, photos: IntArray) -> IntArray:
+        """Where these photos stand among those used."""
+        return np.searchsorted(self.used, photos)
+
 
 def _learning_parts(photos: Photos, plan: SplitPlan, *, seed: int) -> _Parts:
     train, val = plan.indices("train"), plan.indices("val")
@@ -294,48 +301,58 @@ def _learning_parts(photos: Photos, plan: SplitPlan, *, seed: int) -> _Parts:
 
 
 def _training_data(
-    pictures: UInt8Image, targets: _Targets, parts: _Parts, *, recipe: Recipe, photos: Photos, network: Network
+    pictures: Pictures,
+    targets: _Targets,
+    parts: _Parts,
+    *,
+    recipe: Recipe,
+    photos: Photos,
+    network: Network,
+    numbers: FittedNumbers | None,
 ) -> TrainingData:
+    """What the network learns from: a tile is a picture like any other, with the target of its photo."""
+    from teliti.models.number_layers import NumberInput
     from teliti.training.batches import TrainingData
 
     steps = [step.model_dump() for step in recipe.augment]
     is_regression = photos.catalog.task == "regression"
     return TrainingData(
-        images=pictures,
-        targets=targets.values,
-        train=np.searchsorted(parts.used, parts.learn),
-        val=np.searchsorted(parts.used, parts.hold),
+        images=pictures.images,
+        targets=targets.values[pictures.owners],
+        train=pictures.rows_of(parts.places(parts.learn)),
+        val=pictures.rows_of(parts.places(parts.hold)),
         task="regression" if is_regression else "classification",
         num_classes=1 if is_regression else len(photos.catalog.classes),
         mean=network.mean,
         std=network.std,
-        names=[photos.samples[index].name for index in parts.used],
+        names=pictures.names([photos.samples[index].name for index in parts.used]),
         class_names=photos.catalog.classes,
         augment=build_augment(steps) if steps else None,
+        numbers=None if numbers is None else NumberInput(number_layers(numbers)),
     )
 
 
 def _fit_of(
     front: FeatureFront,
     history: Record,
-    held: UInt8Image,
+    held: Features,
     *,
     parts: _Parts,
     targets: _Targets,
+    recipe: Recipe,
     photos: Photos,
 ) -> Fit:
-    """The closing layer as a head, calibrated on the photos that chose the epoch."""
-    from teliti.training.trained_net import calibrate_head, features_of, make_head
+    """The closing layer as a head, calibrated on the photos that chose the epoch, a tile with its photo's label."""
+    from teliti.training.trained_net import calibrate_head, make_head
 
     is_regression = photos.catalog.task == "regression"
-    features = features_of(front, held)
     head = make_head(front, is_regression=is_regression)
     if is_regression:
         weight, bias = head.weight * targets.std, head.bias * targets.std + targets.mean
         head = replace(head, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
     else:
-        head = calibrate_head(head, features, photos.targets[parts.hold])
-    return Fit(head, history, parts.hold, outputs_of(head, features), parts.name)
+        head = calibrate_head(head, held.matrix, photos.targets[parts.hold][held.owners])
+    return Fit(head, history, parts.hold, _answers(head, held, recipe=recipe, photos=photos), parts.name)
 
 
 def _num_outputs(recipe: Recipe, num_classes: int) -> int:

@@ -58,8 +58,7 @@ class Setup:
     @property
     def combine(self) -> Combine:
         """How the answers for the tiles of a photo become one."""
-        tile = self.source.chain.tile
-        return "mean" if tile is None else tile.combine
+        return self.source.chain.combine
 
     def features(self, photos: Photos, *, cache: RowCache, reporter: Reporter) -> Features:
         """Features of all photos as they are, a row for each picture."""

@@ -134,7 +134,7 @@ def test_errors_are_told_and_kept_in_the_labels_own_unit() -> None:
     fitted = fit_network(
         conv_net(outputs=1), data, chosen, seed=1, on_epoch=tell_epochs(listener, data, chosen, scale=20.0)
     )
-    history = record_learning(fitted, data, RECIPE, chooser="validation photos", scale=20.0)
+    history = record_learning(fitted, data, RECIPE, photos={}, scale=20.0)
     own = [20.0 * row["val_mae"] for row in fitted.history]
     assert [row["val_mae"] for row in history["rows"]] == own
     assert [row["val_mae"] for row in listener.rows] == own
@@ -151,10 +151,10 @@ def test_a_class_missing_among_the_choosing_photos_means_no_calibration() -> Non
     labels[32:] = 0
     data = training_data(targets=labels)
     fitted = fit_network(conv_net(), data, options(epochs=1), seed=1)
-    assert record_learning(fitted, data, RECIPE, chooser="validation photos", scale=1.0)["calibration"] is None
+    assert record_learning(fitted, data, RECIPE, photos={}, scale=1.0)["calibration"] is None
     whole = training_data(classes=3)
     fitted = fit_network(conv_net(outputs=3), whole, options(epochs=1), seed=1)
-    history = record_learning(fitted, whole, RECIPE, chooser="validation photos", scale=1.0)
+    history = record_learning(fitted, whole, RECIPE, photos={}, scale=1.0)
     assert history["calibration"] == "temperature"
 
 

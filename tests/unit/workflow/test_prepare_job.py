@@ -21,10 +21,13 @@ from teliti.cli.main import main
 from teliti.errors import PhotoRefused, RecipeError, RunInterrupted, UserError
 from teliti.files import hash_file
 from teliti.predictor import Predictor
-from teliti.recipe import load_recipe, parse_recipe
+from teliti.recipe import load_recipe, override_recipe, parse_recipe
 from teliti.training import engines
+from teliti.workflow.compare import compare_variants
 
 SOURCE = Path(teliti.__file__).parents[1]
+SCRATCH = {"mode": "scratch", "epochs": 3, "batch_size": 16, "precision": "f32", "replicas": 1}
+LENET = {"backbone": "lenet"}
 TINY_NET = {"backbone": "test_resnet", "weights": "random", "stages": ["head"], "pooling": "avg", "head": "logistic",
             "c": 1.0}  # fmt: skip
 PARTS = {"train": 14, "val": 5, "test": 5}
@@ -50,6 +53,23 @@ JOBS: dict[str, dict] = {
     "augmented views": {
         "augment": [{"step": "flip", "horizontal": 0.5, "vertical": 0.5}, {"step": "brightness"}],
         "train": {"views": 2},
+    },
+    "tiles for a network": {
+        "prepare": [{"step": "tile", "size": 30, "overlap": 0.2, "combine": "max"}],
+        "augment": [{"step": "flip", "horizontal": 0.5}],
+        "model": LENET,
+        "train": SCRATCH,
+    },
+    "standardize and whiten for a network": {
+        "data": {"image_size": 16},
+        "prepare": [{"step": "standardize"}, {"step": "zca", "eps": 1.0}],
+        "model": LENET,
+        "train": SCRATCH,
+    },
+    "numbers of the photo itself for a finetuned network": {
+        "prepare": [{"step": "rescale"}, {"step": "standardize", "by": "sample", "per_channel": True}],
+        "model": {"backbone": "test_resnet", "weights": "random"},
+        "train": {**SCRATCH, "mode": "finetune"},
     },
 }
 INTERRUPTED = {"standardize and whiten": 20, "augmented views": 48 + 15}
@@ -110,7 +130,7 @@ def recipe_of(job: str, **more: object) -> teliti.Recipe:
     own = JOBS[job]
     return parse_recipe({
         "data": {"image_size": 32, "folds": 0, **own.get("data", {})},
-        "model": TINY_NET,
+        "model": own.get("model", TINY_NET),
         "train": {"engine": "onnxruntime", "threads": 1, **own.get("train", {})},
         "prepare": own.get("prepare", []),
         "augment": own.get("augment", []),
@@ -234,7 +254,7 @@ def test_the_resolved_recipe_interrupted_and_resumed_gives_the_same_bits(
     assert numbers_of(resumed) == numbers_of(trained.record)
 
 
-@pytest.mark.parametrize("trained", ["tiles"], indirect=True)
+@pytest.mark.parametrize("trained", ["tiles", "tiles for a network"], indirect=True)
 def test_the_worst_tile_speaks_for_the_photo(trained: Trained) -> None:
     predictor = Predictor.open(trained.bundle)
     photo = draw_part(3001, scratched=True)
@@ -246,7 +266,9 @@ def test_the_worst_tile_speaks_for_the_photo(trained: Trained) -> None:
     assert len({round(float(score), 6) for score in probs[:, 1]}) == 4
 
 
-@pytest.mark.parametrize("trained", ["standardize and whiten"], indirect=True)
+@pytest.mark.parametrize(
+    "trained", ["standardize and whiten", "standardize and whiten for a network"], indirect=True
+)  # fmt: skip
 def test_the_numbers_are_fitted_on_the_training_part_and_kept_in_the_bundle(trained: Trained) -> None:
     from safetensors.numpy import load_file
 
@@ -333,3 +355,52 @@ def test_the_worst_tile_is_refused_before_anything_long_where_no_class_is_bad(
     with pytest.raises(RecipeError, match=r'combine = "max", which takes the tile most likely rejected') as caught:
         teliti.train(str(folder), recipe=recipe, out=tmp_path / "run")
     assert caught.value.hint == 'Set data.positive or data.pass, or combine = "mean".'
+
+
+@pytest.mark.parametrize("trained", ["tiles for a network"], indirect=True)
+def test_a_network_learns_from_tiles_and_its_photos_are_counted(trained: Trained) -> None:
+    assert trained.record["history"]["photos"] == {
+        "learnt": 2 * PARTS["train"], "chosen_on": 2 * PARTS["val"], "chooser": "validation photos",
+    }  # fmt: skip
+    assert sum(trained.record["history"]["rows"][-1]["val_predicted"]) == 4 * 2 * PARTS["val"]  # measured on tiles
+    assert trained.record["test"]["n"] == 2 * PARTS["test"]
+
+
+def test_a_network_without_a_val_part_fits_its_numbers_on_what_it_learns_from(
+    split_folder: Path, tmp_path: Path
+) -> None:
+    from safetensors.numpy import load_file
+
+    source = tmp_path / "parts"
+    for part in ("train", "test"):
+        shutil.copytree(split_folder / part, source / part)
+    record = teliti.train(str(source), recipe=recipe_of("standardize and whiten for a network"), out=tmp_path / "run")
+    learnt, photos = record["history"]["photos"]["learnt"], 2 * PARTS["train"]
+    assert record["history"]["photos"]["chooser"] == "held-out training photos"
+    assert 0 < learnt < photos
+    kept = load_file(Path(record["bundle"]) / WEIGHTS)
+    chain = open_bundle(Path(record["bundle"])).chain
+    everyone = np.stack([chain(cv2.imread(str(path))[..., ::-1]) for path in sorted((source / "train").rglob("*.png"))])
+    assert not np.allclose(kept["numbers.0.mean"], everyone.mean(axis=(0, 1, 2)), rtol=1e-6)
+
+
+def test_the_worst_tile_of_a_network_needs_a_class_to_reject(tmp_path: Path) -> None:
+    for name in ("a", "b", "c"):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        for number in range(6):
+            photo = encode_png(draw_part(ord(name) * 100 + number, scratched=name == "a"))
+            (tmp_path / "parts" / name / f"{number}.png").write_bytes(photo)
+    with pytest.raises(RecipeError, match=r'combine = "max", which takes the tile most likely rejected'):
+        teliti.train(str(tmp_path / "parts"), recipe=recipe_of("tiles for a network"), out=tmp_path / "run")
+
+
+def test_variants_with_tiles_and_numbers_are_compared_in_a_network_mode(parts_folder: Path) -> None:
+    job = recipe_of("tiles for a network", data={"image_size": 32}, train={**SCRATCH, "threads": 1, "epochs": 1})
+    variants = {
+        "none": override_recipe(job, {"prepare": []}),
+        "tiles": job,
+        "numbers": override_recipe(job, {"prepare": [{"step": "standardize"}]}),
+    }
+    rows = compare_variants(variants, str(parts_folder), repeats=2)["rows"]
+    accuracies = {row["factors"]["variant"]: row["measures"]["accuracy"]["values"] for row in rows}
+    assert {name: len(values) for name, values in accuracies.items()} == dict.fromkeys(variants, 2)
