@@ -27,14 +27,22 @@ class Registry(Generic[T]):
     def __init__(self, kind: str) -> None:
         self.kind = kind
         self._items: dict[str, T] = {}
+        self._own: set[str] = set()
 
-    def register(self, name: str) -> Callable[[T], T]:
-        """A decorator that keeps its object under `name`; a second object of one name is a programming error."""
+    def register(self, name: str, *, is_own: bool = False) -> Callable[[T], T]:
+        """A decorator that keeps its object under `name`; a second object of one name is a programming error.
+
+        Args:
+            name: Its word.
+            is_own: Only this program writes it, so that nobody is told to choose it.
+        """
 
         def keep(item: T) -> T:
             if name in self._items:
                 raise KeyError(f"{self.kind} {name!r} is registered twice")
             self._items[name] = item
+            if is_own:
+                self._own.add(name)
             return item
 
         return keep
@@ -51,6 +59,7 @@ class Registry(Generic[T]):
         """
         if name in self._items:
             return self._items[name]
-        near = closest(name, self._items)
+        choice = [known for known in self.names() if known not in self._own]
+        near = closest(name, choice)
         suggestion = f'Did you mean "{near}"?' if near else "Choose one of them."
-        raise RecipeError(f"{self.kind} must be one of {', '.join(self.names())}, got {name!r}.", hint=suggestion)
+        raise RecipeError(f"{self.kind} must be one of {', '.join(choice)}, got {name!r}.", hint=suggestion)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from teliti import __version__
-from teliti.cli.main import VERBS, build_app
+from teliti.cli.main import GROUPS, VERBS, build_app
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -32,10 +32,12 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
 def test_help_names_every_verb(run) -> None:
     code, out, _ = run("--help")
     assert code == 0
-    assert all(f" {verb} " in out for verb in [*VERBS, "recipe"])
+    assert all(f" {verb} " in out for verb in [*VERBS, *GROUPS])
 
 
-@pytest.mark.parametrize("verb", [*VERBS, "recipe show", "recipe schema", "recipe new"])
+@pytest.mark.parametrize(
+    "verb", [*VERBS, "recipe show", "recipe list", "recipe schema", "recipe new", "weights convert"]
+)
 def test_every_verb_explains_itself(verb: str, run) -> None:
     code, out, _ = run(*verb.split(), "--help")
     assert code == 0
@@ -56,7 +58,7 @@ def test_a_mistyped_verb_gets_the_nearest(run) -> None:
 def test_a_verb_of_another_world_gets_the_list(run) -> None:
     code, _, err = run("frobnicate")
     assert code == 2
-    assert "Choose one of demo, train, evaluate, prepare, augment, predict, info, recipe." in err
+    assert "Choose one of demo, train, evaluate, prepare, augment, predict, info, recipe, weights." in err
 
 
 def test_a_mistyped_verb_below_recipe(run) -> None:
@@ -135,7 +137,7 @@ def test_ascii_terminals_get_ascii() -> None:
 
 def test_every_verb_file_exists() -> None:
     app = build_app()
-    assert [name for name in app if not name.startswith("-")] == [*VERBS, "recipe"]
+    assert [name for name in app if not name.startswith("-")] == [*VERBS, *GROUPS]
     for verb in VERBS:
         assert app[verb].default_command is not None
 

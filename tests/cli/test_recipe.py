@@ -5,8 +5,11 @@ import re
 import tomllib
 from pathlib import Path
 
+import pytest
+
 from teliti.cli.starter import starter_recipe
 from teliti.recipe import Recipe, load_recipe, parse_recipe, recipe_schema
+from teliti.recipe.shipped import shipped_recipe, shipped_recipes
 
 
 def test_show_prints_toml_that_loads_again(run, tmp_path: Path) -> None:
@@ -77,3 +80,34 @@ def test_an_existing_file_is_left_alone(run, tmp_path: Path) -> None:
 def test_new_for_machines(run, tmp_path: Path) -> None:
     file = tmp_path / "recipe.toml"
     assert json.loads(run("recipe", "new", str(file), "--json")[1]) == {"schema": 1, "file": str(file)}
+
+
+def test_the_recipes_of_the_package_are_listed_with_what_they_are_for(run) -> None:
+    code, out, _ = run("recipe", "list")
+    assert code == 0
+    for name in shipped_recipes():
+        assert name in out
+    rows = json.loads(run("recipe", "list", "--json")[1])["recipes"]
+    assert [row["name"] for row in rows] == list(shipped_recipes())
+    assert all(row["about"].endswith(".") and Path(row["file"]).is_file() for row in rows)
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_recipe_of_the_package_is_shown_and_written_as_it_is(run, name: str, tmp_path: Path) -> None:
+    code, out, _ = run("recipe", "show", name, "--set", "seed=11")
+    assert code == 0
+    expected = load_recipe(shipped_recipe(name), overrides=["seed=11"])
+    assert parse_recipe(tomllib.loads(out)) == expected
+    assert run("recipe", "new", str(tmp_path / "own.toml"), "--from", name)[0] == 0
+    assert (tmp_path / "own.toml").read_bytes() == shipped_recipe(name).read_bytes()
+
+
+def test_a_recipe_that_the_package_does_not_have(run, tmp_path: Path) -> None:
+    for words in (("show", "lenett"), ("new", str(tmp_path / "own.toml"), "--from", "lenett")):
+        code, _, err = run("recipe", *words)
+        assert code == 2
+        assert 'Did you mean "lenet"?' in err
+    assert not (tmp_path / "own.toml").exists()
+    code, _, err = run("recipe", "show", "lenet", "--recipe", "mine.toml")
+    assert code == 2
+    assert "--recipe must stand without NAME" in err

@@ -77,7 +77,7 @@ def test_an_unknown_key_with_nothing_near_names_the_command_that_lists_them() ->
             "decide: only one of threshold, rule, max_miss_rate, cost may be given, got threshold and rule.",
         ),
         ({"decide": {"cost": {}}}, "decide.cost.miss is missing."),
-        ({"prepare": [{"clip_limit": 2.0}]}, "prepare.0.step is missing."),
+        ({"prepare": [{"clip_limit": 2.0}]}, "prepare 1: step is missing."),
     ],
 )
 def test_a_value_outside_its_range_is_one_sentence(values: dict, said: str) -> None:
@@ -92,7 +92,7 @@ def test_a_value_outside_its_range_is_one_sentence(values: dict, said: str) -> N
         ({"data": {"image_size": 4}}, "data.image_size must be 'auto' or greater than or equal to 8 or"),
         (
             {"data": {"image_size": "big"}},
-            "data.image_size must be 'auto' or a valid integer or a valid tuple, got 'big'.",
+            "data.image_size must be 'auto' or a valid integer or a list, got 'big'.",
         ),
         ({"data": {"image_size": [0, 64]}}, "data.image_size must be 'auto' or "),
         ({"data": {"image_size": [64, 100_000]}}, "less than or equal to 4096, got [64, 100000]."),
@@ -105,6 +105,38 @@ def test_a_key_that_takes_several_kinds_of_values_is_one_sentence(values: dict, 
     message = refusal(values).message
     assert said in message
     assert message.count(" must be ") == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "said", "hint"),
+    [
+        ({"prepare": ["clahe"]}, "prepare 1 must be a table, got 'clahe'.", '[{step = "clahe"}]'),
+        ({"prepare": "clahe"}, "prepare must be a list, got 'clahe'.", '[{step = "clahe"}]'),
+        ({"augment": [{"step": "flip"}, 3]}, "augment 2 must be a table, got 3.", '[{step = "flip"}]'),
+        ({"model": {"layers": ["conv"]}}, "model.layers 1 must be a table, got 'conv'.", "schema"),
+    ],
+)
+def test_lists_and_tables_are_called_so_and_entries_counted_from_one(values: dict, said: str, hint: str) -> None:
+    error = refusal(values)
+    assert said in error.message
+    assert hint in error.hint
+
+
+@pytest.mark.parametrize(
+    ("override", "said"),
+    [
+        (
+            'prepare=[{step="clahe"',
+            '--set prepare must be a value as in TOML, got [{step="clahe": unclosed inline table.',
+        ),
+        ("data.image_size=[32", "--set data.image_size must be a value as in TOML, got [32: unclosed array."),
+        ('data.source="a', '--set data.source must be a value as in TOML, got "a: '),
+    ],
+)
+def test_broken_toml_of_an_override_is_said_to_be_so(override: str, said: str) -> None:
+    with pytest.raises(RecipeError) as caught:
+        load_recipe(overrides=[override])
+    assert said in caught.value.message
 
 
 def test_every_problem_is_named_in_one_pass() -> None:
@@ -264,3 +296,10 @@ def test_toml_gives_back_the_equal_recipe(tmp_path: Path, values: dict) -> None:
     path = write_toml(tmp_path / "r.toml", dump_recipe(recipe))
     assert load_recipe(path) == recipe
     assert parse_recipe(recipe_values(recipe)) == recipe
+
+
+@pytest.mark.parametrize("key", ["seed", "data.seed"])
+@pytest.mark.parametrize("value", ["-1", str(2**32), "9" * 80])
+def test_a_seed_is_one_that_every_library_takes(key: str, value: str) -> None:
+    with pytest.raises(RecipeError, match=rf"{key} must be (greater|less) than or equal to"):
+        load_recipe(overrides=[f"{key}={value}"])

@@ -13,7 +13,7 @@ from teliti.cli.output import (
     OutputOptions,
     print_json,
     print_line,
-    print_sentences,
+    print_refused,
     stdout_console,
 )
 from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
@@ -152,7 +152,7 @@ def _preview(
         seed=seed, reporter=output.reporter(),
     )  # fmt: skip
     if not output.json:
-        _print_refused(record)
+        print_refused(stdout_console(), record["refused_photos"], most=_MOST_REFUSED, where="--json")
         print_line(stdout_console(), f"Sheet   {record['sheet']}")
     return record
 
@@ -167,18 +167,9 @@ def _print_written(record: Record) -> None:
     print_line(
         console, f"{format_count(record['files'])} copies of {format_photos(record['photos'])} by {steps}{kept}."
     )
-    _print_refused(record)
+    print_refused(console, record["refused_photos"], most=_MOST_REFUSED, where="refused.csv")
     print_line(console, f"Photos      {record['out']}")
     print_line(console, f"Parameters  {record['parameters']}")
     if record["labels"]:
         print_line(console, f"Labels      {record['labels']}")
         print_next(console, {f"teliti train {shlex.quote(record['data'])}": "train on the copies"})
-
-
-def _print_refused(record: Record) -> None:
-    refused = record["refused_photos"]
-    lines = [f"{photo['path']}: refused, {photo['reason']}" for photo in refused[:_MOST_REFUSED]]
-    if len(refused) > _MOST_REFUSED:
-        where = "refused.csv" if record.get("out") else "--json"
-        lines.append(f"and {len(refused) - _MOST_REFUSED:,} more: {where} names all of them.")
-    print_sentences(stdout_console(), lines, mark="!", style="bold yellow")

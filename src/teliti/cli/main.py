@@ -25,7 +25,10 @@ VERBS = {
     "predict": ("Inspect photos with a bundle.", "BUNDLE PATH... [OPTIONS]"),
     "info": ("What is in a bundle, on this machine, in the cache, or in a network.", "[BUNDLE] [OPTIONS]"),
 }
-_RECIPE = "Show, describe or start a recipe."
+GROUPS = {
+    "recipe": "Show, list, describe or start a recipe.",
+    "weights": "Convert weights of other programs into the format that a recipe can name.",
+}
 _ABOUT = "From a folder of product photos to a CNN inspector that is measured, explained and deployed."
 _FIRST_STEPS = "`teliti demo` shows it at work; `teliti VERB --help` explains a verb."
 
@@ -48,7 +51,8 @@ def build_app() -> App:
     for position, (verb, (about, takes)) in enumerate(VERBS.items()):
         path, usage = f"teliti.cli.{verb}:{verb}", f"Usage: teliti {verb} {takes}"
         app.command(path, name=verb, help=about, usage=usage, help_epilogue="", sort_key=position)
-    app.command("teliti.cli.recipe:app", name="recipe", help=_RECIPE, sort_key=len(VERBS))
+    for position, (group, about) in enumerate(GROUPS.items(), start=len(VERBS)):
+        app.command(f"teliti.cli.{group}:app", name=group, help=about, sort_key=position)
     options = Group("Options", sort_key=2)
     app.command(
         "teliti.cli.completion:install_completion",

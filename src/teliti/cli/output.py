@@ -10,7 +10,7 @@ import math
 import os
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
@@ -108,6 +108,21 @@ def print_sentences(console: Console, sentences: Iterable[str], *, mark: str, st
         listing.add_row(mark, Text(visible(sentence)))
     if listing.row_count:
         console.print(listing)
+
+
+def print_refused(console: Console, refused: Sequence[Mapping[str, str]], *, most: int, where: str) -> None:
+    """Refused photos with their reasons, and where the others stand.
+
+    Args:
+        console: Where to.
+        refused: "path" and "reason" of each.
+        most: How many are shown.
+        where: What names all of them, for instance "refused.csv".
+    """
+    lines = [f"{photo['path']}: refused, {photo['reason']}" for photo in refused[:most]]
+    if len(refused) > most:
+        lines.append(f"and {len(refused) - most:,} more: {where} names all of them.")
+    print_sentences(console, lines, mark="!", style="bold yellow")
 
 
 def _console(stream: TextIO) -> Console:

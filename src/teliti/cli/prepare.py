@@ -13,7 +13,7 @@ from teliti.cli.output import (
     OutputOptions,
     print_json,
     print_line,
-    print_sentences,
+    print_refused,
     stdout_console,
 )
 from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
@@ -100,7 +100,7 @@ def _preview(data: str, out: Path | None, *, count: int, recipe: RecipeOptions, 
     record = preview(data, recipe=recipe.load(), out=out, photos=count, reporter=output.reporter())
     if not output.json:
         console = stdout_console()
-        _print_refused(record)
+        print_refused(console, record["refused_photos"], most=_MOST_REFUSED, where="--json")
         print_line(console, f"Sheet   {record['sheet']}")
     return record
 
@@ -114,17 +114,8 @@ def _print_written(record: Record) -> None:
     files = "" if record["files"] == record["photos"] else f" in {format_count(record['files'])} files"
     kept = f", {format_count(record['kept'])} of them were there already" if record["kept"] else ""
     print_line(console, f"{format_photos(record['photos'])}{files} prepared by {steps}{kept}.")
-    _print_refused(record)
+    print_refused(console, record["refused_photos"], most=_MOST_REFUSED, where="refused.csv")
     print_line(console, f"Photos  {record['out']}")
     if record["labels"]:
         print_line(console, f"Labels  {record['labels']}")
     print_next(console, {f"teliti train {shlex.quote(record['data'])}": "train on the prepared photos"})
-
-
-def _print_refused(record: Record) -> None:
-    refused = record["refused_photos"]
-    lines = [f"{photo['path']}: refused, {photo['reason']}" for photo in refused[:_MOST_REFUSED]]
-    if len(refused) > _MOST_REFUSED:
-        where = "refused.csv" if record.get("out") else "--json"
-        lines.append(f"and {len(refused) - _MOST_REFUSED:,} more: {where} names all of them.")
-    print_sentences(stdout_console(), lines, mark="!", style="bold yellow")

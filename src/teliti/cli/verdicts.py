@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from teliti.cli.escaping import visible
-from teliti.cli.output import print_sentences
+from teliti.cli.output import print_refused, print_sentences
 from teliti.cli.wording import format_count, format_number, format_photos
 from teliti.files import spreadsheet_cell
 
@@ -37,10 +37,7 @@ def print_verdicts(console: Console, record: Record) -> None:
     if len(results) > _MOST_ROWS:
         rest = format_count(len(results) - _MOST_ROWS)
         print_sentences(console, [f"and {rest} more: --csv FILE or --json gives all of them."], mark=" ")
-    lines = [f"{photo['path']}: refused, {photo['reason']}" for photo in refused[:_MOST_ROWS]]
-    if len(refused) > _MOST_ROWS:
-        lines.append(f"and {format_count(len(refused) - _MOST_ROWS)} more: --csv FILE or --json names all of them.")
-    print_sentences(console, lines, mark="!", style="bold yellow")
+    print_refused(console, refused, most=_MOST_ROWS, where="--csv FILE or --json")
     console.print(Text(visible(summarize_verdicts(record)), style="bold"))
 
 

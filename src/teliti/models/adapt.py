@@ -15,14 +15,13 @@ from typing import Any
 
 import timm
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from teliti.errors import RecipeError, UserError
 from teliti.files import write_bytes_atomic
-from teliti.models.backbones import FeatureSpec, build_feature_net
+from teliti.models.backbones import FeatureSpec, build_feature_net, read_safetensors, what_differs
 from teliti.models.shapes import Shape
 from teliti.models.weights import IMAGENET_MEAN, IMAGENET_STD, WeightsFile
 
@@ -123,16 +122,12 @@ def load_weights(module: nn.Module, path: Path) -> None:
     Raises:
         RecipeError: unreadable file, or other tensors.
     """
+    given = read_safetensors(path)
     try:
-        module.load_state_dict(load_file(path), strict=True)
-    except (SafetensorError, OSError) as error:
-        raise RecipeError(
-            f'model.weights: "{path.name}" could not be read: {error}.', hint="It must be a .safetensors file."
-        ) from error
+        module.load_state_dict(given, strict=True)
     except RuntimeError as error:
-        first = str(error).partition("\n\t")[2].partition("\n")[0].strip()
         raise RecipeError(
-            f'model.weights: "{path.name}" does not fit the network: {first}',
+            f'model.weights: "{path.name}" does not fit the network: {what_differs(module, given)}.',
             hint="It must come from a network of the same layers, image size and number of outputs.",
         ) from error
 
@@ -156,8 +151,8 @@ def convert_checkpoint(path: Path, out: Path) -> tuple[str, ...]:
         raise UserError(f'"{out}" must end with .safetensors.', hint="model.weights reads no other format.")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise UserError(f'Checkpoint "{path}" does not exist.', hint="Check the path.") from error
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise UserError(f'Checkpoint "{path}" must be a file, got none.', hint="Check the path.") from error
     except Exception as error:  # a damaged pickle can fail in any way
         raise UserError(
             f'Checkpoint "{path}" holds more than tensors, or is damaged; it was not opened.',

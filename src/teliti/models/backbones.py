@@ -218,17 +218,22 @@ def _load_state(trunk: nn.Module, weights: WeightsFile) -> None:
     if weights.kind == "packaged":
         given = _read_packaged(weights, weights.path, own=trunk.state_dict())
     else:
-        given = _read_safetensors(weights.path)
+        given = read_safetensors(weights.path)
     try:
         trunk.load_state_dict(given, strict=True)
     except RuntimeError as error:
         raise RecipeError(
-            f'model.weights: "{weights.path.name}" does not fit the backbone: {_what_differs(trunk, given)}.',
+            f'model.weights: "{weights.path.name}" does not fit the backbone: {what_differs(trunk, given)}.',
             hint="Use the weights of the same architecture, saved by timm.",
         ) from error
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
+def read_safetensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a weights file by name.
+
+    Raises:
+        RecipeError: it is no .safetensors file, or cannot be read.
+    """
     try:
         return dict(load_file(path))
     except (SafetensorError, OSError) as error:
@@ -237,14 +242,15 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _what_differs(trunk: nn.Module, given: Mapping[str, Tensor]) -> str:
+def what_differs(trunk: nn.Module, given: Mapping[str, Tensor]) -> str:
+    """In words why given tensors are not those of a network: names first, then the first wrong shape."""
     own = trunk.state_dict()
     missing, unknown = sorted(set(own) - set(given)), sorted(set(given) - set(own))
     if missing or unknown:
         names = ", ".join([*missing, *unknown][:_NAMES_SHOWN])
         return f"{len(missing)} of its tensors are missing and {len(unknown)} are unknown ({names})"
     name = next(name for name in own if own[name].shape != given[name].shape)
-    return f"{name} has shape {tuple(given[name].shape)}, the backbone wants {tuple(own[name].shape)}"
+    return f"{name} has shape {tuple(given[name].shape)}, the network wants {tuple(own[name].shape)}"
 
 
 def _read_packaged(weights: WeightsFile, path: Path, *, own: Mapping[str, Tensor]) -> dict[str, Tensor]:

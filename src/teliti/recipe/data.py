@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from teliti.recipe.sections import Fraction, Section, Side
+from teliti.recipe.sections import Fraction, Section, Seed, Side
 
 Fit = Literal["letterbox", "stretch", "crop"]
 _SUM_TOLERANCE = 1e-6
@@ -54,7 +54,7 @@ class DataRecipe(Section):
     group: bool = True
     near_duplicates: bool = True
     folds: Literal["auto"] | Annotated[int, Field(ge=0, le=50)] = "auto"
-    seed: int | None = None
+    seed: Seed | None = None
 
     @model_validator(mode="after")
     def _folds_are_none_or_several(self) -> DataRecipe:

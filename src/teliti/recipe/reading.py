@@ -19,6 +19,15 @@ from teliti.registry import closest
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
+_TOML_STARTS = ("[", "{", '"', "'")  # what cannot be a bare word
+_SAID = (  # how pydantic names what a recipe calls otherwise
+    (re.compile(r"a valid (tuple|list)"), "a list"),
+    (re.compile(r"a valid (dictionary|mapping)( or .*)?"), "a table"),
+)
+_ENTRY_HINTS = {
+    "prepare": 'For instance prepare = [{step = "clahe"}], or [[prepare]] with step = "clahe" below it.',
+    "augment": 'For instance augment = [{step = "flip"}], or [[augment]] with step = "flip" below it.',
+}
 _KINDS = {"str", "int", "float", "bool"}  # how pydantic names the members of a union
 
 
@@ -85,8 +94,13 @@ def _parse_override(override: str) -> dict[str, Any]:
         raise RecipeError(f"--set must look like key=value, got {override!r}.", hint="For instance --set model.c=10")
     try:
         value: Any = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except tomllib.TOMLDecodeError as error:
         value = text.strip()
+        if value.startswith(_TOML_STARTS):
+            raise RecipeError(
+                f"--set {key.strip()} must be a value as in TOML, got {value}: {_reason(error)}.",
+                hint="Close what is opened, and quote the whole for the shell: --set 'prepare=[{step = \"clahe\"}]'",
+            ) from error
     for part in reversed(key.strip().split(".")):
         value = {part: value}
     return dict(value)
@@ -120,9 +134,8 @@ def _recipe_error(error: ValidationError) -> RecipeError:
         elif cause is not None:
             sentences.append(f"{key}: {cause}.")
         else:
-            rules = " or ".join(
-                problem["msg"].removeprefix("Input should be ").partition(", unable")[0] for problem in problems
-            )
+            rules = " or ".join(_rule(problem["msg"]) for problem in problems)
+            hint = _ENTRY_HINTS.get(str(first["loc"][0]), hint) if rules in {"a list", "a table"} else hint
             sentences.append(
                 f"{key} is missing."
                 if first["type"] == "missing"
@@ -131,12 +144,36 @@ def _recipe_error(error: ValidationError) -> RecipeError:
     return RecipeError(" ".join(dict.fromkeys(sentences)), hint=hint)
 
 
+def _rule(message: str) -> str:
+    rule = message.removeprefix("Input should be ").partition(", unable")[0]
+    for pattern, said in _SAID:
+        rule = pattern.sub(said, rule)
+    return rule
+
+
+def _reason(error: tomllib.TOMLDecodeError) -> str:
+    """Why, without the place, which counts characters that the user did not write."""
+    text = str(error).partition(" (at")[0]
+    return text[:1].lower() + text[1:]
+
+
 def _key_of(problem: ErrorDetails) -> str:
     """The key as the user wrote it; pydantic appends the kinds of a union, which are no words of a recipe."""
     place = [str(part) for part in problem["loc"]]
     if problem["type"] != "extra_forbidden":
         place = list(takewhile(lambda part: re.fullmatch(r"\w+", part) and part not in _KINDS, place))
-    return ".".join(place) or "recipe"
+    return _named(place) or "recipe"
+
+
+def _named(place: Iterable[str]) -> str:
+    """Keys joined by dots; an entry of a list by its number, counted from 1: "model.layers 2: kind"."""
+    name, joint = "", ""
+    for part in place:
+        if part.isdigit():
+            name, joint = f"{name} {int(part) + 1}", ": "
+        else:
+            name, joint = f"{name}{joint}{part}", "."
+    return name
 
 
 def _known_keys(path: Iterable[str]) -> list[str]:

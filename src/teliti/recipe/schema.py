@@ -7,7 +7,7 @@ from typing import Any, Literal
 from teliti.recipe.data import DataRecipe
 from teliti.recipe.decide import DecideRecipe
 from teliti.recipe.model import ModelRecipe
-from teliti.recipe.sections import Section, StepEntry
+from teliti.recipe.sections import Section, Seed, StepEntry
 from teliti.recipe.train import TrainRecipe
 
 Preset = Literal["accurate", "fast"]
@@ -16,7 +16,7 @@ Preset = Literal["accurate", "fast"]
 class Recipe(Section):
     """One job. `seed` feeds every random choice that has no seed of its own."""
 
-    seed: int = 7
+    seed: Seed = 7
     data: DataRecipe = DataRecipe()
     prepare: tuple[StepEntry, ...] = ()
     augment: tuple[StepEntry, ...] = ()

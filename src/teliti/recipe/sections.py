@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from teliti.errors import RecipeError
 
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what numpy, torch and scikit-learn all take
 Side = Annotated[int, Field(ge=8, le=4096)]
 
 

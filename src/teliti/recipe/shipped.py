@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import takewhile
 from pathlib import Path
 
 from teliti.errors import RecipeError
@@ -13,6 +14,16 @@ _FOLDER = Path(__file__).parents[1] / "recipes"
 def shipped_recipes() -> tuple[str, ...]:
     """Their names, sorted."""
     return tuple(sorted(path.stem for path in _FOLDER.glob("*.toml")))
+
+
+def about_recipe(name: str) -> str:
+    """What the recipe's opening comment says, on one line.
+
+    Raises:
+        RecipeError: no recipe of that name is shipped.
+    """
+    lines = takewhile(lambda line: line.startswith("#"), shipped_recipe(name).read_text(encoding="utf-8").splitlines())
+    return " ".join(line.removeprefix("#").strip() for line in lines)
 
 
 def shipped_recipe(name: str) -> Path:

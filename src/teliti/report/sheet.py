@@ -76,7 +76,7 @@ def draw_sheet(rows: Sequence[SheetRow], *, cell_size: int = CELL_SIZE) -> UInt8
             left = _MARGIN + column * (cell_size + _GAP)
             _write(pen, (left, top + _LINE + 4), title, room=cell_size, size=_FONT_SIZE)
             _paste(page, picture, (left, top + 2 * _LINE + 2))
-            said = f"{shape[0]} x {shape[1]} px"
+            said = f"{shape[1]} x {shape[0]} px"  # width first, as image viewers say it
             _write(pen, (left, top + 2 * _LINE + picture.shape[0] + 5), said, room=cell_size, size=_SMALL_FONT_SIZE)
         top += tallest + 3 * _LINE + _GAP
     return np.asarray(page, dtype=np.uint8)

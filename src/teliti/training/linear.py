@@ -43,6 +43,7 @@ from teliti.training.search import (
 from teliti.types import FloatArray, IntArray, Record, Reporter, Task
 
 Method = Literal["linear", "exact kernel", "landmarks"]
+KERNEL_HEADS = ("rbf_svm", "svr")
 MAX_FOLDS = 5
 SEARCH_PHOTOS = 3000  # of a two-class problem; more columns share the same time
 _MIN_SEARCH_PHOTOS_OF_CLASS = 50
@@ -116,12 +117,12 @@ def fit_head(
     few = examples if len(sample) == len(features) else examples.take(sample)
     method = _choose_method(head, photos=len(features))
     with calm_libraries():
-        solver = _make_solver(head, few, model, method=method, seed=seed)
+        solver = make_solver(head, few, model, method=method, seed=seed)
         steps = (int(folds.max()) + 1) * (len(solver.paths()) + 1) + 1
         with reporter.task("Fitting the head", steps) as advance:
             chosen, tried = search(solver, few, threads=default_threads(), advance=advance)
             if few is not examples:
-                solver = _make_solver(head, examples, model, method=method, seed=seed)
+                solver = make_solver(head, examples, model, method=method, seed=seed)
             final = _fit_all(solver, examples, chosen, scale=scale, features=features, advance=advance)
     history = _describe_fit(head, method, examples, final=final) | {
         "search_photos": len(sample),
@@ -204,12 +205,21 @@ def _build_head(solution: Solution, examples: Examples, scale: _Scale, *, last: 
 
 
 def _choose_method(head: str, *, photos: int) -> Method:
-    if head not in {"rbf_svm", "svr"}:
+    if head not in KERNEL_HEADS:
         return "linear"
     return "exact kernel" if photos <= EXACT_LIMIT else "landmarks"
 
 
-def _make_solver(head: str, examples: Examples, model: ModelRecipe, *, method: Method, seed: int) -> Solver:
+def make_solver(head: str, examples: Examples, model: ModelRecipe, *, method: Method, seed: int) -> Solver:
+    """What fits a head.
+
+    Args:
+        head: Its name, no longer "auto".
+        examples: What it learns from.
+        model: The recipe's [model].
+        method: One that `head` allows.
+        seed: Of the landmarks.
+    """
     if method == "exact kernel":
         return SvmSolver(examples, model)
     if method == "landmarks":
@@ -279,18 +289,29 @@ def _rarest(labels: NDArray[Any], groups: IntArray) -> int:
     return int(present[np.argmin([len(np.unique(groups[labels == label])) for label in present])])
 
 
-def _standardise(
-    features: NDArray[np.float32], labels: NDArray[Any], folds: IntArray, *, num_classes: int
-) -> tuple[Examples, _Scale]:
-    """Features of mean 0 and deviation 1; those that do not vary become 0. The numbers of a regression likewise."""
+def measure_scale(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:
+    """What brings features to mean 0 and deviation 1; those that do not vary get the scale 0.
+
+    Args:
+        features: (N, D).
+
+    Returns:
+        (D,) mean, (D,) scale, and how many features vary, at least 1.
+    """
     mean = features.mean(axis=0, dtype=np.float64)
     squares = np.einsum("nd,nd->d", features, features, dtype=np.float64) / len(features)
     std = np.sqrt(np.maximum(squares - mean**2, 0.0))
     varies = std > _CONSTANT * np.maximum(np.abs(mean), _CONSTANT)
     scale = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0).astype(np.float32)
-    center = mean.astype(np.float32)
+    return mean.astype(np.float32), scale, max(1, int(varies.sum()))
+
+
+def _standardise(
+    features: NDArray[np.float32], labels: NDArray[Any], folds: IntArray, *, num_classes: int
+) -> tuple[Examples, _Scale]:
+    """Features of mean 0 and deviation 1, and the numbers of a regression likewise."""
+    center, scale, active = measure_scale(features)
     z = standardise(features, center, scale, limit=DEFAULT_LIMIT)
-    active = max(1, int(varies.sum()))
     target = Affine(1.0, ())
     if not num_classes:
         target = Affine(float(labels.std()) or 1.0, (float(labels.mean()),))

@@ -7,9 +7,11 @@ it and run inside the network's graph.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import takewhile
 from typing import Any, Literal
 
 import numpy as np
@@ -33,7 +35,7 @@ from teliti.transforms.steps_mask import MaskFromFile
 from teliti.transforms.steps_numbers import check_numbers
 from teliti.types import Record, UInt8Image
 
-__all__ = ["STEPS", "PrepareChain", "Step", "build_chain", "chain_from_record"]
+__all__ = ["STEPS", "PrepareChain", "Step", "build_chain", "chain_from_record", "chain_without_frame"]
 
 Beside = Callable[[str], UInt8Image]
 
@@ -93,7 +95,7 @@ class PrepareChain:
         if self.tile is None:
             return _to_network(self._run(photo, 0))[None]
         at = self.image_steps.index(self.tile)
-        tiles = self.tile.cut(self._run(photo, 0, at))
+        tiles = self._cut(self.tile, self._run(photo, 0, at))
         return np.stack([_to_network(self._run(tile, at + 1)) for tile in tiles])
 
     def check_size(self, size: tuple[int, int]) -> None:
@@ -199,7 +201,7 @@ class PrepareChain:
         at = stop if self.tile is None else min(self.image_steps.index(self.tile), stop)
         photo = self._run(photo, 0, at, by_size=by_size)
         if self.tile is not None and at < stop:
-            tiles = self.tile.cut(photo)
+            tiles = self._cut(self.tile, photo)
             for tile in tiles[:1] if by_size else tiles:  # all are of one size
                 self._run(tile, at + 1, stop, by_size=by_size)
 
@@ -224,6 +226,12 @@ class PrepareChain:
             photo = replace(photo, original=original, kind=kind)
         return photo
 
+    def _cut(self, tile: TileStep, photo: Working) -> tuple[Working, ...]:
+        try:
+            return tile.cut(photo)
+        except PhotoRefused as refusal:
+            raise PhotoRefused(f"{self._title(self.image_steps.index(tile))}: {refusal.reason}") from refusal
+
     def _title(self, index: int) -> str:
         return f"prepare step {index + 1} ({name_of(self.image_steps[index])})"
 
@@ -235,6 +243,18 @@ def build_chain(steps: Iterable[Mapping[str, Any]], *, image_size: tuple[int, in
         RecipeError: unknown step or parameter, a value outside its range, or an order that cannot work; names the
             step.
     """
+    own = chain_without_frame(steps)
+    check_numbers(own.steps, image_size=image_size)
+    frame = Frame(height=image_size[0], width=image_size[1], fit=fit)
+    return PrepareChain((*own.image_steps, frame, *own.numbers))
+
+
+def chain_without_frame(steps: Iterable[Mapping[str, Any]]) -> PrepareChain:
+    """The recipe's steps, checked, where the size of the network is not known yet or not wanted.
+
+    Raises:
+        RecipeError: as `build_chain`.
+    """
     values = list(steps)
     for number, entry in enumerate(values, start=1):
         if entry.get("step") == "frame":
@@ -242,10 +262,7 @@ def build_chain(steps: Iterable[Mapping[str, Any]], *, image_size: tuple[int, in
                 f"prepare step {number} must not be frame, which always comes last.",
                 hint="Set data.image_size and data.fit instead.",
             )
-    own = chain_from_record(values)
-    check_numbers(own.steps, image_size=image_size)
-    frame = Frame(height=image_size[0], width=image_size[1], fit=fit)
-    return PrepareChain((*own.image_steps, frame, *own.numbers))
+    return chain_from_record(values)
 
 
 def chain_from_record(record: Sequence[Mapping[str, Any]]) -> PrepareChain:
@@ -263,9 +280,9 @@ def _build_step(number: int, values: Mapping[str, Any]) -> Step:
         return STEPS.get(name).model_validate(dict(values))
     except ValidationError as error:
         problem = error.errors()[0]
-        key = ".".join(str(part) for part in problem["loc"])
+        key = ".".join(takewhile(lambda part: re.fullmatch(r"\w+", part), map(str, problem["loc"])))
         cause = problem.get("ctx", {}).get("error")
-        rule = str(cause) if cause else problem["msg"].lower()
+        rule = str(cause) if cause else problem["msg"].lower().replace("valid tuple", "list")
         # a rule about several parameters has no key of its own, and its sentence says what it got
         said = f"{key}: {rule}, got {problem['input']!r}" if key else rule.removesuffix(".")
         names = [field for field in STEPS.get(name).model_fields if field != "step"]

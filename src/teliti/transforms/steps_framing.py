@@ -144,7 +144,7 @@ class Crop(GeometryStep):
         top, bottom = self._span(self.top, self.height, height)
         left, right = self._span(self.left, self.width, width)
         if top >= bottom or left >= right:
-            raise PhotoRefused(f"nothing of the {height}x{width} photo lies in the rectangle")
+            raise PhotoRefused(f"nothing of the photo, {width} pixels wide and {height} high, lies in the rectangle")
         return Rectangle(top, left, bottom, right).cut
 
     def _span(self, start: float, length: float | None, whole: int) -> tuple[int, int]:
@@ -155,7 +155,7 @@ class Crop(GeometryStep):
         return first, whole if length is None else min(whole, max(first + 1, round((start + length) * whole)))
 
 
-@STEPS.register("frame")
+@STEPS.register("frame", is_own=True)
 class Frame(GeometryStep):
     """Bring the photo to the network's size.
 

@@ -9,40 +9,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from teliti.data.decode import decode_image
-from teliti.data.loading import map_ahead
-from teliti.data.samples import builtin_names
-from teliti.errors import CatalogError, PhotoRefused, RecipeError, UserError
+from teliti.errors import RecipeError, UserError
 from teliti.files import hash_file, sha256_hex
 from teliti.recipe import Recipe, load_recipe, recipe_values
 from teliti.runtime import default_threads
 from teliti.transforms.augment import AugmentChain, Draw, photo_rng
+from teliti.transforms.operations import BatchOperation
 from teliti.transforms.policy_file import read_policy
 from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.policy_photos import build_policy_chain
 from teliti.workflow.prepare import check_apart, encode_photo, read_samples
-from teliti.workflow.prepared_folder import (
-    REFUSED,
-    SUFFIX,
-    Made,
-    PreparedFolder,
-    name_files,
-    open_prepared_folder,
-)
+from teliti.workflow.prepared_folder import SUFFIX, Made, PreparedFolder, name_files, open_prepared_folder
 from teliti.workflow.prepared_labels import choose_layout, place_file, write_labels
+from teliti.workflow.prepared_writing import findable, folder_notes, no_photo, refusals, write_photos, write_refused
 from teliti.workflow.run_folder import RunFolder
 from teliti.workflow.stopwatch import Stopwatch
 
-DEFAULT_VIEWS, MOST_VIEWS = 5, 1000
+DEFAULT_VIEWS, MOST_VIEWS, MOST_SEED = 5, 1000, 2**32 - 1
 PARAMETERS = "parameters.csv"
-_PHOTOS_PER_SAVE = 200
 _AHEAD = 1  # photos that a thread may have waiting, each with all its views encoded
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -64,22 +54,19 @@ class _Job:
         """What is drawn for a view; the size is only noted."""
         return self.chain.draw(photo_rng(self.seed, bytes.fromhex(sha256), view), size)
 
-    def write(self, sample: Sample) -> Made | PhotoRefused | None:
+    def write(self, sample: Sample) -> Made | None:
         """The views of one photo: None where they lie there already."""
-        try:
-            data = sample.origin.read_bytes()
-            digest, names = sha256_hex(data), self.names_of(sample)
-            if self._is_there(sample.name, digest, names):
-                return None
-            image = decode_image(data)
-            size = (image.shape[0], image.shape[1])
-            drawn = [self.draw(digest, view, size) for view in range(self.views)]
-            encoded = {
-                name: encode_photo(self.chain.apply(image, draw).image) for name, draw in zip(names, drawn, strict=True)
-            }
-            return self.folder.put(sample.name, digest, encoded)
-        except PhotoRefused as refusal:
-            return refusal
+        data = sample.origin.read_bytes()
+        digest, names = sha256_hex(data), self.names_of(sample)
+        if self._is_there(sample.name, digest, names):
+            return None
+        image = decode_image(data)
+        size = (image.shape[0], image.shape[1])
+        drawn = [self.draw(digest, view, size) for view in range(self.views)]
+        encoded = {
+            name: encode_photo(self.chain.apply(image, draw).image) for name, draw in zip(names, drawn, strict=True)
+        }
+        return self.folder.put(sample.name, digest, encoded)
 
     def _is_there(self, name: str, sha256: str, files: Sequence[str]) -> bool:
         made = self.folder.made.get(name)
@@ -126,26 +113,30 @@ def augment(
         raise UserError(f"--views must be 1 to {MOST_VIEWS}, got {views}.", hint="For instance -n 5.")
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     reporter, watch = reporter or SilentReporter(), Stopwatch()
-    chain, seed = chain_of(chosen, policy), chosen.seed if seed is None else seed
+    chain, seed = chain_of(chosen, policy), seed_of(chosen, seed)
+    refuse_nothing_to_draw(chain)
     catalog = read_samples(str(source))
     check_apart(catalog.source, Path(out))
     job = _open_job(catalog, Path(out), chain, seed=seed, views=views)
     with RunFolder(Path(out)).locked():
         threads = chosen.train.threads or default_threads()
-        written, refused = _write_photos(job, catalog, threads=threads, reporter=reporter)
-        refused = [*catalog.refused, *refused]
+        written = write_photos(
+            job.folder, catalog.samples, job.write, title="Augmenting photos", threads=threads, ahead=_AHEAD,
+            reporter=reporter,
+        )  # fmt: skip
+        refused = [*catalog.refused, *written.refused]
         made, labels = _write_tables(job, catalog, refused)
-    notes = _notes(catalog, chain, stale=job.folder.forgotten(job.files), is_grouped=labels is not None)
+    notes = _notes(catalog, chain, is_grouped=labels is not None)
+    notes += folder_notes(stale=job.folder.forgotten(job.files), blocked=written.blocked)
     for note in notes:
         reporter.note(note)
-    counts = {"photos": len(made), "files": sum(map(len, made.values())), "written": written}
+    counts = {"photos": len(made), "files": sum(map(len, made.values())), "written": written.photos}
     return {
         **_about(job, catalog, labels),
         "policy": None if policy is None else str(policy),
         **counts,
-        "kept": len(made) - written,
-        "refused": len(refused),
-        "refused_photos": [{"path": one.name, "reason": one.reason} for one in refused],
+        "kept": len(made) - written.photos,
+        **refusals(refused),
         "notes": notes,
         "seconds": watch.to_record(),
     }
@@ -175,12 +166,36 @@ def chain_of(recipe: Recipe, policy: str | Path | None) -> AugmentChain:
     return build_policy_chain(entries)
 
 
+def seed_of(recipe: Recipe, seed: int | None) -> int:
+    """The seed that was asked for, else the recipe's.
+
+    Raises:
+        UserError: one that no recipe could have.
+    """
+    if seed is not None and not 0 <= seed <= MOST_SEED:
+        raise UserError(f"--seed must be 0 to {MOST_SEED:,}, got {seed}.", hint="For instance --seed 1.")
+    return recipe.seed if seed is None else seed
+
+
+def refuse_nothing_to_draw(chain: AugmentChain) -> None:
+    """Refuse a chain that would leave every photo as it is.
+
+    Raises:
+        RecipeError: it has nothing but operations that mix the photos of a batch.
+    """
+    if all(isinstance(one, BatchOperation) for one in chain.operations):
+        raise RecipeError(
+            "The augmentation must change a photo by itself, got only steps that mix the photos of a batch.",
+            hint="Add another step, such as flip; mixup and cutmix work where a network learns.",
+        )
+
+
 def _open_job(catalog: Catalog, out: Path, chain: AugmentChain, *, seed: int, views: int) -> _Job:
     layout = choose_layout(catalog, has_tiles=True)
     placed = {sample.name: place_file(sample, layout) for sample in catalog.samples}
     files, _ = name_files(list(placed.values()))
     facts = [*chain.to_record(), {"step": f"{views} views of each photo"}, {"step": f"seed {seed}"}]
-    folder = open_prepared_folder(out, source=_findable(catalog.source), steps=facts)
+    folder = open_prepared_folder(out, source=findable(catalog.source), steps=facts)
     return _Job(folder, chain, seed, {name: files[place] for name, place in placed.items()}, views)
 
 
@@ -200,43 +215,15 @@ def _about(job: _Job, catalog: Catalog, labels: Path | None) -> Record:
     }
 
 
-def _write_photos(job: _Job, catalog: Catalog, *, threads: int, reporter: Reporter) -> tuple[int, list[Refused]]:
-    """How many photos were written now, and the refused ones."""
-    written, refused = 0, list[Refused]()
-    with _kept(job.folder), reporter.task("Augmenting photos", len(catalog.samples)) as advance:
-        answers = map_ahead(job.write, catalog.samples, threads=threads, ahead=_AHEAD)
-        for number, (sample, answer) in enumerate(zip(catalog.samples, answers, strict=True), start=1):
-            if isinstance(answer, PhotoRefused):
-                job.folder.made.pop(sample.name, None)
-                refused.append(Refused(sample.name, answer.reason))
-            elif answer is not None:
-                job.folder.made[sample.name] = answer
-                written += 1
-            if number % _PHOTOS_PER_SAVE == 0:
-                job.folder.save()
-            advance(1)
-    return written, refused
-
-
-@contextmanager
-def _kept(folder: PreparedFolder) -> Iterator[None]:
-    """Keep the state before, so that the folder is known as ours, and after, also of an interrupted start."""
-    folder.save()
-    try:
-        yield
-    finally:
-        folder.save()
-
-
 def _write_tables(
     job: _Job, catalog: Catalog, refused: Sequence[Refused]
 ) -> tuple[dict[str, tuple[str, ...]], Path | None]:
     """The files of each photo, and the label file where there is one."""
     out, folder = job.folder.path, job.folder
-    _write_refused(out, refused)
+    write_refused(out, refused)
     made = {one.name: tuple(folder.made[one.name].files) for one in catalog.samples if one.name in folder.made}
     if not made:
-        raise _no_photo(catalog.source, refused)
+        raise no_photo(catalog.source, refused, what="could be augmented", hint="refused.csv in OUT names them all.")
     _write_parameters(out, job, made)
     is_listed = choose_layout(catalog, has_tiles=True) == "label file"
     return made, write_labels(out, catalog, made) if is_listed else None
@@ -267,23 +254,7 @@ def _flat(draw: Draw) -> dict[str, Any]:
     return flat
 
 
-def _write_refused(out: Path, refused: Sequence[Refused]) -> None:
-    if refused:
-        RunFolder(out).write_table(REFUSED, ("path", "reason"), [(one.name, one.reason) for one in refused])
-    else:
-        (out / REFUSED).unlink(missing_ok=True)  # of an earlier start
-
-
-def _no_photo(source: str, refused: Sequence[Refused]) -> CatalogError:
-    reasons = "; ".join(f"{one.name}: {one.reason}" for one in refused[:_SHOWN])
-    return CatalogError(f'"{source}" has no photo that could be augmented ({reasons}).', hint="See refused.csv in OUT.")
-
-
-def _findable(source: str) -> str:
-    return source if source in builtin_names() else str(Path(source).resolve())
-
-
-def _notes(catalog: Catalog, chain: AugmentChain, *, stale: Sequence[str], is_grouped: bool) -> list[str]:
+def _notes(catalog: Catalog, chain: AugmentChain, *, is_grouped: bool) -> list[str]:
     notes = list(catalog.notes)
     if chain.mixes:
         notes.append("Operations that mix several photos (mixup, cutmix) are left out: they need a batch.")
@@ -291,10 +262,5 @@ def _notes(catalog: Catalog, chain: AugmentChain, *, stale: Sequence[str], is_gr
         notes.append(
             "To train on the copies give labels.csv, whose group column keeps the copies of a photo on one side of a "
             "split. Measure on photos that are not augmented."
-        )
-    if stale:
-        notes.append(
-            f"{len(stale)} files in OUT were made of photos that are gone or renamed ({', '.join(stale[:_SHOWN])}); "
-            "they were left as they are: delete them before you train."
         )
     return notes

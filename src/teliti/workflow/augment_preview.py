@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from teliti.data.decode import decode_image
-from teliti.errors import CatalogError, PhotoRefused, UserError
+from teliti.errors import PhotoRefused, UserError
 from teliti.files import sha256_hex, write_bytes_atomic
 from teliti.recipe import Recipe, load_recipe
 from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet
 from teliti.transforms.augment import AugmentChain, photo_rng
 from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
-from teliti.workflow.augment import chain_of
+from teliti.workflow.augment import chain_of, refuse_nothing_to_draw, seed_of
 from teliti.workflow.prepare import read_samples
 from teliti.workflow.prepare_preview import in_turn, sheet_target
 from teliti.workflow.prepared_folder import SHEET
+from teliti.workflow.prepared_writing import no_photo, refusals
 
 DEFAULT_PHOTOS, MOST_PHOTOS, MOST_VIEWS = 4, 50, 12
 DEFAULT_SHEET = Path(f"augment-{SHEET}")
@@ -58,7 +58,8 @@ def preview_augmented(
     """
     _check(photos, views)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
-    chain, seed = chain_of(chosen, policy), chosen.seed if seed is None else seed
+    chain, seed = chain_of(chosen, policy), seed_of(chosen, seed)
+    refuse_nothing_to_draw(chain)
     target, catalog = sheet_target(str(source), out, default=DEFAULT_SHEET), read_samples(str(source))
     rows, names, refused = [], list[str](), list[Refused]()
     with (reporter or SilentReporter()).task("Drawing photos", photos) as advance:
@@ -70,7 +71,7 @@ def preview_augmented(
                 refused.append(Refused(sample.name, refusal.reason))
             advance(1)
     if not rows:
-        raise _no_photo(catalog.source, [*refused, *catalog.refused])
+        raise no_photo(catalog.source, [*refused, *catalog.refused], what="can be shown", hint="Give other photos.")
     write_bytes_atomic(target, encode_sheet(draw_sheet(rows)))
     return {
         "schema": 1,
@@ -79,14 +80,14 @@ def preview_augmented(
         "photos": names,
         "steps": chain.to_record(),
         "seed": seed,
-        **_refusals(refused),
+        **refusals(refused),
     }
 
 
 def _check(photos: int, views: int) -> None:
     for name, value, most in (("--count", photos, MOST_PHOTOS), ("--views", views, MOST_VIEWS)):
         if not 1 <= value <= most:
-            raise UserError(f"{name} of a sheet must be 1 to {most}, got {value}.", hint="Show fewer.")
+            raise UserError(f"{name} of a sheet must be 1 to {most}, got {value}.", hint=f"Choose 1 to {most}.")
 
 
 def _row(sample: Sample, chain: AugmentChain, *, seed: int, views: int) -> SheetRow:
@@ -99,15 +100,3 @@ def _row(sample: Sample, chain: AugmentChain, *, seed: int, views: int) -> Sheet
     pictures = [(title, chain.apply(image, draw).image) for title, draw in zip(titles, drawn, strict=True)]
     label = "" if sample.label is None else f"   [{sample.label}]"
     return SheetRow(f"{sample.name}{label}", [("original", image), *pictures])
-
-
-def _refusals(refused: Sequence[Refused]) -> Record:
-    return {
-        "refused": len(refused),
-        "refused_photos": [{"path": one.name, "reason": one.reason} for one in refused],
-    }
-
-
-def _no_photo(source: str, refused: Sequence[Refused]) -> CatalogError:
-    reasons = "; ".join(f"{one.name}: {one.reason}" for one in refused[:3])
-    return CatalogError(f'"{source}" has no photo that can be shown ({reasons}).', hint="Give other photos.")

@@ -21,14 +21,12 @@ from teliti.data.split import fewest_groups, fold_samples
 from teliti.metrics.calibration import PlattScaling, TemperatureScaling, softmax
 from teliti.models.heads import DEFAULT_LIMIT, standardise
 from teliti.recipe import ModelRecipe
-from teliti.training.kernel import SvmSolver
-from teliti.training.linear_solvers import HingeSolver, LogisticSolver, RidgeSolver
+from teliti.training.linear import KERNEL_HEADS, Method, make_solver, measure_scale
 from teliti.training.search import Examples, Setting, Solver, calibration_of, calm_libraries, search
 from teliti.types import FloatArray, IntArray
 from teliti.workflow.paired import Estimate, estimate
 
 MAX_FOLDS = 5
-_CONSTANT = 1e-6  # a feature whose deviation is below this share of its size is constant
 _SMALLEST_LOSS = 1e-6  # a clean training loss below it says nothing in a ratio
 
 
@@ -256,10 +254,7 @@ def gain_of(pairs: Sequence[Pairs]) -> Gain:
 
 def _examples(ground: Ground, views: NDArray[np.float32] | None, *, folds: IntArray) -> Examples:
     """Photos and, behind them, their views, standardised by the photos alone; numbers to mean 0 and deviation 1."""
-    mean = ground.features.mean(axis=0, dtype=np.float64)
-    std = ground.features.std(axis=0, dtype=np.float64)
-    varies = std > _CONSTANT * np.maximum(np.abs(mean), _CONSTANT)
-    scale = np.where(varies, 1.0 / np.where(varies, std, 1.0), 0.0).astype(np.float32)
+    center, scale, active = measure_scale(ground.features)
     rows, labels, own = ground.features, ground.targets, folds
     if not ground.num_classes:
         labels = (labels - labels.mean()) / (labels.std() or 1.0)
@@ -267,17 +262,13 @@ def _examples(ground: Ground, views: NDArray[np.float32] | None, *, folds: IntAr
         count = views.shape[1]
         rows = np.concatenate([rows, views.reshape(-1, views.shape[2])])
         labels, own = (np.concatenate([one, np.repeat(one, count)]) for one in (labels, own))
-    z = standardise(rows, mean.astype(np.float32), scale, limit=DEFAULT_LIMIT)
-    return Examples(z, labels, ground.num_classes, own, max(1, int(varies.sum())))
+    z = standardise(rows, center, scale, limit=DEFAULT_LIMIT)
+    return Examples(z, labels, ground.num_classes, own, active)
 
 
 def _solver(examples: Examples, model: ModelRecipe) -> Solver:
-    head = model.head
-    if head == "ridge":
-        return RidgeSolver(examples, model)
-    if head in {"logistic", "softmax"}:
-        return LogisticSolver(examples, model, one_vs_rest=head == "logistic")
-    return HingeSolver(examples, model) if head == "linear_svm" else SvmSolver(examples, model)
+    method: Method = "exact kernel" if model.head in KERNEL_HEADS else "linear"
+    return make_solver(model.head, examples, model, method=method, seed=0)
 
 
 def _preds(decisions: FloatArray) -> IntArray:

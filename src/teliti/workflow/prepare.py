@@ -5,8 +5,7 @@ Training on the written photos sees the same pixels as training on the originals
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,32 +15,31 @@ import numpy as np
 from teliti.data.beside import beside_of, levels_up
 from teliti.data.catalog import list_photos, read_catalog
 from teliti.data.decode import decode_image
-from teliti.data.loading import map_ahead
 from teliti.data.origins import FileOrigin
 from teliti.data.samples import builtin_names
 from teliti.errors import CatalogError, PhotoRefused, RecipeError, RunError, UserError
 from teliti.files import sha256_hex
 from teliti.recipe import Recipe, load_recipe
 from teliti.runtime import default_threads
-from teliti.transforms.prepare import PrepareChain, build_chain, chain_from_record
+from teliti.transforms.prepare import PrepareChain, build_chain, chain_without_frame
 from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter, UInt8Image
 from teliti.workflow.photos import leave_out_companions
-from teliti.workflow.prepared_folder import (
-    REFUSED,
-    Made,
-    PreparedFolder,
-    name_files,
-    name_tiles,
-    open_prepared_folder,
-)
+from teliti.workflow.prepared_folder import Made, PreparedFolder, name_files, name_tiles, open_prepared_folder
 from teliti.workflow.prepared_labels import Layout, choose_layout, place_file, write_labels
+from teliti.workflow.prepared_writing import (
+    Written,
+    findable,
+    folder_notes,
+    no_photo,
+    refusals,
+    write_photos,
+    write_refused,
+)
 from teliti.workflow.run_folder import RunFolder
 from teliti.workflow.stopwatch import Stopwatch
 
-_PHOTOS_PER_SAVE = 500
 _AHEAD = 2  # encoded photos that a thread may have waiting
 _COMPRESSION = 3  # of zlib: half the time of 6 for a few percent more bytes
-_SHOWN = 3
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,7 @@ def prepare(
     check_apart(catalog.source, out)
     layout = choose_layout(catalog, has_tiles=images.chain.tile is not None)
     targets, told_apart = _target_files(catalog, layout)
-    folder = open_prepared_folder(out, source=_findable(catalog.source), steps=images.chain.to_record())
+    folder = open_prepared_folder(out, source=findable(catalog.source), steps=images.chain.to_record())
     threads = chosen.train.threads or default_threads()
     with RunFolder(out).locked():
         written, refused = _write_photos(
@@ -100,7 +98,8 @@ def prepare(
         made = {name: tuple(folder.made[name].files) for name in targets if name in folder.made}
         labels = write_labels(out, catalog, made) if layout == "label file" else None
     stale = folder.forgotten(targets)
-    notes = [*_notes(catalog, images, layout, stale=stale), *_told_apart_note(told_apart)]
+    notes = [*_notes(catalog, images, layout), *folder_notes(stale=stale, blocked=written.blocked)]
+    notes += _told_apart_note(told_apart)
     _say(notes, reporter)
     return {
         "schema": 1,
@@ -109,7 +108,7 @@ def prepare(
         "data": str(labels or out),
         "steps": images.chain.to_record(),
         "left_out": list(images.left_out),
-        **_counts(made, written, refused),
+        **_counts(made, written.photos, refused),
         "labels": None if labels is None else str(labels),
         "told_apart": told_apart,
         "stale": stale,
@@ -128,7 +127,7 @@ def image_chain(recipe: Recipe) -> ImageChain:
     """
     steps, size = [step.model_dump() for step in recipe.prepare], recipe.data.image_size
     if size == "auto":
-        chain = chain_from_record(steps)
+        chain = chain_without_frame(steps)
     else:
         image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
         chain = build_chain(steps, image_size=image_size, fit=recipe.data.fit)
@@ -192,51 +191,28 @@ def _write_photos(
     chain: PrepareChain,
     threads: int,
     reporter: Reporter,
-) -> tuple[int, list[Refused]]:
-    """How many were written now, and every file that was given and is not used, listed in `refused.csv`, too."""
+) -> tuple[Written, list[Refused]]:
+    """What was written now, and every file that was given and is not used, listed in `refused.csv`, too."""
 
-    def work(sample: Sample) -> Made | PhotoRefused | None:
-        try:
-            data = sample.origin.read_bytes()
-            digest = sha256_hex(data)
-            file = targets[sample.name]
-            if folder.is_current(sample.name, digest, file=file, has_tiles=chain.tile is not None):
-                return None
-            pictures = chain.views(decode_image(data), beside_of(sample.origin))
-            names = [file] if chain.tile is None else name_tiles(file, len(pictures))
-            encoded = {name: encode_photo(picture) for name, picture in zip(names, pictures, strict=True)}
-            return folder.put(sample.name, digest, encoded)
-        except PhotoRefused as refusal:
-            return refusal
+    def make(sample: Sample) -> Made | None:
+        data = sample.origin.read_bytes()
+        digest = sha256_hex(data)
+        file = targets[sample.name]
+        if folder.is_current(sample.name, digest, file=file, has_tiles=chain.tile is not None):
+            return None
+        pictures = chain.views(decode_image(data), beside_of(sample.origin))
+        names = [file] if chain.tile is None else name_tiles(file, len(pictures))
+        encoded = {name: encode_photo(picture) for name, picture in zip(names, pictures, strict=True)}
+        return folder.put(sample.name, digest, encoded)
 
-    written, refused = 0, list[Refused]()
-    with _kept(folder), reporter.task("Preparing photos", len(catalog.samples)) as advance:
-        answers = map_ahead(work, catalog.samples, threads=threads, ahead=_AHEAD)
-        for number, (sample, answer) in enumerate(zip(catalog.samples, answers, strict=True), start=1):
-            if isinstance(answer, PhotoRefused):
-                folder.made.pop(sample.name, None)
-                refused.append(Refused(sample.name, answer.reason))
-            elif answer is not None:
-                folder.made[sample.name] = answer
-                written += 1
-            if number % _PHOTOS_PER_SAVE == 0:
-                folder.save()
-            advance(1)
-    everything = [*catalog.refused, *refused]
-    _write_refused(folder.path, everything)
-    if len(refused) == len(catalog.samples):
-        raise _no_photo(catalog.source, everything)
+    written = write_photos(
+        folder, catalog.samples, make, title="Preparing photos", threads=threads, ahead=_AHEAD, reporter=reporter
+    )
+    everything = [*catalog.refused, *written.refused]
+    write_refused(folder.path, everything)
+    if len(written.refused) == len(catalog.samples):
+        raise no_photo(catalog.source, everything, what="could be prepared", hint="refused.csv in OUT names them all.")
     return written, everything
-
-
-@contextmanager
-def _kept(folder: PreparedFolder) -> Iterator[None]:
-    """Keep the state before, so that the folder is known as ours, and after, also of an interrupted start."""
-    folder.save()
-    try:
-        yield
-    finally:
-        folder.save()
 
 
 def encode_photo(image: UInt8Image) -> bytes:
@@ -257,27 +233,14 @@ def encode_photo(image: UInt8Image) -> bytes:
     return encoded.tobytes()
 
 
-def _write_refused(out: Path, refused: Sequence[Refused]) -> None:
-    if refused:
-        RunFolder(out).write_table(REFUSED, ("path", "reason"), [(one.name, one.reason) for one in refused])
-    else:
-        (out / REFUSED).unlink(missing_ok=True)  # of an earlier start
-
-
 def _counts(made: Mapping[str, Sequence[str]], written: int, refused: Sequence[Refused]) -> Record:
     return {
         "photos": len(made),
         "files": sum(map(len, made.values())),
         "written": written,
         "kept": len(made) - written,
-        "refused": len(refused),
-        "refused_photos": [{"path": one.name, "reason": one.reason} for one in refused],
+        **refusals(refused),
     }
-
-
-def _no_photo(source: str, refused: Sequence[Refused]) -> CatalogError:
-    reasons = "; ".join(f"{one.name}: {one.reason}" for one in refused[:_SHOWN])
-    return CatalogError(f'"{source}" has no photo that could be prepared ({reasons}).', hint="See refused.csv in OUT.")
 
 
 def _say(notes: Sequence[str], reporter: Reporter) -> None:
@@ -299,11 +262,7 @@ def check_apart(source: str, out: Path) -> None:
         )
 
 
-def _findable(source: str) -> str:
-    return source if source in builtin_names() else str(Path(source).resolve())
-
-
-def _notes(catalog: Catalog, images: ImageChain, layout: Layout, *, stale: Sequence[str]) -> list[str]:
+def _notes(catalog: Catalog, images: ImageChain, layout: Layout) -> list[str]:
     notes = list(catalog.notes)
     if images.left_out:
         notes.append(
@@ -314,11 +273,6 @@ def _notes(catalog: Catalog, images: ImageChain, layout: Layout, *, stale: Seque
         notes.append(
             "Every tile is a file and has the label of its photo, also where it shows nothing of a defect. "
             + ("The group column keeps the tiles of a photo on one side of a split." if layout == "label file" else "")
-        )
-    if stale:
-        notes.append(
-            f"{len(stale)} files in OUT were made of photos that are gone or renamed ({', '.join(stale[:_SHOWN])}); "
-            "they were left as they are: delete them before you train."
         )
     return [note.strip() for note in notes]
 

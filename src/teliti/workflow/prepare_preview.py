@@ -8,7 +8,7 @@ from pathlib import Path
 
 from teliti.data.beside import beside_of
 from teliti.data.decode import decode_image
-from teliti.errors import CatalogError, PhotoRefused, UserError
+from teliti.errors import PhotoRefused, UserError
 from teliti.files import storage_error, write_bytes_atomic
 from teliti.recipe import Recipe, load_recipe
 from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet, is_sheet
@@ -17,6 +17,7 @@ from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.photos import leave_out_companions
 from teliti.workflow.prepare import check_apart, image_chain, read_samples
 from teliti.workflow.prepared_folder import SHEET, SUFFIX
+from teliti.workflow.prepared_writing import no_photo, refusals
 
 DEFAULT_PHOTOS, MOST_PHOTOS = 4, 50
 DEFAULT_SHEET = Path(f"prepare-{SHEET}")
@@ -63,8 +64,7 @@ def preview(
     catalog = leave_out_companions(read_samples(str(source), patterns), patterns)
     rows, refused = _draw_rows(in_turn(catalog.samples, photos), images.chain, reporter=reporter)
     if not rows:
-        reasons = "; ".join(f"{one.name}: {one.reason}" for one in (*refused, *catalog.refused)[:3])
-        raise CatalogError(f'"{source}" has no photo that can be shown ({reasons}).', hint="Give other photos.")
+        raise no_photo(str(source), [*refused, *catalog.refused], what="can be shown", hint="Give other photos.")
     write_bytes_atomic(target, encode_sheet(draw_sheet(list(rows.values()))))
     if images.left_out:
         reporter.note(f"Left out, because they give numbers and not a picture: {', '.join(images.left_out)}.")
@@ -75,8 +75,7 @@ def preview(
         "photos": list(rows),
         "steps": images.chain.to_record(),
         "left_out": list(images.left_out),
-        "refused": len(refused),
-        "refused_photos": [{"path": one.name, "reason": one.reason} for one in refused],
+        **refusals(refused),
     }
 
 

@@ -27,6 +27,10 @@ _LOCK = "lock.json"
 _WRITING = ".writing-"
 
 
+class PlaceTaken(PhotoRefused):
+    """A photo that cannot be kept, because another file lies in its place."""
+
+
 @dataclass(frozen=True)
 class Made:
     """What was made of one photo.
@@ -70,7 +74,7 @@ class PreparedFolder:
         """Write the files of one photo; the caller keeps what comes back in `made`.
 
         Raises:
-            PhotoRefused: a file of that name lies there and is not ours.
+            PlaceTaken: a file of that name lies there and is not ours.
             UserError: the name leads out of the folder.
             StorageError: the disk is full or the folder is not writable.
         """
@@ -82,7 +86,7 @@ class PreparedFolder:
             if found == digests[file]:
                 continue
             if found is not None and (before is None or before.files.get(file) != found):
-                raise PhotoRefused(f'"{file}" lies in the folder already and was not written by this command')
+                raise PlaceTaken(f'"{file}" lies in the folder already and was not written by this command')
             write_bytes_atomic(path, data)
         return Made(sha256, digests)
 

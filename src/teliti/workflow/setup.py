@@ -25,7 +25,7 @@ from teliti.training.features import Features, FeatureSource, Views, add_views, 
 from teliti.transforms.augment import AugmentChain, build_augment
 from teliti.transforms.operations import BatchOperation
 from teliti.transforms.policy_file import expand_policies
-from teliti.transforms.prepare import PrepareChain, build_chain, chain_from_record
+from teliti.transforms.prepare import PrepareChain, build_chain, chain_without_frame
 from teliti.transforms.steps_numbers import FittedNumbers, fit_numbers
 from teliti.types import IntArray, Reporter, Sample, UInt8Image
 from teliti.workflow.photos import Photos
@@ -169,7 +169,7 @@ def recipe_steps(recipe: Recipe) -> PrepareChain:
     Raises:
         RecipeError: a prepare step that cannot be used.
     """
-    return chain_from_record([step.model_dump() for step in recipe.prepare])
+    return chain_without_frame([step.model_dump() for step in recipe.prepare])
 
 
 def build_recipe_chain(recipe: Recipe) -> PrepareChain:

@@ -130,8 +130,10 @@ def test_what_is_no_state_dict_is_refused_and_runs_nothing(content: object, said
 
 
 def test_a_checkpoint_must_exist_and_the_result_be_named_safetensors(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r'Checkpoint ".*none\.pth" does not exist'):
+    with pytest.raises(UserError, match=r'Checkpoint ".*none\.pth" must be a file, got none'):
         convert_checkpoint(tmp_path / "none.pth", tmp_path / "new.safetensors")
+    with pytest.raises(UserError, match=r'Checkpoint ".*" must be a file, got none'):
+        convert_checkpoint(tmp_path, tmp_path / "new.safetensors")
     with pytest.raises(UserError, match=r"must end with \.safetensors"):
         convert_checkpoint(tmp_path / "none.pth", tmp_path / "new.pth")
     (tmp_path / "bad.pth").write_bytes(b"not a checkpoint")

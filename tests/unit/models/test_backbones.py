@@ -262,7 +262,7 @@ def test_weights_of_another_shape_name_the_tensor(tmp_path: Path) -> None:
     path = tmp_path / "own.safetensors"
     state = build("resnet18").trunk.state_dict()
     save_file({**state, "fc.bias": torch.zeros(7)}, path)
-    with pytest.raises(RecipeError, match=r"fc\.bias has shape \(7,\), the backbone wants \(1000,\)"):
+    with pytest.raises(RecipeError, match=r"fc\.bias has shape \(7,\), the network wants \(1000,\)"):
         build_feature_net("resnet18", find_weights("resnet18", str(path)), FeatureSpec(None, "avg"), seed=0)
 
 

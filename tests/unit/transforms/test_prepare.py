@@ -10,7 +10,7 @@ import pytest
 from teliti.errors import PhotoRefused, RecipeError
 from teliti.imaging.contrast import apply_clahe
 from teliti.imaging.framing import crop_to_fill, letterbox, resize
-from teliti.transforms.prepare import PrepareChain, Step, build_chain, chain_from_record
+from teliti.transforms.prepare import PrepareChain, Step, build_chain, chain_from_record, chain_without_frame
 from teliti.transforms.steps import PixelStep
 
 
@@ -190,8 +190,33 @@ def test_whitening_that_would_not_fit_is_refused_when_the_chain_is_built() -> No
 
 def test_a_refusal_names_the_step(image: np.ndarray) -> None:
     chain = build_chain([{"step": "crop", "top": 50, "unit": "pixels"}], image_size=(8, 8), fit="crop")
-    with pytest.raises(PhotoRefused, match=r"prepare step 1 \(crop\): nothing of the 40x60 photo lies in the rect"):
+    with pytest.raises(
+        PhotoRefused, match=r"prepare step 1 \(crop\): nothing of the photo, 60 pixels wide and 40 high, lies"
+    ):
         chain(image)
+
+
+def test_a_photo_of_too_many_tiles_names_the_step() -> None:
+    chain = build_chain([{"step": "tile", "size": 1}], image_size=(8, 8), fit="crop")
+    with pytest.raises(PhotoRefused, match=r"prepare step 1 \(tile\): it would be cut into 90,000 tiles"):
+        chain.views(np.zeros((300, 300, 3), np.uint8))
+    with pytest.raises(PhotoRefused, match=r"prepare step 1 \(tile\): it would be cut into"):
+        chain.check_photo(np.zeros((300, 300, 3), np.uint8))
+
+
+def test_the_closing_frame_is_not_the_users() -> None:
+    for build in (chain_without_frame, lambda steps: build_chain(steps, image_size=(8, 8), fit="crop")):
+        with pytest.raises(RecipeError, match=r"prepare step 1 must not be frame, which always comes last"):
+            build([{"step": "frame"}])
+        with pytest.raises(RecipeError) as caught:
+            build([{"step": "frane"}])
+        assert " frame," not in caught.value.message
+        assert caught.value.hint == "Choose one of them."
+
+
+def test_a_value_of_several_kinds_is_named_by_its_key_alone() -> None:
+    with pytest.raises(RecipeError, match=r"prepare step 1 \(tile\): size: input should be greater than or equal to 1"):
+        build_chain([{"step": "tile", "size": 0}], image_size=(8, 8), fit="crop")
 
 
 def test_a_grey_photo_runs_in_one_channel_where_all_steps_allow_it() -> None:

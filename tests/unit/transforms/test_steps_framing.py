@@ -117,7 +117,7 @@ def test_a_fixed_rectangle(step: Crop, rows: slice, columns: slice) -> None:
 
 
 def test_a_rectangle_outside_the_photo_refuses_the_photo() -> None:
-    with pytest.raises(PhotoRefused, match="nothing of the 20x30 photo lies in the rectangle"):
+    with pytest.raises(PhotoRefused, match="nothing of the photo, 30 pixels wide and 20 high, lies in the rectangle"):
         run(Crop(left=30, unit="pixels"), np.zeros((20, 30, 3), dtype=np.uint8))
 
 

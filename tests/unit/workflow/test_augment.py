@@ -230,6 +230,14 @@ def test_what_cannot_be_augmented(photos: Path, policy: Path, tmp_path: Path) ->
         augment(photos, tmp_path / "out", policy=tmp_path / "bad.toml")
     with pytest.raises(UserError, match="OUT must not lie inside the photos' own folder"):
         augment(photos, photos / "out", policy=policy)
+    mixup = parse_recipe({"augment": [{"step": "mixup"}]})
+    with pytest.raises(RecipeError, match="must change a photo by itself, got only steps that mix"):
+        augment(photos, tmp_path / "out", recipe=mixup)
+    with pytest.raises(RecipeError, match="must change a photo by itself, got only steps that mix"):
+        preview_augmented(photos, recipe=mixup, out=tmp_path / "sheet.png")
+    with pytest.raises(UserError, match=r"--seed must be 0 to 4,294,967,295, got -1\."):
+        augment(photos, tmp_path / "out", policy=policy, seed=-1)
+    assert not (tmp_path / "out").exists()
     with pytest.raises(CatalogError, match="no photo that could be augmented"):
         augment(tmp_path / "broken", tmp_path / "out", policy=policy)
 

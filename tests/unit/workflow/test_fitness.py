@@ -91,7 +91,7 @@ def test_a_photo_is_refused_by_its_size_without_being_read_and_once_for_several_
     photos = readable(tmp_path, *(np.zeros((side, side, 3), np.uint8) for side in (48, 20, 30)))
     refused = judge(photos, steps(CROP), steps(CROP, VALID, VALID), folder=tmp_path, read=read)
     assert refused == [
-        ("1.png", "prepare step 1 (crop): nothing of the 20x20 photo lies in the rectangle"),
+        ("1.png", "prepare step 1 (crop): nothing of the photo, 20 pixels wide and 20 high, lies in the rectangle"),
         ("2.png", "prepare step 3 (filter): 2x2 pixels are too few for a kernel of 5x5 without padding"),
     ]
     assert read.count == 0
@@ -106,7 +106,7 @@ def test_a_photo_that_is_refused_for_what_it_shows_is_read_once_and_remembered(t
     for _ in range(2):
         ((name, reason),) = judge(photos, chain, folder=tmp_path, read=read)
         assert name == "1.png"
-        assert reason == "prepare step 2 (crop): nothing of the 6x6 photo lies in the rectangle"
+        assert reason == "prepare step 2 (crop): nothing of the photo, 6 pixels wide and 6 high, lies in the rectangle"
     assert read.count == 2
 
 
@@ -166,9 +166,9 @@ def test_training_names_the_photo_counts_it_and_goes_on(tmp_path: Path) -> None:
     )
     record = teliti.train(folder, recipe=recipe, out=tmp_path / "run")
     assert record["data"]["photos"] == 24
-    reason = "prepare step 1 (crop): nothing of the 20x20 photo lies in the rectangle"
+    reason = "prepare step 1 (crop): nothing of the photo, 20 pixels wide and 20 high, lies in the rectangle"
     lines = (tmp_path / "run" / "refused.csv").read_text().splitlines()[1:]
-    assert lines == [f"good/odd.png,{reason}"]
+    assert lines == [f'good/odd.png,"{reason}"']
     answer = teliti.predict(record["bundle"], odd)
     assert [one["reason"] for one in answer["refused"]] == [reason]  # an inspection says the same
 

@@ -313,6 +313,10 @@ def test_a_file_that_somebody_else_wrote_is_left_as_it_is(photos: Path, tmp_path
         "path": "good/good-001.png",
         "reason": '"good/good-001.png" lies in the folder already and was not written by this command',
     }]  # fmt: skip
+    assert record["notes"][-1] == (
+        "OUT is incomplete: other files lie in the place of 1 prepared photos (good/good-001.png) and were left as "
+        "they are. Move them away and run the command again."
+    )
     assert (tmp_path / "out" / "refused.csv").is_file()
     mine.unlink()
     assert prepare(photos, tmp_path / "out", recipe=CLAHE)["refused"] == 0
@@ -369,9 +373,11 @@ def test_nothing_is_written_through_a_link_that_leads_outside(photos: Path, tmp_
 
 
 def test_no_usable_photo_is_one_sentence(tmp_path: Path) -> None:
-    write_files(tmp_path / "photos", {"a/x.png": b"", "b/y.png": b"x"})
-    with pytest.raises(CatalogError, match=r"has no photo that could be prepared \(a/x.png: empty file; b/y.png"):
+    write_files(tmp_path / "photos", {"a/x.png": b"x", "b/y.png": b"", "b/z.png": b""})
+    said = r"has no photo that could be prepared \(2 of 3, such as b/y.png: empty file\)"
+    with pytest.raises(CatalogError, match=said) as caught:
         prepare(tmp_path / "photos", tmp_path / "out", recipe=CLAHE)
+    assert caught.value.hint == "refused.csv in OUT names them all."
     assert (tmp_path / "out" / "refused.csv").is_file()
 
 
