@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv as csv_format
 import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from teliti.types import Record
 
-_STDOUT = "-"
+STDOUT = "-"
 _TITLES = {
     "accuracy": "accuracy", "balanced_accuracy": "balanced accuracy", "recall": "recall", "roc_auc": "ROC AUC",
     "mae": "mean absolute error", "rmse": "root mean square error", "r2": "R2",
@@ -66,21 +66,51 @@ def compare_preparations(
 
 def refuse_two_documents(csv: str | None, output: OutputOptions) -> None:
     """Stop before any work where JSON and CSV would both go to stdout."""
-    if output.json and csv == _STDOUT:
+    if output.json and csv == STDOUT:
         raise UserError("--json and --csv - must not stand together: both write to stdout.", hint="Give --csv a file.")
 
 
 def show_comparison(record: Record, *, csv: str | None, output: OutputOptions) -> None:
     """The record of `compare_variants` as JSON, as CSV, or as a table with its sentences."""
-    if csv == _STDOUT:
-        sys.stdout.write(write_comparison(record))
+    show_found(record, csv=csv, output=output, as_csv=write_comparison, as_table=print_comparison)
+
+
+def show_found(
+    record: Record,
+    *,
+    csv: str | None,
+    output: OutputOptions,
+    as_csv: Callable[[Record], str],
+    as_table: Callable[[Console, Record], None],
+) -> None:
+    """A record of rows as the options ask: CSV alone on stdout, else CSV to its file, and JSON or a table.
+
+    Args:
+        record: What was found.
+        csv: A file, "-" for stdout, or None.
+        output: How to speak.
+        as_csv: The rows as a page.
+        as_table: Prints it for people.
+    """
+    if csv == STDOUT:
+        sys.stdout.write(as_csv(record))
         return
     if csv is not None:
-        write_text_atomic(Path(csv), write_comparison(record))
+        write_text_atomic(Path(csv), as_csv(record))
     if output.json:
         print_json(record)
     else:
-        print_comparison(stdout_console(), record)
+        as_table(stdout_console(), record)
+
+
+def csv_page(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """Rows as CSV (RFC 4180), texts so that no spreadsheet takes them for a formula."""
+    page = io.StringIO()
+    writer = csv_format.writer(page, lineterminator="\r\n")
+    writer.writerow(header)
+    for row in rows:
+        writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in row])
+    return page.getvalue()
 
 
 def print_comparison(console: Console, record: Record) -> None:
@@ -102,19 +132,16 @@ def write_comparison(record: Record) -> str:
     for name in measures:
         header += [name, f"{name}_low", f"{name}_high"]
     header += ["judged", "difference", "difference_low", "difference_high", "p_adjusted", "verdict"]
-    page = io.StringIO()
-    writer = csv_format.writer(page, lineterminator="\r\n")
-    writer.writerow([*header, "repeats", "seconds"])
-    for row in record["rows"]:
-        cells: list[Any] = [row["factors"][factor]]
-        for name in measures:
-            found = row["measures"][name]
-            cells += [found["mean"], *(found["interval"] or (None, None))]
-        difference = row["difference"] or {}
-        cells += [record["measure"], difference.get("mean"), *(difference.get("interval") or (None, None))]
-        cells += [difference.get("p_adjusted"), difference.get("verdict"), row["repeats"], row["seconds"]]
-        writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in cells])
-    return page.getvalue()
+    return csv_page([*header, "repeats", "seconds"], (_cells(row, factor, record["measure"]) for row in record["rows"]))
+
+
+def _cells(row: Record, factor: str, measure: str) -> list[Any]:
+    cells: list[Any] = [row["factors"][factor]]
+    for found in row["measures"].values():
+        cells += [found["mean"], *(found["interval"] or (None, None))]
+    difference = row["difference"] or {}
+    cells += [measure, difference.get("mean"), *(difference.get("interval") or (None, None))]
+    return [*cells, difference.get("p_adjusted"), difference.get("verdict"), row["repeats"], row["seconds"]]
 
 
 def _headline(record: Record) -> str:

@@ -2,31 +2,26 @@
 
 from __future__ import annotations
 
-import csv as csv_format
-import io
 import shlex
-import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from teliti.cli.compared import refuse_two_documents, show_comparison
+from teliti.cli.compared import STDOUT, csv_page, refuse_two_documents, show_comparison, show_found
 from teliti.cli.escaping import visible
-from teliti.cli.output import OutputOptions, print_json, print_line, print_sentences, stdout_console
+from teliti.cli.output import OutputOptions, print_line, print_sentences, stdout_console
 from teliti.cli.recipe_options import RecipeOptions
 from teliti.cli.wording import format_count, format_number, format_photos, format_seconds
-from teliti.files import spreadsheet_cell, write_text_atomic
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from teliti.types import Record
 
-_STDOUT = "-"
 _MOST_OTHERS = 8
 _COLUMNS = (
     "stage", "gain", "low", "high", "accuracy_gain", "p_adjusted", "status", "repeats", "photos", "affinity",
@@ -51,15 +46,7 @@ def search_for_policy(
 
     chosen = recipe.load() if seed is None else override_recipe(recipe.load(), {"seed": seed})
     record = search_policy(data, recipe=chosen, out=target, views=views, reporter=output.reporter())
-    if csv == _STDOUT:
-        sys.stdout.write(write_findings(record))
-        return 0
-    if csv is not None:
-        write_text_atomic(Path(csv), write_findings(record))
-    if output.json:
-        print_json(record)
-    else:
-        print_findings(stdout_console(), record)
+    show_found(record, csv=csv, output=output, as_csv=write_findings, as_table=print_findings)
     return 0
 
 
@@ -81,7 +68,7 @@ def compare_with_policy(
         data, policy, recipe=recipe.load(), repeats=repeats, measure=measure, reporter=output.reporter()
     )
     show_comparison(record, csv=csv, output=output)
-    if not output.json and csv != _STDOUT:
+    if not output.json and csv != STDOUT:
         print_line(stdout_console(), _closeness(record))
     return 0
 
@@ -110,14 +97,13 @@ def print_findings(console: Console, record: Record) -> None:
 
 def write_findings(record: Record) -> str:
     """One row for each entry that was tried."""
-    page = io.StringIO()
-    writer = csv_format.writer(page, lineterminator="\r\n")
-    writer.writerow(["augment", *_COLUMNS])
-    for row in record["rows"]:
-        low, high = row["interval"] or (None, None)
-        values = row | {"low": low, "high": high}
-        writer.writerow([spreadsheet_cell(row["factors"]["augment"]), *(values[column] for column in _COLUMNS)])
-    return page.getvalue()
+    ends = ("low", "high")
+
+    def cells(row: Record) -> list[Any]:
+        values = row | dict(zip(ends, row["interval"] or (None, None), strict=True))
+        return [row["factors"]["augment"], *(values[column] for column in _COLUMNS)]
+
+    return csv_page(["augment", *_COLUMNS], map(cells, record["rows"]))
 
 
 def _headline(record: Record) -> str:

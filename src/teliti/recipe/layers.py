@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, ValidationError, model_validator
 
 from teliti.errors import RecipeError
-from teliti.recipe.sections import Section
+from teliti.recipe.sections import Section, rule_in_words
 from teliti.registry import closest
 
 Activation = Literal[
@@ -212,9 +212,7 @@ def _layer_error(error: ValidationError, *, place: str, kind: str) -> RecipeErro
         elif (cause := first.get("ctx", {}).get("error")) is not None:
             sentences.append(f"{place}: {cause}.")
         else:
-            rules = dict.fromkeys(
-                problem["msg"].removeprefix("Input should be ").partition(", unable")[0] for problem in problems
-            )
+            rules = dict.fromkeys(rule_in_words(problem["msg"]) for problem in problems)
             sentences.append(f"{place}: {loc} must be {' or '.join(rules)}, got {first['input']!r}.")
     return RecipeError(" ".join(sentences), hint=hint)
 

@@ -14,16 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from teliti.errors import RecipeError
 from teliti.recipe.schema import PRESETS, Preset, Recipe
+from teliti.recipe.sections import rule_in_words
 from teliti.registry import closest
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
 _TOML_STARTS = ("[", "{", '"', "'")  # what cannot be a bare word
-_SAID = (  # how pydantic names what a recipe calls otherwise
-    (re.compile(r"a valid (tuple|list)"), "a list"),
-    (re.compile(r"a valid (dictionary|mapping)( or .*)?"), "a table"),
-)
 _ENTRY_HINTS = {
     "prepare": 'For instance prepare = [{step = "clahe"}], or [[prepare]] with step = "clahe" below it.',
     "augment": 'For instance augment = [{step = "flip"}], or [[augment]] with step = "flip" below it.',
@@ -134,7 +131,7 @@ def _recipe_error(error: ValidationError) -> RecipeError:
         elif cause is not None:
             sentences.append(f"{key}: {cause}.")
         else:
-            rules = " or ".join(_rule(problem["msg"]) for problem in problems)
+            rules = " or ".join(rule_in_words(problem["msg"]) for problem in problems)
             hint = _ENTRY_HINTS.get(str(first["loc"][0]), hint) if rules in {"a list", "a table"} else hint
             sentences.append(
                 f"{key} is missing."
@@ -142,13 +139,6 @@ def _recipe_error(error: ValidationError) -> RecipeError:
                 else f"{key} must be {rules}, got {first['input']!r}."
             )
     return RecipeError(" ".join(dict.fromkeys(sentences)), hint=hint)
-
-
-def _rule(message: str) -> str:
-    rule = message.removeprefix("Input should be ").partition(", unable")[0]
-    for pattern, said in _SAID:
-        rule = pattern.sub(said, rule)
-    return rule
 
 
 def _reason(error: tomllib.TOMLDecodeError) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +12,12 @@ from teliti.errors import RecipeError
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
 Seed = Annotated[int, Field(ge=0, le=2**32 - 1)]  # what numpy, torch and scikit-learn all take
 Side = Annotated[int, Field(ge=8, le=4096)]
+
+
+_SAID = (  # how pydantic names what a recipe calls otherwise
+    (re.compile(r"a valid (tuple|list)"), "a list"),
+    (re.compile(r"a valid (dictionary|mapping)( or .*)?"), "a table"),
+)
 
 
 class Section(BaseModel):
@@ -26,6 +33,14 @@ class StepEntry(BaseModel):
     model_config = ConfigDict(extra="allow", frozen=True)
 
     step: str
+
+
+def rule_in_words(message: str) -> str:
+    """What a value must be, from pydantic's sentence about one that is not: "greater than 0", "a list"."""
+    rule = message.removeprefix("Input should be ").partition(", unable")[0]
+    for pattern, said in _SAID:
+        rule = pattern.sub(said, rule)
+    return rule
 
 
 def parse_seconds(budget: str | float) -> float:

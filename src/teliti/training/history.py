@@ -84,10 +84,15 @@ def sum_distance(outputs: FloatArray, targets: NDArray[Any]) -> float:
     return float(np.abs(outputs - targets.reshape(outputs.shape)).mean(axis=1).sum())
 
 
+def no_validation() -> Record:
+    """The validation part of a history row where nothing was measured."""
+    return dict.fromkeys(("val_loss", "val_accuracy", "val_auc", "val_mae", "val_predicted"))
+
+
 def measure_validation(
     outputs: FloatArray, losses: FloatArray, targets: NDArray[Any], *, task: NetworkTask, num_classes: int
 ) -> Record:
-    """The validation part of a history row; every number None where there are no photos.
+    """The validation part of a history row; None for every number where outputs are none or not finite.
 
     Args:
         outputs: (N, K) probabilities or numbers.
@@ -96,8 +101,8 @@ def measure_validation(
         task: What the targets are.
         num_classes: Classes, labels or numbers a photo.
     """
-    row: Record = dict.fromkeys(("val_loss", "val_accuracy", "val_auc", "val_mae", "val_predicted"))
-    if not len(outputs):
+    row = no_validation()
+    if not len(outputs) or not np.isfinite(outputs).all():  # weights that left the range of numbers measure nothing
         return row
     loss = float(np.mean(losses, dtype=np.float64))
     row["val_loss"] = loss if math.isfinite(loss) else None

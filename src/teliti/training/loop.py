@@ -214,7 +214,7 @@ def _decide(
 
 
 def _fitted(run: Run, data: TrainingData, objective: Objective, *, ended: Ending) -> Fitted:
-    run.net.load_state_dict(run.best)
+    run.net.load_state_dict(run.best_weights())
     run.net.eval()
     is_classes = data.task == "classification"
     counts = np.bincount(data.targets[data.val], minlength=data.num_classes).tolist() if is_classes else []

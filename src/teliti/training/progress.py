@@ -34,7 +34,7 @@ from teliti.training.checkpoint import (
     take,
 )
 from teliti.training.ema import start_ema
-from teliti.training.history import EpochSums, measure_validation
+from teliti.training.history import EpochSums, measure_validation, no_validation
 from teliti.training.losses import Objective
 from teliti.training.optim import LayerPenalty, make_optimizer
 from teliti.training.parallel import Processes
@@ -184,7 +184,11 @@ class Run:
             self.save()
 
     def end_epoch(self) -> Record:
-        """Measure, keep the best weights, save; the epoch's row."""
+        """Measure, keep the best weights, save; the epoch's row.
+
+        Raises:
+            RunError: a step was too long to be a number.
+        """
         shown = self.net if self.average is None else self.average.module
         self._processes.copy_from_first(list(shown.buffers()))
         learning = self.stages[lowest_learning(self.options, num_stages=len(self.stages), epoch=self.epoch)].name
@@ -195,6 +199,7 @@ class Run:
             **self._sums.row(self._data.task),
             **self._measure(shown),
         }
+        self._refuse_infinite_row(row)
         self.rows.append(row)
         self.watch = self.watch.look(row)
         if self.watch.is_best:
@@ -239,13 +244,32 @@ class Run:
         """Stop the threads."""
         self.stepper.close()
 
+    def best_weights(self) -> dict[str, Tensor]:
+        """The weights of the best epoch.
+
+        Raises:
+            RunError: the measure that chooses was a finite number in none.
+        """
+        if not self.best:
+            raise RunError(
+                f"The training has no best epoch: {self.watch.monitor} was a finite number in none of "
+                f"{len(self.rows)}.",
+                hint=_TAMER,
+            )
+        return self.best
+
+    def _refuse_infinite_row(self, row: Record) -> None:
+        bad = [name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
+        if bad:
+            raise RunError(f"The {bad[0].replace('_', ' ')} is not finite in epoch {self.epoch + 1}.", hint=_TAMER)
+
     def _place(self, batch: Batch) -> str:
         return f"epoch {self.epoch + 1}, batch {batch.step + 1} of {self.steps_per_epoch} (step {self.steps_done + 1})"
 
     def _measure(self, shown: nn.Module) -> Record:
         data, part = self._data, max(1, self.options.batch_size // self.options.accumulate)
         shown.eval()
-        row: Record = dict.fromkeys(("val_loss", "val_accuracy", "val_auc", "val_mae", "val_predicted"))
+        row = no_validation()
         if len(data.val):
             outputs, losses = self.stepper.outputs(shown, data.val, photos_at_once=part)
             targets = np.asarray(data.targets[data.val])

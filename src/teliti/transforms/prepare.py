@@ -20,6 +20,7 @@ from pydantic import ValidationError
 from teliti.errors import PhotoRefused, RecipeError
 from teliti.imaging.framing import as_colour
 from teliti.recipe import Fit
+from teliti.recipe.sections import rule_in_words
 from teliti.transforms import (  # imported for the steps that they register
     steps_appearance,  # noqa: F401
     steps_binarize,  # noqa: F401
@@ -282,9 +283,12 @@ def _build_step(number: int, values: Mapping[str, Any]) -> Step:
         problem = error.errors()[0]
         key = ".".join(takewhile(lambda part: re.fullmatch(r"\w+", part), map(str, problem["loc"])))
         cause = problem.get("ctx", {}).get("error")
-        rule = str(cause) if cause else problem["msg"].lower().replace("valid tuple", "list")
-        # a rule about several parameters has no key of its own, and its sentence says what it got
-        said = f"{key}: {rule}, got {problem['input']!r}" if key else rule.removesuffix(".")
+        message = str(cause or problem["msg"])
+        if message.startswith("Input should be "):
+            said = f"{key} must be {rule_in_words(message)}, got {problem['input']!r}"
+        else:  # a rule about several parameters has no key of its own, and its sentence says what it got
+            rule = message if cause else message.lower()
+            said = f"{key}: {rule}, got {problem['input']!r}" if key else rule.removesuffix(".")
         names = [field for field in STEPS.get(name).model_fields if field != "step"]
         raise RecipeError(
             f"prepare step {number} ({name}): {said}.", hint=f"Its parameters are {', '.join(names) or 'none'}."

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -187,6 +189,22 @@ def test_a_rate_that_explodes_is_stopped_in_the_step_where_it_happens() -> None:
     with pytest.raises(RunError, match="not finite"):
         fit_network(net, data, options(lr=1e4, optimizer="sgd", epochs=50), seed=1)
     assert all(torch.isfinite(parameter).all() for parameter in net.parameters())
+
+
+@pytest.mark.parametrize(
+    ("lr", "said"),
+    [
+        (1e30, r"The step length is not finite in epoch 1\."),
+        (1e14, r"The training has no best epoch: val_loss was a finite number in none of 1\."),
+    ],
+)
+def test_a_rate_that_explodes_in_the_only_step_of_an_epoch_is_one_sentence(
+    lr: float, said: str, tmp_path: Path
+) -> None:
+    net = nn.Sequential(nn.Flatten(), nn.Linear(192, 8), nn.Linear(8, 8), nn.Linear(8, 2))
+    chosen = options(lr=lr, optimizer="sgd", batch_size=64, epochs=1)
+    with pytest.raises(RunError, match=said):
+        fit_network(net, training_data(), chosen, seed=1, folder=tmp_path)
 
 
 def test_validation_photos_are_never_augmented_and_never_learnt_from() -> None:

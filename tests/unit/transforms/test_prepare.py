@@ -58,7 +58,7 @@ def test_the_record_of_a_chain_builds_the_equal_chain() -> None:
         ({}, "zca, got ''.", "Choose one of them."),
         (
             {"step": "clahe", "clip_limit": 0},
-            "prepare step 2 (clahe): clip_limit: input should be greater than 0, got 0.",
+            "prepare step 2 (clahe): clip_limit must be greater than 0, got 0.",
             "Its parameters are clip_limit, tile_grid.",
         ),
         (
@@ -68,7 +68,7 @@ def test_the_record_of_a_chain_builds_the_equal_chain() -> None:
         ),
         (
             {"step": "clahe", "tile_grid": [8, 99]},
-            "prepare step 2 (clahe): tile_grid.1: input should be less than or equal to 64, got 99.",
+            "prepare step 2 (clahe): tile_grid.1 must be less than or equal to 64, got 99.",
             "Its parameters are clip_limit, tile_grid.",
         ),
         (
@@ -88,7 +88,7 @@ def test_a_step_that_cannot_be_used_is_named(step: dict, said: str, hint: str) -
 def test_a_record_of_another_resize_is_not_taken_for_ours() -> None:
     record = build_chain([], image_size=(8, 8), fit="crop").to_record()
     record[-1]["resize"] = "bilinear"
-    with pytest.raises(RecipeError, match=r"prepare step 1 \(frame\): resize: input should be 'area when shrinking"):
+    with pytest.raises(RecipeError, match=r"prepare step 1 \(frame\): resize must be 'area when shrinking"):
         chain_from_record(record)
 
 
@@ -215,7 +215,7 @@ def test_the_closing_frame_is_not_the_users() -> None:
 
 
 def test_a_value_of_several_kinds_is_named_by_its_key_alone() -> None:
-    with pytest.raises(RecipeError, match=r"prepare step 1 \(tile\): size: input should be greater than or equal to 1"):
+    with pytest.raises(RecipeError, match=r"prepare step 1 \(tile\): size must be greater than or equal to 1"):
         build_chain([{"step": "tile", "size": 0}], image_size=(8, 8), fit="crop")
 
 
