@@ -23,6 +23,7 @@ from teliti.files import hash_file
 from teliti.predictor import Predictor
 from teliti.recipe import load_recipe, override_recipe, parse_recipe
 from teliti.training import engines
+from teliti.types import SilentReporter
 from teliti.workflow.compare import compare_variants
 
 SOURCE = Path(teliti.__file__).parents[1]
@@ -250,6 +251,25 @@ def test_the_resolved_recipe_interrupted_and_resumed_gives_the_same_bits(
         teliti.train(str(trained.source), recipe=resolved_recipe(trained), out=tmp_path / "run")
     resumed = teliti.resume(tmp_path / "run")
     assert 0 < resumed["features_computed"] < trained.record["features_computed"]
+    assert bits_of(resumed) == bits_of(trained.record)
+    assert numbers_of(resumed) == numbers_of(trained.record)
+
+
+class Impatient(SilentReporter):
+    """Presses Ctrl-C when the first epoch is over."""
+
+    def epoch(self, row: dict) -> None:  # noqa: ARG002
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    "trained", ["tiles for a network", "standardize and whiten for a network"], indirect=True
+)  # fmt: skip
+def test_a_network_that_was_interrupted_and_resumed_has_the_same_bits(trained: Trained, tmp_path: Path) -> None:
+    with pytest.raises(RunInterrupted):
+        teliti.train(str(trained.source), recipe=resolved_recipe(trained), out=tmp_path / "run", reporter=Impatient())
+    assert list((tmp_path / "run" / "checkpoints").glob("*.safetensors"))
+    resumed = teliti.resume(tmp_path / "run")
     assert bits_of(resumed) == bits_of(trained.record)
     assert numbers_of(resumed) == numbers_of(trained.record)
 
