@@ -42,7 +42,7 @@ from teliti.training.rate_finder import RateSearch
 from teliti.training.speed import Choice
 from teliti.training.steps import Stepper, StepResult
 from teliti.training.unfreeze import StageModules, lowest_learning, set_learning, stages_of
-from teliti.types import Record
+from teliti.types import IntArray, Record
 
 Decide = Callable[[], tuple[Choice, RateSearch | None]]
 _SCHEMA = 1
@@ -146,15 +146,9 @@ class Run:
         Raises:
             RunError: the loss of a photo is not a finite number.
         """
-        if math.isfinite(result.loss):
-            return
-        bad = batch.indices[~np.isfinite(result.own_losses)]
-        names = ", ".join(self._data.names[index] for index in bad[:_SHOWN_NAMES]) or "photos of another process"
-        more = f" and {len(bad) - _SHOWN_NAMES} more" if len(bad) > _SHOWN_NAMES else ""
-        raise RunError(
-            f"The loss is not finite at {self._place(batch)}: {names}{more}.",
-            hint=_TAMER,
-        )
+        if not math.isfinite(result.loss):
+            bad = self._names(batch.indices[~np.isfinite(result.own_losses)]) or "photos of another process"
+            raise RunError(f"The loss is not finite at {self._place(batch)}: {bad}.", hint=_TAMER)
 
     def refuse_infinite_gradient(self, batch: Batch, norm: float) -> None:
         """Stop before the weights are touched.
@@ -162,13 +156,9 @@ class Run:
         Raises:
             RunError: the gradient's length is not a finite number, though the loss is.
         """
-        if math.isfinite(norm):
-            return
-        names = ", ".join(self._data.names[index] for index in batch.indices[:_SHOWN_NAMES])
-        raise RunError(
-            f"The gradient is not finite at {self._place(batch)}: one of {len(batch.indices)} photos, first {names}.",
-            hint=_TAMER,
-        )
+        if not math.isfinite(norm):
+            where = f"one of {len(batch.indices)} photos, first {self._names(batch.indices)}"
+            raise RunError(f"The gradient is not finite at {self._place(batch)}: {where}.", hint=_TAMER)
 
     def count(self, result: StepResult, *, norm: float, step_length: float) -> None:
         """Book a step, and save it when it is time."""
@@ -252,8 +242,7 @@ class Run:
         """
         if not self.best:
             raise RunError(
-                f"The training has no best epoch: {self.watch.monitor} was a finite number in none of "
-                f"{len(self.rows)}.",
+                f"The training has no best epoch: {self.watch.monitor} was finite in none of {len(self.rows)}.",
                 hint=_TAMER,
             )
         return self.best
@@ -262,6 +251,11 @@ class Run:
         bad = [name for name, value in row.items() if isinstance(value, float) and not math.isfinite(value)]
         if bad:
             raise RunError(f"The {bad[0].replace('_', ' ')} is not finite in epoch {self.epoch + 1}.", hint=_TAMER)
+
+    def _names(self, indices: IntArray) -> str:
+        """The first few photos, and how many more."""
+        more = f" and {len(indices) - _SHOWN_NAMES} more" if len(indices) > _SHOWN_NAMES else ""
+        return ", ".join(self._data.names[index] for index in indices[:_SHOWN_NAMES]) + more
 
     def _place(self, batch: Batch) -> str:
         return f"epoch {self.epoch + 1}, batch {batch.step + 1} of {self.steps_per_epoch} (step {self.steps_done + 1})"

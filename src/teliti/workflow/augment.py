@@ -113,8 +113,7 @@ def augment(
         raise UserError(f"--views must be 1 to {MOST_VIEWS}, got {views}.", hint="For instance -n 5.")
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     reporter, watch = reporter or SilentReporter(), Stopwatch()
-    chain, seed = chain_of(chosen, policy), seed_of(chosen, seed)
-    refuse_nothing_to_draw(chain)
+    chain, seed = photo_chain(chosen, policy), seed_of(chosen, seed)
     catalog = read_samples(str(source))
     check_apart(catalog.source, Path(out))
     job = _open_job(catalog, Path(out), chain, seed=seed, views=views)
@@ -126,8 +125,7 @@ def augment(
         )  # fmt: skip
         refused = [*catalog.refused, *written.refused]
         made, labels = _write_tables(job, catalog, refused)
-    notes = _notes(catalog, chain, is_grouped=labels is not None)
-    notes += folder_notes(stale=job.folder.forgotten(job.files), blocked=written.blocked)
+    notes = _notes(job, catalog, blocked=written.blocked, is_grouped=labels is not None)
     for note in notes:
         reporter.note(note)
     counts = {"photos": len(made), "files": sum(map(len, made.values())), "written": written.photos}
@@ -177,17 +175,19 @@ def seed_of(recipe: Recipe, seed: int | None) -> int:
     return recipe.seed if seed is None else seed
 
 
-def refuse_nothing_to_draw(chain: AugmentChain) -> None:
-    """Refuse a chain that would leave every photo as it is.
+def photo_chain(recipe: Recipe, policy: str | Path | None) -> AugmentChain:
+    """`chain_of`, refused where it would leave every photo as it is.
 
     Raises:
-        RecipeError: it has nothing but operations that mix the photos of a batch.
+        RecipeError: also where it has nothing but operations that mix the photos of a batch.
     """
+    chain = chain_of(recipe, policy)
     if all(isinstance(one, BatchOperation) for one in chain.operations):
         raise RecipeError(
             "The augmentation must change a photo by itself, got only steps that mix the photos of a batch.",
             hint="Add another step, such as flip; mixup and cutmix work where a network learns.",
         )
+    return chain
 
 
 def _open_job(catalog: Catalog, out: Path, chain: AugmentChain, *, seed: int, views: int) -> _Job:
@@ -254,13 +254,13 @@ def _flat(draw: Draw) -> dict[str, Any]:
     return flat
 
 
-def _notes(catalog: Catalog, chain: AugmentChain, *, is_grouped: bool) -> list[str]:
+def _notes(job: _Job, catalog: Catalog, *, blocked: Sequence[str], is_grouped: bool) -> list[str]:
     notes = list(catalog.notes)
-    if chain.mixes:
+    if job.chain.mixes:
         notes.append("Operations that mix several photos (mixup, cutmix) are left out: they need a batch.")
     if is_grouped:
         notes.append(
             "To train on the copies give labels.csv, whose group column keeps the copies of a photo on one side of a "
             "split. Measure on photos that are not augmented."
         )
-    return notes
+    return [*notes, *folder_notes(stale=job.folder.forgotten(job.files), blocked=blocked)]

@@ -11,7 +11,7 @@ from teliti.recipe import Recipe, load_recipe
 from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet
 from teliti.transforms.augment import AugmentChain, photo_rng
 from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
-from teliti.workflow.augment import chain_of, refuse_nothing_to_draw, seed_of
+from teliti.workflow.augment import photo_chain, seed_of
 from teliti.workflow.prepare import read_samples
 from teliti.workflow.prepare_preview import in_turn, sheet_target
 from teliti.workflow.prepared_folder import SHEET
@@ -58,8 +58,7 @@ def preview_augmented(
     """
     _check(photos, views)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
-    chain, seed = chain_of(chosen, policy), seed_of(chosen, seed)
-    refuse_nothing_to_draw(chain)
+    chain, seed = photo_chain(chosen, policy), seed_of(chosen, seed)
     target, catalog = sheet_target(str(source), out, default=DEFAULT_SHEET), read_samples(str(source))
     rows, names, refused = [], list[str](), list[Refused]()
     with (reporter or SilentReporter()).task("Drawing photos", photos) as advance:

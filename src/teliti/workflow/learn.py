@@ -178,6 +178,7 @@ def teach(
     for library in ("torch", "timm", "safetensors"):
         require(library, extra="train", purpose=f"train in mode {recipe.train.mode}")
     from teliti.models.networks import build_network, l2_penalty, pool_before_activation, stages
+    from teliti.models.number_layers import NumberInput
     from teliti.training.loop import fit_network
     from teliti.training.trained_net import FeatureFront
 
@@ -201,7 +202,7 @@ def teach(
                 network, data, recipe.train, seed=recipe.seed, stages=stages(network), layer_penalty=l2_penalty,
                 folder=folder, reporter=reporter, on_epoch=tell,
             )  # fmt: skip
-        front = FeatureFront(network.cpu(), data.numbers)
+        front = FeatureFront(network.cpu(), None if numbers is None else NumberInput(number_layers(numbers)))
         counts = {"learnt": len(parts.learn), "chosen_on": len(parts.hold), "chooser": parts.name}
         history = record_learning(fitted, data, recipe, photos=counts, scale=targets.std)
         held = _features(front, pictures, parts.places(parts.hold))

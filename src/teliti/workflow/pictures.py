@@ -80,7 +80,7 @@ def prepared_pictures(
                 ):
                     if isinstance(pictures, PhotoRefused):
                         raise PhotoRefused(f'"{samples[index].name}" changed while it was used: {pictures.reason}')
-                    file.write(np.ascontiguousarray(pictures))
+                    file.write(np.ascontiguousarray(pictures).data)
                     counts.append(len(pictures))
                     advance(1)
             file.flush()
