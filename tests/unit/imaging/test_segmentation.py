@@ -157,3 +157,15 @@ def test_grabcut_keeps_what_lies_inside_its_border() -> None:
 def test_grabcut_without_room_inside_its_border_finds_nothing() -> None:
     image, _ = parts()
     assert not segment_grabcut(image[:2], border=0.4, iterations=1).any()
+
+
+@pytest.mark.parametrize("bright", [True, False])
+def test_grabcut_agrees_with_a_random_walk_from_the_border_and_the_parts(bright: bool) -> None:
+    from skimage.segmentation import random_walker
+
+    image, _ = parts(bright=bright)
+    seeds = np.zeros(image.shape[:2], dtype=int)
+    seeds[[0, -1], :] = seeds[:, [0, -1]] = 1
+    seeds[18:23, 18:23] = seeds[36:42, 40:48] = 2
+    expected = random_walker(image / 255.0, seeds, beta=300, mode="bf", channel_axis=-1) == 2
+    assert overlap(segment_grabcut(image, border=0.05, iterations=3), expected) > 0.9
