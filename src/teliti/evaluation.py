@@ -9,10 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.errors import PhotoRefused
+from teliti.metrics.automatic import economy, three_verdicts
 from teliti.metrics.classification import accuracy_flatters, measure
 from teliti.metrics.curves import curve_record, score_histogram
 from teliti.metrics.decision import Decision
+from teliti.metrics.explorer import explore
+from teliti.metrics.line import Line
 from teliti.metrics.regression import measure_regression
+from teliti.metrics.reliability import reliability
 from teliti.predictor import Prediction, Predictor
 from teliti.types import FloatArray, IntArray, Record, Refused, Reporter, Sample
 
@@ -28,16 +32,19 @@ class Scored:
         outputs: (N, K) class probabilities or (N, 1) numbers, of the photos that could be used.
         used: Index into the samples of each row of `outputs`.
         refused: Photos that could not be used.
+        novelty: (N,) how unlike the training photos each is; None where the bundle does not tell it.
     """
 
     outputs: NDArray[np.float32]
     used: IntArray
     refused: tuple[Refused, ...]
+    novelty: NDArray[np.float64] | None = None
 
 
 def score_samples(predictor: Predictor, samples: Sequence[Sample], *, reporter: Reporter) -> Scored:
     """Run the predictor over samples and keep the numbers."""
     rows: list[list[float]] = []
+    strange: list[float] = []
     used: list[int] = []
     refused: list[Refused] = []
     for index, answer in predictor.predict_samples(samples, reporter=reporter):
@@ -46,7 +53,9 @@ def score_samples(predictor: Predictor, samples: Sequence[Sample], *, reporter: 
         else:
             used.append(index)
             rows.append(_numbers(answer))
-    return Scored(np.array(rows, dtype=np.float32), np.array(used, dtype=np.int64), tuple(refused))
+            strange += [] if answer.novelty is None else [answer.novelty]
+    novelty = np.array(strange) if strange else None
+    return Scored(np.array(rows, dtype=np.float32), np.array(used, dtype=np.int64), tuple(refused), novelty)
 
 
 def measure_classes(labels: IntArray, probs: FloatArray, preds: IntArray, *, decision: Decision, seed: int) -> Record:
@@ -86,6 +95,56 @@ def curves_of(labels: IntArray, probs: FloatArray, *, decision: Decision) -> Rec
     return {
         **curve_record(positives, scores, threshold=decision.threshold),
         "histogram": score_histogram(labels, scores, classes=decision.classes),
+    }
+
+
+def decision_record(
+    labels: IntArray, probs: FloatArray, *, novelty: FloatArray | None, decision: Decision, seed: int
+) -> Record:
+    """What the verdicts mean on these photos: three verdicts, costs, every threshold, honesty of the probabilities.
+
+    Args:
+        labels: (N,) int, true class index.
+        probs: (N, K) float.
+        novelty: (N,) float, or None.
+        decision: Threshold, grey band, what was promised.
+        seed: Of the intervals.
+
+    Returns:
+        {"three_verdicts", "economy", "explorer", "reliability"}; what does not apply is None.
+    """
+    record: Record = {
+        "three_verdicts": three_verdicts(labels, probs, novelty=novelty, decision=decision),
+        "economy": economy(labels, probs, novelty=novelty, decision=decision, seed=seed),
+        "explorer": None,
+        "reliability": None,
+    }
+    if not decision.reject_indices:
+        return record
+    scores, bad = decision.score(probs), np.isin(labels, decision.reject_indices)
+    written = decision.evidence.get("line")
+    record["explorer"] = explore(
+        scores,
+        bad,
+        chosen=decision.threshold,
+        low=decision.review.low,
+        line=None if not written else Line.from_record(written),
+    )
+    record["reliability"] = reliability(scores, bad, seed=seed)
+    return record
+
+
+def threshold_record(decision: Decision) -> Record:
+    """Value, rule and words of a decision, as in the contract, with its grey band and what was promised."""
+    promises = list(decision.evidence.get("promises") or ())
+    proofs = [promise for promise in promises if promise["guarantee"] != "observed"]
+    return {
+        "value": decision.threshold,
+        "rule": decision.rule,
+        "sentence": decision.sentence,
+        "review": decision.review.to_record(decision.classes),
+        "promises": promises,
+        "proven": all(promise["held"] for promise in proofs) if proofs else None,
     }
 
 

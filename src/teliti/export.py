@@ -13,13 +13,13 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from teliti.data.loading import map_ahead
 from teliti.errors import ParityError
 from teliti.metrics.decision import Decision
 from teliti.models.heads import HeadWeights
-from teliti.predictor import Predictor, Scores
+from teliti.models.novelty import NoveltyWeights, novelty_module
+from teliti.predictor import NOVELTY, Predictor, Scores
 from teliti.runtime import keep_freed_memory, require
 from teliti.training.backbone_file import BackboneFile
 from teliti.types import Record, UInt8Image
@@ -31,17 +31,20 @@ LOGIT_TOLERANCE = 1e-4
 """Logits agree when |a - b| <= 1e-4 max(1, |b|)."""
 
 
-def build_graph(backbone: BackboneFile, head: HeadWeights, decision: Decision | None) -> bytes:
+def build_graph(
+    backbone: BackboneFile, head: HeadWeights, decision: Decision | None, *, novelty: NoveltyWeights | None = None
+) -> bytes:
     """The ONNX file of a bundle.
 
     Args:
         backbone: `image` to `features`.
         head: `features` to logits.
         decision: Which probability is the score; None for regression.
+        novelty: `features` to how unlike the training photos each is; None: it is not told.
 
     Returns:
-        A serialised model: input `image` (N, H, W, 3) uint8; outputs `logits` and `probs` (N, K), `score` (N,) and
-        `features` (N, D) for classes, `value` (N, 1) and `features` for regression.
+        A serialised model: input `image` (N, H, W, 3) uint8; outputs `logits` and `probs` (N, K), `score` and (where
+        given) `novelty` (N,) and `features` (N, D) for classes, `value` (N, 1) and `features` for regression.
 
     Raises:
         MissingExtraError: torch or onnx is not installed.
@@ -57,8 +60,10 @@ def build_graph(backbone: BackboneFile, head: HeadWeights, decision: Decision | 
         graph = export_module(head_module(head), example, input_name="features", output_names=["value"])
         metadata = {"task": "regression"}
     else:
-        module = ScoredHead(head_module(head), _score_weights(decision))
-        graph = export_module(module, example, input_name="features", output_names=["logits", "probs", "score"])
+        strange = None if novelty is None else novelty_module(novelty)
+        module = ScoredHead(head_module(head), _score_weights(decision), strange)
+        names = ["logits", "probs", "score", *([] if strange is None else [NOVELTY])]
+        graph = export_module(module, example, input_name="features", output_names=names)
         metadata = {"task": "classification", "decision": json.dumps(decision.to_record())}
     return append_head(backbone.path.read_bytes(), graph, metadata=metadata)
 
@@ -95,8 +100,13 @@ class Parity:
 
 
 def check_parity(
-    predictor: Predictor, backbone: BackboneFile, head: HeadWeights, *, photos: Iterable[UInt8Image]
-) -> tuple[Parity, NDArray[np.float32]]:
+    predictor: Predictor,
+    backbone: BackboneFile,
+    head: HeadWeights,
+    *,
+    photos: Iterable[UInt8Image],
+    novelty: NoveltyWeights | None = None,
+) -> tuple[Parity, Scores]:
     """Compare the bundle's file with torch.
 
     Args:
@@ -104,14 +114,15 @@ def check_parity(
         backbone: Names the torch module of the frozen part.
         head: The trained head.
         photos: (T, H, W, 3) uint8 RGB each, prepared: the tiles of a photo, or the one picture of it.
+        novelty: What tells how unlike the training photos each is; None where the file does not tell it.
 
     Returns:
-        The comparison, and the predictor's outputs of all photos, (N, K) float32.
+        The comparison, and the predictor's answers for all photos.
 
     Raises:
         ParityError: a verdict changed, or the logits do not agree.
     """
-    torch_side = _TorchSide(backbone, head, copies=predictor.threads)
+    torch_side = _TorchSide(backbone, head, novelty, copies=predictor.threads)
 
     def answer_twice(pictures: UInt8Image) -> tuple[Scores, Scores]:
         return predictor.score_photo(pictures), predictor.combine([torch_side.score(p[None]) for p in pictures])
@@ -132,19 +143,22 @@ def check_parity(
             f"changed, logits differ by up to {parity.max_logit_difference:.2g}.",
             hint="Please report this with the run folder; do not use its bundle.",
         )
-    return parity, ours.outputs
+    return parity, ours
 
 
 class _TorchSide:
     """The trained network in torch: one copy for each thread, each on one core."""
 
-    def __init__(self, backbone: BackboneFile, head: HeadWeights, *, copies: int) -> None:
+    def __init__(
+        self, backbone: BackboneFile, head: HeadWeights, novelty: NoveltyWeights | None, *, copies: int
+    ) -> None:
         self._torch = require("torch", extra="train", purpose="compare the exported network")
         from teliti.models.heads import head_module
 
         keep_freed_memory()
         self._torch.set_num_threads(1)
         self._head = head_module(head)
+        self._novelty = None if novelty is None else novelty_module(novelty)
         self._nets: SimpleQueue[nn.Module] = SimpleQueue()
         for _ in range(copies):  # built anew: a deep copy's hooks would still write into the first one
             net = backbone.load()
@@ -154,12 +168,14 @@ class _TorchSide:
         net = self._nets.get()
         try:
             with self._torch.inference_mode():
-                answers = self._head(net(self._torch.from_numpy(batch)))
+                features = net(self._torch.from_numpy(batch))
+                answers = self._head(features)
+                strange = None if self._novelty is None else self._novelty(features).numpy()
         finally:
             self._nets.put(net)
         if isinstance(answers, tuple):
             logits, probs = (answer.numpy() for answer in answers)
-            return Scores(probs, logits)
+            return Scores(probs, logits, strange)
         return Scores(answers.numpy(), answers.numpy())
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from teliti.cli.failures import describe_failure, print_failure
-from teliti.cli.gates import parse_gate
+from teliti.cli.gates import parse_gate, reasons_unmet
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, stdout_console
 from teliti.errors import GateError
 
@@ -28,14 +28,14 @@ def evaluate(
         bundle: The bundle's folder.
         data: Labelled photos, as for `teliti train`.
         out: Where to write the record and the report; nothing is written without it.
-        fail_on: Leave with exit code 3 when this holds, for instance --fail-on "recall<0.95"; may be given repeatedly.
+        fail_on: Leave with exit code 3 when this holds, for instance "recall<0.95", or "unproven"; repeatable.
         output: How to speak.
     """
     gates = [parse_gate(text) for text in fail_on or ()]
     from teliti.workflow.evaluate import evaluate as evaluate_bundle
 
     record = evaluate_bundle(bundle, data, out=out, reporter=output.reporter())
-    unmet = [reason for gate in gates if (reason := gate.verdict(record["test"]))]
+    unmet = reasons_unmet(gates, record)
     if gates:
         record = record | {"gate": {"met": not unmet, "reasons": unmet}}
     if output.json:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 _PATTERN = re.compile(r"\s*([a-z0-9_]+)\s*([<>])\s*([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*")
 _FAILS: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, ">": operator.gt}
+UNPROVEN = "unproven"
 _EXAMPLE = 'For instance --fail-on "recall<0.95" or --fail-on "log_loss>0.4".'
 
 
@@ -55,12 +56,56 @@ class Gate:
         )
 
 
-def parse_gate(text: str) -> Gate:
-    """A gate from text such as `recall<0.95`.
+@dataclass(frozen=True, slots=True)
+class ProofGate:
+    """Fails the run where what [decide] wanted proven was not."""
+
+    def verdict(self, threshold: Record) -> str | None:
+        """Why the gate is not met, or None when it is.
+
+        Args:
+            threshold: The record's `threshold`.
+
+        Raises:
+            UserError: nothing was to be proven.
+        """
+        proven = threshold.get("proven")
+        if proven is None:
+            raise UserError(
+                "--fail-on unproven needs a threshold that something was to be proven of, and here nothing was.",
+                hint="Train with --set decide.max_miss_rate=0.02 --set decide.confidence=0.95, for instance.",
+            )
+        if proven:
+            return None
+        short = next(row for row in threshold["promises"] if not row["held"])
+        return (
+            f"a rate of at most {short['rate']:g} could not be shown with {short['photos']} photos, "
+            f"{short['needed']} are needed: the gate unproven is not met."
+        )
+
+
+def reasons_unmet(gates: list[Gate | ProofGate], record: Record) -> list[str]:
+    """Why gates are not met, one sentence each.
+
+    Args:
+        gates: From `parse_gate`.
+        record: As the workflow's `train` or `evaluate` returns it.
+
+    Raises:
+        UserError: a gate that does not fit the record.
+    """
+    found = [gate.verdict(record["threshold"] if isinstance(gate, ProofGate) else record["test"]) for gate in gates]
+    return [reason for reason in found if reason is not None]
+
+
+def parse_gate(text: str) -> Gate | ProofGate:
+    """A gate from text such as `recall<0.95`, or from `unproven`.
 
     Raises:
         UserError: not of that form.
     """
+    if text.strip() == UNPROVEN:
+        return ProofGate()
     match = _PATTERN.fullmatch(text)
     try:
         if match:

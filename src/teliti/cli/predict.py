@@ -24,7 +24,7 @@ def predict(
     /,
     *,
     csv: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
-    fail_on: Literal["reject"] | None = None,
+    fail_on: Literal["reject", "review"] | None = None,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Give every photo its verdict.
@@ -33,7 +33,7 @@ def predict(
         bundle: The bundle's folder.
         paths: Photos, folders of photos (searched to the bottom), or zips of them.
         csv: Write all rows to this file, or to stdout with "-"; text like a formula gets a leading apostrophe.
-        fail_on: With "reject", leave with exit code 3 when a photo was rejected or refused.
+        fail_on: Leave with exit code 3 when a photo was rejected or refused; "review": also when one is to be seen.
         output: How to speak.
     """
     if output.json and csv == _STDOUT:
@@ -41,7 +41,7 @@ def predict(
     from teliti.workflow.predict import predict as predict_photos
 
     record = predict_photos(bundle, paths, reporter=output.reporter())
-    unmet = _reason_to_fail(record) if fail_on else None
+    unmet = _reason_to_fail(record, fail_on) if fail_on else None
     if output.json:
         print_json(record)
     if csv is not None:
@@ -74,19 +74,19 @@ def _write_csv(record: Record, target: str, *, output: OutputOptions) -> None:
         print_line(stderr_console(), summarize_verdicts(record))
 
 
-def _reason_to_fail(record: Record) -> str | None:
-    """Why `--fail-on reject` is not met, or None."""
-    from teliti.cli.verdicts import REJECT, VERDICTS
+def _reason_to_fail(record: Record, fail_on: str) -> str | None:
+    """Why the gate is not met, or None."""
+    from teliti.cli.verdicts import REJECT, REVIEW, VERDICTS
 
     verdicts = [result.get("verdict") for result in record["results"]]
     if any(verdict not in VERDICTS for verdict in verdicts):
         raise UserError(
-            "--fail-on reject needs a bundle that says which classes pass, and this one only names the class.",
+            f"--fail-on {fail_on} needs a bundle that says which classes pass, and this one only names the class.",
             hint="Train it with data.positive, or with data.pass naming the classes that pass.",
         )
     rejects, refused = verdicts.count(REJECT), len(record["refused"])
-    return (
-        f"{rejects} rejected and {refused} refused: the gate --fail-on reject is not met."
-        if rejects + refused
-        else None
-    )
+    looks = verdicts.count(REVIEW) if fail_on == REVIEW else 0
+    if not rejects + refused + looks:
+        return None
+    counted = f"{rejects} rejected, {looks} to review" if fail_on == REVIEW else f"{rejects} rejected"
+    return f"{counted} and {refused} refused: the gate --fail-on {fail_on} is not met."

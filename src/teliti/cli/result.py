@@ -12,6 +12,7 @@ from rich.text import Text
 from teliti.cli.escaping import visible
 from teliti.cli.output import print_line, print_sentences
 from teliti.cli.wording import format_count, format_interval, format_number, format_photos, format_seconds
+from teliti.report.consequences import decision_sentences
 from teliti.report.story import ending_sentences, finding_rows
 
 if TYPE_CHECKING:
@@ -147,6 +148,7 @@ def _facts(record: Record) -> Iterator[str]:
         yield threshold["sentence"]
     elif threshold.get("value") is not None:
         yield f"Threshold {threshold['value']:.3f} ({threshold['rule']})."
+    yield from decision_sentences(record)
 
 
 def _learning_facts(record: Record) -> Iterator[str]:

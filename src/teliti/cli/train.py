@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
+from cyclopts import Parameter
+
+from teliti.cli.failures import describe_failure, print_failure
+from teliti.cli.gates import parse_gate, reasons_unmet
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, stdout_console, typed_command
 from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
-from teliti.errors import UserError
+from teliti.errors import GateError, UserError
 
 if TYPE_CHECKING:
     from teliti.types import Record
@@ -20,6 +24,7 @@ def train(
     *,
     out: Path | None = None,
     resume: Path | None = None,
+    fail_on: Annotated[list[str] | None, Parameter(negative="", metavar="MEASURE<VALUE")] = None,
     recipe: RecipeOptions = DEFAULT_RECIPE,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
@@ -29,18 +34,25 @@ def train(
         data: A folder with one folder for each class, train/val/test folders of such, a CSV, IDX or zip file, or elpv.
         out: The run's folder; must be new or empty. [default: a new folder in runs]
         resume: Go on with an interrupted run instead; its folder holds its own recipe.
+        fail_on: Leave with exit code 3 when this holds, as for `evaluate`; "unproven": what was asked cannot be shown.
         recipe: Which recipe.
         output: How to speak.
     """
+    gates = [parse_gate(text) for text in fail_on or ()]
     if resume is None:
         record = _start(data, out=out, recipe=recipe, output=output)
     else:
         record = _resume(resume, data=data, out=out, recipe=recipe, output=output)
+    unmet = reasons_unmet(gates, record)
+    if gates:
+        record = record | {"gate": {"met": not unmet, "reasons": unmet}}
     if output.json:
         print_json(record)
     else:
         _print_record(record)
-    return 0
+    for reason in unmet:
+        print_failure(describe_failure(GateError(reason)))
+    return GateError.exit_code if unmet else 0
 
 
 def _start(data: str | None, *, out: Path | None, recipe: RecipeOptions, output: OutputOptions) -> Record:

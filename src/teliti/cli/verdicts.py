@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from teliti.types import Record
 
 REJECT = "reject"
-VERDICTS = ("pass", REJECT, "review")
-_STYLES = {"pass": "green", REJECT: "bold red", "review": "yellow"}
+REVIEW = "review"
+VERDICTS = ("pass", REJECT, REVIEW)
+_STYLES = {"pass": "green", REJECT: "bold red", REVIEW: "yellow"}
 _MOST_ROWS = 50
 _MOST_COUNTED = 8
 

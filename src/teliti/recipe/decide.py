@@ -1,4 +1,4 @@
-"""[decide]: how the threshold of the positive class is chosen."""
+"""[decide]: how the threshold of the positive class is chosen, and which photos are shown to a person."""
 
 from __future__ import annotations
 
@@ -8,34 +8,72 @@ from pydantic import Field, model_validator
 
 from teliti.recipe.sections import Fraction, Section
 
+RULES = ("threshold", "rule", "max_miss_rate", "cost")
+"""Keys of [decide] that exclude each other."""
+PROMISES = ("max_false_alarm_rate", "guarantee", "confidence")
+"""Keys that say more about `max_miss_rate`, and go with it."""
+DEFAULT_CONFIDENCE = 0.95
+
+Guarantee = Literal["observed", "proven", "expected"]
+
 
 class Cost(Section):
-    """What a wrong verdict costs, in any one currency."""
+    """What a wrong verdict and a manual look cost, in any one currency."""
 
     miss: Annotated[float, Field(ge=0)]
     false_alarm: Annotated[float, Field(ge=0)] = 1.0
+    review: Annotated[float, Field(ge=0)] | None = None
 
 
 class DecideRecipe(Section):
-    """How the threshold of the positive class is chosen; at most one of them.
+    """How the threshold of the positive class is chosen, at most one rule; and who looks at what is uncertain.
 
     Attributes:
         threshold: A fixed score in [0, 1].
         rule: "f1" (best F1 on validation) or "argmax" (the most probable class).
-        max_miss_rate: The highest threshold that misses at most this share of the positives of validation.
-        cost: The threshold that is cheapest on validation.
+        max_miss_rate: At most this share of the positives may pass.
+        max_false_alarm_rate: At most this share of the others may be rejected; what lies between is reviewed.
+        guarantee: "observed" on validation, "proven" with a confidence, or "expected" on average.
+        confidence: Of a proof, in (0, 1); given alone it means "proven".
+        cost: The threshold that is cheapest.
+        defect_rate: Share of defects on the line, where validation has another.
+        per_day: Parts a day, for costs a day.
+        review_share: Share of the photos that may be shown to a person for their score.
+        novelty_share: Share of photos like the training's that may be shown to a person for their look; 0: none is.
     """
 
     threshold: Fraction | None = None
     rule: Literal["f1", "argmax"] | None = None
     max_miss_rate: Fraction | None = None
+    max_false_alarm_rate: Fraction | None = None
+    guarantee: Guarantee | None = None
+    confidence: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     cost: Cost | None = None
+    defect_rate: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
+    per_day: Annotated[int, Field(ge=1)] | None = None
+    review_share: Fraction | None = None
+    novelty_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.02
+
+    @property
+    def promise(self) -> Guarantee:
+        """What `max_miss_rate` is to mean."""
+        return self.guarantee or ("observed" if self.confidence is None else "proven")
+
+    @property
+    def has_rule(self) -> bool:
+        """True where the user said how the threshold is chosen."""
+        return any(getattr(self, name) is not None for name in RULES)
 
     @model_validator(mode="after")
     def _one_rule(self) -> DecideRecipe:
-        given = [name for name in ("threshold", "rule", "max_miss_rate", "cost") if getattr(self, name) is not None]
+        given = [name for name in RULES if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(
-                f"only one of threshold, rule, max_miss_rate, cost may be given, got {' and '.join(given)}"
-            )
+            raise ValueError(f"only one of {', '.join(RULES)} may be given, got {' and '.join(given)}")
+        alone = [name for name in PROMISES if getattr(self, name) is not None]
+        if alone and self.max_miss_rate is None:
+            raise ValueError(f"{alone[0]} must stand beside max_miss_rate, got it alone")
+        if self.confidence is not None and self.promise != "proven":
+            raise ValueError(f'confidence belongs to guarantee = "proven", got "{self.guarantee}"')
+        if self.review_share is not None and self.max_false_alarm_rate is not None:
+            raise ValueError("only one of review_share and max_false_alarm_rate may size the grey band, got both")
         return self

@@ -13,6 +13,7 @@ import tomli_w
 from pydantic import BaseModel, ValidationError
 
 from teliti.errors import RecipeError
+from teliti.recipe.decide import PROMISES, RULES
 from teliti.recipe.schema import PRESETS, Preset, Recipe
 from teliti.recipe.sections import rule_in_words
 from teliti.registry import closest
@@ -104,14 +105,21 @@ def _parse_override(override: str) -> dict[str, Any]:
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    """`above` laid over `below`; the keys of [decide] exclude each other, so a new one replaces the others."""
+    """`above` laid over `below`; the rules of [decide] exclude each other, so a new one replaces the others."""
     merged = dict(below)
     for key, value in above.items():
         both_tables = isinstance(value, Mapping) and isinstance(merged.get(key), Mapping)
         if both_tables and key == "decide":
-            merged[key] = {rule: old for rule, old in merged[key].items() if rule in value}
+            merged[key] = _without_other_rules(merged[key], value)
         merged[key] = _merge(merged[key], value) if both_tables else value
     return merged
+
+
+def _without_other_rules(decide: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    if not any(rule in above for rule in RULES):
+        return dict(decide)
+    dropped = {*RULES, *PROMISES} if "max_miss_rate" not in above else {*RULES}
+    return {name: old for name, old in decide.items() if name in above or name not in dropped}
 
 
 def _recipe_error(error: ValidationError) -> RecipeError:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from teliti.report.consequences import decision_sentences
 from teliti.report.markup import visible
 from teliti.report.reading import (
     Outcome,
@@ -139,6 +140,7 @@ def _threshold(record: Record) -> str:
     lines = [f"Score at which a photo is rejected: {value:.6g}."] if is_number(value) else []
     lines += [f"Rule: {markdown(threshold['rule'])}."] if threshold.get("rule") else []
     lines += [markdown(threshold["sentence"])] if threshold.get("sentence") else []
+    lines += [markdown(sentence) for sentence in decision_sentences(record)]
     return "\n".join(lines)
 
 

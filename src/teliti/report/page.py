@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from teliti.report import findings, learning, making, material
+from teliti.report.deciding import deciding
 from teliti.report.markup import Html, document, element, join, name
 from teliti.report.pictures import ReportPictures
 from teliti.report.reading import is_folds, is_regression, table_at
@@ -65,6 +66,7 @@ def _sections(record: Record, pictures: ReportPictures) -> list[tuple[str, str, 
             "Predicted against true" if is_regression(record) else "Curves and threshold",
             findings.curves(record),
         ),
+        ("decision", "The decision", deciding(record)),
         ("classes", "Class by class", findings.per_class(record)),
         ("mistakes", "Worst mistakes", findings.mistakes(record, pictures.mistakes)),
         ("samples", "Sample photos", material.samples(pictures)),

@@ -20,7 +20,8 @@ from teliti.metrics.regression import measure_regression
 from teliti.recipe import Recipe, override_recipe, parse_recipe, recipe_values
 from teliti.runtime import default_threads, require
 from teliti.types import FloatArray, IntArray, Record, Reporter, SilentReporter
-from teliti.workflow.fit import OUT_OF_FOLD, answer_photos, decide, try_setup
+from teliti.workflow.deciding import decide
+from teliti.workflow.fit import OUT_OF_FOLD, answer_photos, try_setup
 from teliti.workflow.learn import answer_by_network, learns_network, settle_network_recipe, teach
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import SplitPlan

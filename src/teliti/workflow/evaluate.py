@@ -14,11 +14,13 @@ from teliti.errors import CatalogError, PhotoRefused
 from teliti.evaluation import (
     Scored,
     curves_of,
+    decision_record,
     measure_classes,
     measure_numbers,
     mistakes_of,
     number_mistakes_of,
     score_samples,
+    threshold_record,
     warnings_of,
 )
 from teliti.files import sha256_hex
@@ -132,6 +134,7 @@ def _classes(samples: Sequence[Sample], scored: Scored, decision: Decision) -> R
     return {
         "test": test,
         "curves": curves_of(labels, scored.outputs, decision=decision),
+        "decision": decision_record(labels, scored.outputs, novelty=scored.novelty, decision=decision, seed=SEED),
         "mistakes": mistakes_of(samples, labels, scored.outputs, preds=preds, decision=decision),
         "warnings": warnings_of(test),
     }
@@ -162,7 +165,7 @@ def _predictions(samples: Sequence[Sample], scored: Scored, decision: Decision |
 def _threshold(decision: Decision | None) -> Record:
     if decision is None:
         return {"value": None, "rule": "none", "sentence": "A number is predicted, no threshold applies."}
-    return {"value": decision.threshold, "rule": decision.rule, "sentence": decision.sentence}
+    return threshold_record(decision)
 
 
 def _count_seen(predictor: Predictor, samples: Sequence[Sample]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from teliti.cache import RowCache
 from teliti.errors import RecipeError
 from teliti.metrics.decision import Decision
-from teliti.metrics.thresholds import choose_threshold
 from teliti.metrics.tiles import Combine, combine_parts
 from teliti.models.heads import HeadWeights
 from teliti.recipe import Recipe, override_recipe, parse_seconds
 from teliti.training.features import Features
 from teliti.training.linear import FittedHead, fit_head
+from teliti.training.novelty import Novelty
 from teliti.types import FloatArray, IntArray, Record, Reporter, Task
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
@@ -40,6 +40,7 @@ class Fit:
         chooser_outputs: (M, K) outputs for them; out-of-fold where they are training photos.
         chooser_name: What those photos are called in a sentence.
         fold_outputs: (N, K) outputs of each photo by a head that never saw it; None without folds.
+        novelty: How unlike the training photos a photo is; None where it was not learnt.
     """
 
     head: HeadWeights
@@ -48,6 +49,7 @@ class Fit:
     chooser_outputs: FloatArray
     chooser_name: str = OUT_OF_FOLD
     fold_outputs: FloatArray | None = None
+    novelty: Novelty | None = None
 
 
 @dataclass(frozen=True)
@@ -167,51 +169,6 @@ def reject_indices(recipe: Recipe, photos: Photos) -> tuple[int, ...]:
     classes = tuple(photos.catalog.classes)
     decision = Decision(classes, positive=recipe.data.positive, pass_classes=tuple(recipe.data.pass_classes))
     return decision.reject_indices
-
-
-def decide(
-    outputs: FloatArray, targets: NDArray[Any], *, classes: Sequence[str], recipe: Recipe, photos: str
-) -> Decision:
-    """The decision that the recipe's [decide] makes on these scores.
-
-    Args:
-        outputs: (N, K) class probabilities of photos that the head was not fitted on.
-        targets: (N,) class index.
-        classes: K names.
-        recipe: Resolved.
-        photos: What these photos are called in the threshold's sentence.
-    """
-    decision = Decision(
-        classes=tuple(classes), positive=recipe.data.positive, pass_classes=tuple(recipe.data.pass_classes)
-    )
-    asked = recipe.decide.model_dump(exclude_none=True)
-    arg_max = asked.get("rule") == "argmax" or (len(classes) > 2 and not asked)
-    if arg_max or not decision.reject_indices:
-        return replace(decision, rule="argmax", sentence="The most probable class is the verdict.")
-    positives = np.isin(targets, decision.reject_indices)
-    name = decision.positive or "rejected"
-    threshold = choose_threshold(decision.score(outputs), positives, recipe.decide, positive_name=name, photos=photos)
-    return replace(decision, threshold=threshold.value, rule=threshold.rule, sentence=threshold.sentence)
-
-
-def decide_by_fold(
-    outputs: FloatArray, targets: NDArray[Any], folds: IntArray, *, classes: Sequence[str], recipe: Recipe
-) -> IntArray:
-    """Class indices where each fold's threshold was chosen on the other folds: no photo chose its own.
-
-    Args:
-        outputs: (N, K) out-of-fold probabilities.
-        targets: (N,) class index.
-        folds: (N,) int.
-        classes: K names.
-        recipe: Resolved.
-    """
-    preds = np.zeros(len(targets), dtype=np.int64)
-    for fold in np.unique(folds):
-        inside = folds == fold
-        decision = decide(outputs[~inside], targets[~inside], classes=classes, recipe=recipe, photos=OUT_OF_FOLD)
-        preds[inside] = decision.labels(outputs[inside])
-    return preds
 
 
 def outputs_of(head: HeadWeights, features: NDArray[np.float32]) -> FloatArray:

@@ -26,6 +26,7 @@ from teliti.runtime import default_threads, installed_versions, keep_freed_memor
 from teliti.training.backbone_file import number_layers
 from teliti.training.engines import EngineChoice
 from teliti.training.features import Features, FeatureSource
+from teliti.training.novelty import MOST_PHOTOS, fit_novelty, newest_parts, settle_novelty
 from teliti.transforms.augment import build_augment
 from teliti.transforms.steps_numbers import FittedNumbers, fit_numbers
 from teliti.types import FloatArray, IntArray, Record, Reporter
@@ -207,6 +208,8 @@ def teach(
         history = record_learning(fitted, data, recipe, photos=counts, scale=targets.std)
         held = _features(front, pictures, parts.places(parts.hold))
         fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos)
+        if folder is not None and photos.catalog.task != "regression" and recipe.decide.novelty_share > 0.0:
+            fit = _with_novelty(fit, front, pictures, parts=parts, held=held)
     return Lesson(front, fitted, fit, numbers)
 
 
@@ -354,6 +357,14 @@ def _fit_of(
     else:
         head = calibrate_head(head, held.matrix, photos.targets[parts.hold][held.owners])
     return Fit(head, history, parts.hold, _answers(head, held, recipe=recipe, photos=photos), parts.name)
+
+
+def _with_novelty(fit: Fit, front: FeatureFront, pictures: Pictures, *, parts: _Parts, held: Features) -> Fit:
+    """The same, and what the photos look like that the network learnt from."""
+    places = parts.places(parts.learn)
+    shown = places[np.linspace(0, len(places) - 1, min(len(places), MOST_PHOTOS)).astype(int)]
+    weights = fit_novelty(_features(front, pictures, shown).matrix)
+    return replace(fit, novelty=settle_novelty(weights, newest_parts(weights.measure(held.matrix), held.counts)))
 
 
 def _num_outputs(recipe: Recipe, num_classes: int) -> int:

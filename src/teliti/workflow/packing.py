@@ -32,9 +32,11 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
     safetensors = require("safetensors.numpy", extra="train", purpose="write the weights")
     numbers = candidate.setup.numbers
     learnt = candidate.fit.head.to_arrays() | ({} if numbers is None else numbers.to_arrays())
+    novelty = None if candidate.fit.novelty is None else candidate.fit.novelty.weights
+    learnt |= {} if novelty is None else novelty.to_arrays()
     arrays = {name: np.ascontiguousarray(array) for name, array in learnt.items()}
     files = {
-        MODEL: build_graph(candidate.setup.backbone, candidate.fit.head, decision),
+        MODEL: build_graph(candidate.setup.backbone, candidate.fit.head, decision, novelty=novelty),
         # one entry only: safetensors writes several in an order that changes from run to run
         WEIGHTS: safetensors.save(arrays, metadata={"head_behind": candidate.setup.backbone.key}),
         SEEN_FILE: _seen(trained).encode(),

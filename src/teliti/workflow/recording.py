@@ -9,11 +9,13 @@ import numpy as np
 from teliti import __version__
 from teliti.evaluation import (
     curves_of,
+    decision_record,
     measure_classes,
     measure_numbers,
     mistakes_of,
     number_mistakes_of,
     scatter_of,
+    threshold_record,
     warnings_of,
 )
 from teliti.metrics.decision import Decision
@@ -65,13 +67,24 @@ def _measure_classes(trained: Trained, answers: Answers, decision: Decision) -> 
     chooser_preds = decision.labels(fit.chooser_outputs)
     test = measure_classes(labels, answers.outputs, answers.preds, decision=decision, seed=seed)
     return {
-        "threshold": {"value": decision.threshold, "rule": decision.rule, "sentence": decision.sentence},
+        "threshold": threshold_record(decision),
         "val": measure_classes(chooser, fit.chooser_outputs, chooser_preds, decision=decision, seed=seed),
         "test": test,
         "curves": curves_of(labels, answers.outputs, decision=decision),
+        "decision": decision_record(labels, answers.outputs, novelty=answers.novelty, decision=decision, seed=seed),
         "mistakes": mistakes_of(samples, labels, answers.outputs, preds=answers.preds, decision=decision),
-        "warnings": warnings_of(test),
+        "warnings": [*warnings_of(test), *_broken_promises(decision)],
     }
+
+
+def _broken_promises(decision: Decision) -> list[str]:
+    """What was asked of the threshold and cannot be shown."""
+    return [
+        "What [decide] asked of the threshold cannot be shown with these photos, so a fall-back was taken: see how "
+        "the threshold was chosen."
+        for promise in decision.evidence.get("promises") or ()
+        if not promise["held"]
+    ][:1]
 
 
 def _measure_numbers(trained: Trained, answers: Answers) -> Record:

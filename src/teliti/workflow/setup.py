@@ -16,6 +16,7 @@ from teliti.metrics.tiles import Combine
 from teliti.models.compact import COMPACT
 from teliti.models.weights import find_weights
 from teliti.recipe import Recipe, override_recipe
+from teliti.recipe.decide import RULES
 from teliti.recipe.model import NO_BACKBONE
 from teliti.recipe.train import NETWORK_MODES
 from teliti.runtime import default_threads
@@ -155,10 +156,10 @@ def resolve_data(recipe: Recipe, photos: Photos, plan: SplitPlan) -> tuple[Recip
 
 
 def _check_rule(recipe: Recipe, *, has_rejects: bool) -> None:
-    asked = recipe.decide.model_dump(exclude_none=True)
-    if asked and not has_rejects and asked.get("rule") != "argmax":
+    asked = [name for name in RULES if getattr(recipe.decide, name) is not None]
+    if asked and not has_rejects and recipe.decide.rule != "argmax":
         raise RecipeError(
-            f"decide.{next(iter(asked))} must have a class to reject, got none.",
+            f"decide.{asked[0]} must have a class to reject, got none.",
             hint="Set data.positive or data.pass, or leave it out.",
         )
 

@@ -14,7 +14,7 @@ from teliti.errors import PhotoRefused
 from teliti.export import Parity, check_parity
 from teliti.predictor import Predictor
 from teliti.types import FloatArray, Reporter, Sample, UInt8Image
-from teliti.workflow.fit import decide_by_fold
+from teliti.workflow.deciding import decide_by_fold
 from teliti.workflow.trained import Trained
 
 
@@ -25,12 +25,14 @@ class Answers:
     Attributes:
         outputs: (M, K) the shipped inspector's outputs; with folds, each by a head that never saw the photo.
         preds: (M,) class index at the verdict's threshold, or the number for regression.
+        novelty: (M,) how unlike the training photos each is, also by what never saw it; None where it is not told.
         parity: The exported file against torch, on the same photos.
     """
 
     outputs: FloatArray
     preds: NDArray[Any]
     parity: Parity
+    novelty: FloatArray | None = None
 
 
 def answer_measured_photos(bundle: Bundle, trained: Trained, *, reporter: Reporter) -> Answers:
@@ -40,13 +42,18 @@ def answer_measured_photos(bundle: Bundle, trained: Trained, *, reporter: Report
         ParityError: the file answers differently from torch.
         PhotoRefused: a photo changed while it was used.
     """
-    candidate, samples = trained.candidate, trained.measured_samples
+    candidate, samples, learnt = trained.candidate, trained.measured_samples, trained.candidate.fit.novelty
     predictor = Predictor(bundle, threads=trained.recipe.train.threads)
     with reporter.task("Testing, exported network beside torch", len(samples)) as advance:
         prepared = _prepared_photos(predictor, samples, advance)
-        parity, shipped = check_parity(predictor, candidate.setup.backbone, candidate.fit.head, photos=prepared)
-    outputs = shipped if candidate.fit.fold_outputs is None else candidate.fit.fold_outputs
-    return Answers(outputs, _predict(outputs, trained), parity)
+        parity, shipped = check_parity(
+            predictor, candidate.setup.backbone, candidate.fit.head, photos=prepared,
+            novelty=None if learnt is None else learnt.weights,
+        )  # fmt: skip
+    if candidate.fit.fold_outputs is None:
+        return Answers(shipped.outputs, _predict(shipped.outputs, trained), parity, shipped.novelty)
+    outputs, strange = candidate.fit.fold_outputs, None if learnt is None else learnt.chooser
+    return Answers(outputs, _predict(outputs, trained), parity, strange)
 
 
 def _predict(outputs: FloatArray, trained: Trained) -> NDArray[Any]:

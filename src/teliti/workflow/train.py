@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,8 +17,10 @@ from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe
 from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.fit import decide, fit_best_within_budget, try_setup, why_chosen
+from teliti.workflow.deciding import decide
+from teliti.workflow.fit import Candidate, fit_best_within_budget, try_setup, why_chosen
 from teliti.workflow.learn import learn_network, learns_network, settle_network_recipe
+from teliti.workflow.novelty import learn_novelty
 from teliti.workflow.packing import pack_bundle
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import SplitPlan, plan_split
@@ -201,6 +203,14 @@ def _fit(recipe: Recipe, job: _Job) -> tuple[Trained, list[Record]]:
         job.reporter.note(why_chosen(tried))
     else:
         candidate, tried = trial(recipe), []
+    if not learns_network(recipe) and recipe.decide.novelty_share > 0.0:
+        with job.watch.stage("novelty"):
+            novelty = learn_novelty(candidate, job.photos, job.plan, cache=job.cache, reporter=job.reporter)
+        candidate = replace(candidate, fit=replace(candidate.fit, novelty=novelty))
+    return _decide(candidate, job, recipe=recipe), tried
+
+
+def _decide(candidate: Candidate, job: _Job, *, recipe: Recipe) -> Trained:
     resolved = candidate.setup.recipe
     if recipe.train.mode == "auto":
         resolved = override_recipe(resolved, {"train": {"mode": "features"}})
@@ -208,9 +218,10 @@ def _fit(recipe: Recipe, job: _Job) -> tuple[Trained, list[Record]]:
     decision = None
     if job.photos.catalog.task == "classification":
         decision = decide(
-            fit.chooser_outputs, targets[fit.chooser], classes=classes, recipe=resolved, photos=fit.chooser_name
-        )
-    return Trained(resolved, job.photos, job.plan, candidate, decision), tried
+            fit.chooser_outputs, targets[fit.chooser], classes=classes, recipe=resolved, photos=fit.chooser_name,
+            novelty=None if fit.novelty is None else fit.novelty.chooser,
+        )  # fmt: skip
+    return Trained(resolved, job.photos, job.plan, candidate, decision)
 
 
 def _about(job: _Job, recipe: Recipe, *, positive_sentence: str) -> Record:

@@ -1,0 +1,82 @@
+"""How unlike the training photos a photo is: a distance of its features, in numpy and as a torch module.
+
+The training photos' features are taken for a Gaussian whose covariance has some free directions and one common
+variance in all others (probabilistic principal components: M. Tipping and C. Bishop 1999, B. Moghaddam and
+A. Pentland 1997); the distance is Mahalanobis', which an inverted full covariance of more features than photos could
+not give. Fitting is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_Float32 = NDArray[np.float32]
+BOUND = 1e4
+"""Standardised features count as at most this, so that no distance overflows."""
+
+
+@dataclass(frozen=True, eq=False)
+class NoveltyWeights:
+    """Everything that turns features into novelty.
+
+    With z = (features - mean) * scale, y = z @ directions and r = z - y @ directions.T, the distance is
+    sqrt(|y * sharpness|^2 + |r|^2 * rest^2) / unit.
+
+    Attributes:
+        mean: (D,) float32, subtracted from the features.
+        scale: (D,) float32, above 0.
+        directions: (D, P) float32, orthonormal columns.
+        sharpness: (P,) float32, one over the deviation along each of them.
+        rest: One over the deviation in every other direction.
+        unit: Distance of a usual photo, so that its novelty is 1.
+    """
+
+    mean: _Float32
+    scale: _Float32
+    directions: _Float32
+    sharpness: _Float32
+    rest: float
+    unit: float = 1.0
+
+    def measure(self, features: _Float32) -> NDArray[np.float64]:
+        """Novelty of photos: (N, D) float32 to (N,) float64 >= 0, 1 being usual."""
+        z = np.clip((features.astype(np.float64) - self.mean) * self.scale, -BOUND, BOUND)
+        y = z @ self.directions.astype(np.float64)
+        r = z - y @ self.directions.T.astype(np.float64)
+        squares = ((y * self.sharpness) ** 2).sum(axis=1) + (r**2).sum(axis=1) * self.rest**2
+        return np.asarray(np.sqrt(squares) / self.unit, dtype=np.float64)
+
+    def to_arrays(self) -> dict[str, NDArray[np.generic]]:
+        """The weights as named arrays, for safetensors; `from_arrays` reads them back."""
+        return {
+            "novelty_mean": self.mean,
+            "novelty_scale": self.scale,
+            "novelty_directions": self.directions,
+            "novelty_sharpness": self.sharpness,
+            "novelty_rest": np.array([self.rest, self.unit], dtype=np.float64),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, NDArray[np.generic]]) -> NoveltyWeights | None:
+        """The weights of arrays that `to_arrays` gave; None where they hold none."""
+        if "novelty_rest" not in arrays:
+            return None
+        names = ("mean", "scale", "directions", "sharpness")
+        rest, unit = np.asarray(arrays["novelty_rest"], np.float64)
+        floats = {name: np.asarray(arrays[f"novelty_{name}"], np.float32) for name in names}
+        return cls(**floats, rest=float(rest), unit=float(unit))
+
+
+def novelty_module(weights: NoveltyWeights) -> nn.Module:
+    """The same formula as a torch module, for export: (N, D) float32 to (N,) float32."""
+    from teliti.models.novelty_layer import NoveltyLayer  # torch is not needed to measure with numpy
+
+    return NoveltyLayer(weights).eval()

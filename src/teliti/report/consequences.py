@@ -1,0 +1,97 @@
+"""What the decision means in sentences, from its record alone: for the page, the card and the terminal alike."""
+
+from __future__ import annotations
+
+from teliti.report.reading import is_folds, table_at, tables_at
+from teliti.report.wording import count, is_interval, is_number, number, percent, percent_interval
+from teliti.types import JsonMapping
+
+
+def decision_sentences(record: JsonMapping) -> list[str]:
+    """Who looks at what, what the automatic verdicts are worth, what they cost; empty where nothing was decided."""
+    return [*_limits(record), *_looked_at(record), *_automatic(record), *_costs(record), *_honesty(record)]
+
+
+def preset_sentences(record: JsonMapping) -> list[str]:
+    """Two ways to lean, each by its consequence on the measured photos."""
+    return [str(row["sentence"]) for row in tables_at(record, "decision", "explorer", "presets") if "sentence" in row]
+
+
+def _limits(record: JsonMapping) -> list[str]:
+    sentence = table_at(record, "threshold", "review").get("sentence")
+    proof = table_at(record, "threshold").get("proven")
+    warned = (
+        "The proof is about the scores of heads that never saw a photo; the shipped head was fitted on all of them."
+        if proof and is_folds(record)
+        else None
+    )
+    held = "A proof holds for parts drawn as these photos were, each on its own." if proof else None
+    return [str(one) for one in (sentence, held, warned) if one]
+
+
+def _looked_at(record: JsonMapping) -> list[str]:
+    found = table_at(record, "decision", "three_verdicts")
+    if not is_number(found.get("photos")):
+        return []
+    interval = found.get("interval")
+    spread = f" (95 % interval {percent_interval(interval)})" if is_interval(interval) else ""
+    new = found.get("as_new", 0)
+    because = f", {number(new)} of them because they look new" if found.get("reviewed") else ""
+    return [
+        f"{number(found['reviewed'])} of {count(found['photos'], 'photo')}, {percent(found['review_share'])}{spread}, "
+        f"would be shown to a person{because}."
+    ]
+
+
+def _automatic(record: JsonMapping) -> list[str]:
+    found = table_at(record, "decision", "three_verdicts")
+    if not found.get("automatic") or not is_number(found.get("accuracy")):
+        return []
+    words = [f"Of the {number(found['automatic'])} verdicts that nobody checks {percent(found['accuracy'])} are right."]
+    if is_number(found.get("missed")) and found.get("bad"):
+        words.append(
+            f"Of {count(found['bad'], 'defective photo')} {number(found['missed'])} passed unseen "
+            f"(with 95 % confidence at most {percent(found['miss_rate_upper'])}), and a person saw "
+            f"{number(found['caught'])}; of {count(found['good'], 'good one')} {number(found['false_alarms'])} were "
+            "rejected."
+        )
+    return [" ".join(words)]
+
+
+def _costs(record: JsonMapping) -> list[str]:
+    found = table_at(record, "decision", "economy")
+    rows = {row.get("policy"): row for row in tables_at(record, "decision", "economy", "rows")}
+    own = rows.get("this inspector")
+    if own is None:
+        return []
+    others = [(str(name), row["cost"]) for name, row in rows.items() if name != "this inspector"]
+    cheapest = min(others, key=lambda pair: pair[1])
+    interval = own.get("interval")
+    spread = f" (95 % interval {amount(interval[0])} to {amount(interval[1])})" if is_interval(interval) else ""
+    difference = cheapest[1] - own["cost"]
+    verdict = f"{amount(abs(difference))} {'less' if difference >= 0 else 'more'} than “{cheapest[0]}”"
+    return [
+        f"Expected cost {found.get('unit')}, with {percent(found.get('defect_rate'))} defects: {amount(own['cost'])}"
+        f"{spread}, {verdict}, the cheapest of the simple policies. Of {amount(found.get('parts'))} parts "
+        f"{amount(own['misses'])} defects would pass, {amount(own['false_alarms'])} good parts be rejected, "
+        f"{amount(own['looks'])} be shown to a person."
+    ]
+
+
+def _honesty(record: JsonMapping) -> list[str]:
+    found = table_at(record, "decision", "reliability")
+    if not is_number(found.get("error")):
+        return []
+    interval = found.get("interval")
+    spread = f" (95 % interval {percent_interval(interval)})" if is_interval(interval) else ""
+    expected = found.get("expected")
+    chance = f"; with so few photos right probabilities would show {percent(expected)}" if is_number(expected) else ""
+    return [f"Stated probability and observed share lie {percent(found['error'])} apart on average{spread}{chance}."]
+
+
+def amount(value: object) -> str:
+    """Money or parts: whole numbers from a hundred on, else one decimal."""
+    if not is_number(value):
+        return number(value)
+    size = float(str(value))
+    return f"{size:,.0f}" if abs(size) >= 100 or size.is_integer() else f"{size:,.1f}"

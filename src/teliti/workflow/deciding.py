@@ -1,0 +1,99 @@
+"""From scores of photos that nothing was fitted on to a decision: threshold, grey band, limit of novelty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teliti.metrics.bands import least_probs_of_share
+from teliti.metrics.decision import Decision
+from teliti.metrics.line import Line
+from teliti.metrics.novelty import novelty_limit
+from teliti.metrics.review import Review
+from teliti.metrics.thresholds import choose_threshold
+from teliti.recipe import Recipe
+from teliti.types import FloatArray, IntArray, Record
+from teliti.workflow.fit import OUT_OF_FOLD
+
+
+def decide(
+    outputs: FloatArray,
+    targets: NDArray[Any],
+    *,
+    classes: Sequence[str],
+    recipe: Recipe,
+    photos: str,
+    novelty: FloatArray | None = None,
+) -> Decision:
+    """The decision that the recipe's [decide] makes on these scores.
+
+    Args:
+        outputs: (N, K) class probabilities of photos that the head was not fitted on.
+        targets: (N,) class index.
+        classes: K names.
+        recipe: Resolved.
+        photos: What these photos are called in the threshold's sentence.
+        novelty: (N,) how unlike the training photos these are; None: no photo is reviewed for its look.
+    """
+    decision = Decision(
+        classes=tuple(classes), positive=recipe.data.positive, pass_classes=tuple(recipe.data.pass_classes)
+    )
+    asked = recipe.decide
+    arg_max = asked.rule == "argmax" or (len(classes) > 2 and not asked.has_rule)
+    if (arg_max and (asked.review_share is None or not decision.has_verdicts)) or not decision.reject_indices:
+        decision = replace(decision, rule="argmax", sentence="The most probable class is the verdict.")
+    else:
+        positives = np.isin(targets, decision.reject_indices)
+        name = decision.positive or "rejected"
+        found = choose_threshold(decision.score(outputs), positives, asked, positive_name=name, photos=photos)
+        line = Line.of(asked)
+        evidence: Record = {
+            "photos": photos,
+            "promises": [promise.to_record() for promise in found.promises],
+            "line": None if line is None else line.to_record(),
+        }
+        review = found.review if decision.has_verdicts else Review()
+        decision = replace(
+            decision, threshold=found.value, rule=found.rule, sentence=found.sentence, review=review, evidence=evidence
+        )
+    if asked.review_share is not None and not decision.has_verdicts:
+        labels = decision.labels(outputs)
+        least = least_probs_of_share(outputs, labels, classes=decision.classes, share=asked.review_share)
+        decision = replace(decision, review=least)
+    return _with_novelty(decision, novelty, share=asked.novelty_share)
+
+
+def _with_novelty(decision: Decision, novelty: FloatArray | None, *, share: float) -> Decision:
+    limit = None if novelty is None or share <= 0.0 else novelty_limit(novelty, share=share)
+    if limit is None:
+        return decision
+    sentence = (
+        f"Photos unlike the training photos are shown to a person, whatever their score: novelty above {limit:.3g}, "
+        f"where 1 is usual and about {100 * share:.3g} % of such photos are above."
+    )
+    words = " ".join(filter(None, [decision.review.sentence, sentence]))
+    return replace(decision, review=replace(decision.review, novelty=limit, sentence=words))
+
+
+def decide_by_fold(
+    outputs: FloatArray, targets: NDArray[Any], folds: IntArray, *, classes: Sequence[str], recipe: Recipe
+) -> IntArray:
+    """Class indices where each fold's threshold was chosen on the other folds: no photo chose its own.
+
+    Args:
+        outputs: (N, K) out-of-fold probabilities.
+        targets: (N,) class index.
+        folds: (N,) int.
+        classes: K names.
+        recipe: Resolved.
+    """
+    preds = np.zeros(len(targets), dtype=np.int64)
+    for fold in np.unique(folds):
+        inside = folds == fold
+        decision = decide(outputs[~inside], targets[~inside], classes=classes, recipe=recipe, photos=OUT_OF_FOLD)
+        preds[inside] = decision.labels(outputs[inside])
+    return preds
