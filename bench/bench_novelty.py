@@ -19,7 +19,7 @@ import teliti
 from teliti.predictor import Predictor
 from teliti.recipe import load_recipe
 
-PHOTOS = 150
+PHOTOS = 100
 SEED = 7
 _SIDE = 300
 _PHOTO = {".png", ".jpg", ".jpeg", ".bmp"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from teliti.cli.gates import Gate, parse_gate
+from teliti.cli.gates import Gate, parse_gate, reasons_unmet
 from teliti.errors import UserError
 
 MEASURES = {"n": 10, "recall": 0.9, "roc_auc": None, "confusion_matrix": [[5, 0], [1, 4]]}
@@ -45,3 +45,17 @@ def test_an_undefined_measure_does_not_pass() -> None:
 def test_an_unknown_measure_is_the_users_mistake() -> None:
     with pytest.raises(UserError, match=r"--fail-on must name one of n, recall, roc_auc, got 'recal'.*\"recall\""):
         parse_gate("recal<0.5").verdict(MEASURES)
+
+
+def test_what_could_not_be_proven_fails_the_gate_and_says_what_it_takes() -> None:
+    short = {"rate": 0.01, "photos": 100, "needed": 299, "held": False}
+    record = {"test": MEASURES, "threshold": {"proven": False, "promises": [short]}}
+    assert reasons_unmet([parse_gate("unproven"), parse_gate("recall<0.5")], record) == [
+        "a rate of at most 0.01 could not be shown with 100 photos, 299 are needed: the gate unproven is not met."
+    ]
+    assert reasons_unmet([parse_gate("unproven")], {"test": MEASURES, "threshold": {"proven": True}}) == []
+
+
+def test_where_nothing_was_to_be_proven_the_gate_is_a_mistake() -> None:
+    with pytest.raises(UserError, match="--fail-on unproven needs a threshold that something was to be proven of"):
+        reasons_unmet([parse_gate("unproven")], {"test": MEASURES, "threshold": {"value": 0.5, "proven": None}})

@@ -19,6 +19,7 @@ from teliti.errors import MissingExtraError, ParityError
 from teliti.export import LOGIT_TOLERANCE, Parity, build_graph, check_parity
 from teliti.metrics.decision import Decision
 from teliti.models.heads import HeadWeights
+from teliti.models.novelty import NoveltyWeights
 from teliti.predictor import Predictor
 from teliti.recipe import ModelRecipe
 from teliti.training.backbone_file import BackboneFile, prepare_backbone
@@ -39,6 +40,13 @@ def predictor(trained_bundle: Path) -> Predictor:
 @pytest.fixture(scope="module")
 def head(trained_bundle: Path) -> HeadWeights:
     return HeadWeights.from_arrays(load_file(trained_bundle / WEIGHTS))
+
+
+@pytest.fixture(scope="module")
+def novelty(trained_bundle: Path) -> NoveltyWeights:
+    weights = NoveltyWeights.from_arrays(load_file(trained_bundle / WEIGHTS))
+    assert weights is not None
+    return weights
 
 
 @pytest.fixture(scope="module")
@@ -67,26 +75,38 @@ def run(graph: bytes, image: np.ndarray, outputs: list[str]) -> list[np.ndarray]
 
 
 def test_the_shipped_file_and_torch_agree(
-    predictor: Predictor, backbone: BackboneFile, head: HeadWeights, photos: list[np.ndarray]
+    predictor: Predictor,
+    backbone: BackboneFile,
+    head: HeadWeights,
+    novelty: NoveltyWeights,
+    photos: list[np.ndarray],
 ) -> None:
-    parity, outputs = check_parity(predictor, backbone, head, photos=photos)
+    parity, scores = check_parity(predictor, backbone, head, photos=photos, novelty=novelty)
     assert parity.holds
     assert (parity.photos, parity.changed_verdicts) == (10, 0)
     assert parity.max_abs_difference < 1e-4
     expected = np.concatenate([predictor.score_batch(pictures).outputs for pictures in photos])
-    np.testing.assert_array_equal(outputs, expected)
+    np.testing.assert_array_equal(scores.outputs, expected)
+    batch = np.concatenate(photos)
+    [features] = run((predictor.bundle.path / MODEL).read_bytes(), batch, ["features"])
+    np.testing.assert_allclose(scores.novelty, novelty.measure(features), rtol=1e-5)
 
 
 @pytest.mark.parametrize("change", [{"bias": 0.01}, {"bias": 20.0}, {"weight": 0.001}])
 def test_another_head_than_the_shipped_one_is_found(
-    change: dict, predictor: Predictor, backbone: BackboneFile, head: HeadWeights, photos: list[np.ndarray]
+    change: dict,
+    predictor: Predictor,
+    backbone: BackboneFile,
+    head: HeadWeights,
+    novelty: NoveltyWeights,
+    photos: list[np.ndarray],
 ) -> None:
     altered = replace(head, **{name: getattr(head, name) + np.float32(by) for name, by in change.items()})
     with pytest.raises(
         ParityError,
         match=r"answers differently from the trained one: \d+ of 10 verdicts changed, logits differ by up to",
     ) as caught:
-        check_parity(predictor, backbone, altered, photos=photos)
+        check_parity(predictor, backbone, altered, photos=photos, novelty=novelty)
     assert caught.value.hint == "Please report this with the run folder; do not use its bundle."
 
 
