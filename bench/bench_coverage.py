@@ -22,10 +22,10 @@ def run() -> dict:
     return {
         "name": "Promises, costs and intervals, by simulation",
         "about": f"Scores of defects are Beta(5, 2), of good parts Beta(2, 5), seed {SEED}. Proofs: {DRAWS:,} "
-        "validation sets each, with the fewest photos of defects that can prove the rate, and with three times as many; the limit "
-        "is what was promised and two standard errors. Costs: mean true cost of the chosen threshold or band over that "
-        f"of the best one, {SETS} sets of 5,000 photos. Intervals: mean coverage of a share over 19 truths from 0.05 "
-        "to 0.95. The same simulations are slow tests (`make test-slow`).",
+        "validation sets each, with the fewest photos of defects that can prove the rate, and with three times as "
+        "many; the limit is what was promised and two standard errors. Costs: mean true cost of the chosen threshold "
+        f"or band over that of the best one, {SETS} sets of 5,000 photos. Intervals: mean coverage of a share over 19 "
+        "truths from 0.05 to 0.95. The same simulations are slow tests (`make test-slow`).",
         "rows": [*_proofs(), *_costs(), *_intervals()],
     }
 

@@ -21,7 +21,7 @@ def test_a_confidence_alone_means_proven():
         ({"max_miss_rate": 0.1, "guarantee": "expected", "confidence": 0.9}, 'confidence belongs to guarantee = "pro'),
         (
             {"max_miss_rate": 0.1, "max_false_alarm_rate": 0.1, "review_share": 0.1},
-            "only one of review_share and max_f",
+            "only one of review_share and",
         ),
     ],
 )
