@@ -141,9 +141,11 @@ def test_a_regression_has_one_value(backbone: BackboneFile, photos: list[np.ndar
 
 
 def test_the_same_inspector_gives_the_bytes_of_the_shipped_file(
-    trained_bundle: Path, predictor: Predictor, backbone: BackboneFile, head: HeadWeights
+    trained_bundle: Path, predictor: Predictor, backbone: BackboneFile, head: HeadWeights, novelty: NoveltyWeights
 ) -> None:
-    assert build_graph(backbone, head, predictor.bundle.decision) == (trained_bundle / MODEL).read_bytes()
+    assert (
+        build_graph(backbone, head, predictor.bundle.decision, novelty=novelty) == (trained_bundle / MODEL).read_bytes()
+    )
 
 
 @pytest.mark.parametrize(("library", "purpose"), [("torch", "export the head"), ("onnx", "write the network")])
