@@ -100,7 +100,8 @@ def _thinned(cuts: _Float64, *, line: Line) -> _Float64:
     """All pairs of ends are tried, so that with a price for a look there may not be too many."""
     if line.cost.review is None or len(cuts) <= _GRID:
         return cuts
-    return cuts[np.linspace(0, len(cuts) - 1, _GRID).round().astype(int)]
+    kept: _Float64 = cuts[np.linspace(0, len(cuts) - 1, _GRID).round().astype(int)]
+    return kept
 
 
 def _level(totals: _Float64) -> NDArray[np.bool_]:

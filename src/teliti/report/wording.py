@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from numbers import Real
-from typing import Any
+from typing import Any, TypeGuard
 
 MISSING = "\u2013"  # an en dash
 _MINUTE_S = 60.0
@@ -14,7 +14,7 @@ _LARGE, _TEN = 1000.0, 10.0
 _SMALL = 1e-3
 
 
-def is_number(value: Any) -> bool:
+def is_number(value: Any) -> TypeGuard[float]:
     """True for a finite real number; booleans are none."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
@@ -47,7 +47,7 @@ def number_interval(interval: Any) -> str:
     return f"{number(interval[0])} to {number(interval[1])}" if is_interval(interval) else MISSING
 
 
-def is_interval(interval: Any) -> bool:
+def is_interval(interval: Any) -> TypeGuard[Sequence[float]]:
     """True for a pair of finite numbers."""
     return isinstance(interval, Sequence) and len(interval) == 2 and all(map(is_number, interval))
 
