@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from teliti.bundle import Bundle, open_bundle
@@ -17,10 +16,11 @@ from teliti.data.beside import beside_of
 from teliti.data.decode import decode_photo
 from teliti.data.loading import AHEAD_PER_THREAD, load_prepared, map_ahead
 from teliti.data.origins import FileOrigin
-from teliti.errors import BundleError, PhotoRefused, UserError
+from teliti.errors import PhotoRefused, UserError
 from teliti.metrics.decision import Decision
 from teliti.metrics.tiles import combine_parts
 from teliti.runtime import default_threads
+from teliti.sessions import OnnxRuntimeSession, Session
 from teliti.types import Record, Reporter, Sample, SilentReporter, UInt8Image
 
 _MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
@@ -82,23 +82,14 @@ class Predictor:
     Args:
         bundle: An opened bundle.
         threads: How many batches are decoded and computed at once; the answers do not depend on it.
+        session: The network, opened; None opens the bundle's own in ONNX Runtime.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None) -> None:
+    def __init__(self, bundle: Bundle, *, threads: int | None = None, session: Session | None = None) -> None:
         self.bundle = bundle
         self.threads = default_threads() if threads is None else threads
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = options.inter_op_num_threads = 1  # parallel over batches: see _score_all
-        options.log_severity_level = 3
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(bundle.model_path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            raise BundleError(
-                f'"{bundle.model_path}" could not be loaded: {str(error).splitlines()[0]}', hint="Retrain the bundle."
-            ) from error
-        tells_novelty = NOVELTY in {output.name for output in self._session.get_outputs()}
+        self.session = OnnxRuntimeSession(bundle.model_path) if session is None else session
+        tells_novelty = NOVELTY in self.session.outputs
         self._asked = ["probs", "logits", *([NOVELTY] if tells_novelty else [])]
 
     @classmethod
@@ -217,10 +208,9 @@ class Predictor:
             batch: (N, H, W, 3) uint8 RGB, prepared.
         """
         if self.bundle.task == "regression":
-            value = np.asarray(self._session.run(["value"], {"image": batch})[0], dtype=np.float32)
+            value = self.session.run(["value"], batch)[0]
             return Scores(value, value)
-        answers = self._session.run(self._asked, {"image": batch})
-        probs, logits, *novelty = (np.asarray(answer, dtype=np.float32) for answer in answers)
+        probs, logits, *novelty = self.session.run(self._asked, batch)
         return Scores(probs, logits, novelty[0] if novelty else None)
 
     def judge(self, scores: Scores) -> list[Prediction]:

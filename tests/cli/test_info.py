@@ -49,3 +49,17 @@ def test_facts_are_drawn(run) -> None:
     assert row.startswith("k1 lite0 2023-11-1")
     assert row.endswith("2,624 1.5 KiB 0.25")
     assert "schema" not in out
+
+
+@pytest.mark.parametrize(("passed", "expected"), [(True, 0), (False, 1)])
+def test_the_self_test_decides_the_exit_code(passed: bool, expected: int, workflow, run) -> None:
+    record = {**FACTS, "self_test": {"photos": 6, "passed": passed}}
+    workflow("info", info_bundle=lambda _: record, info_cache=dict, info_environment=dict)
+    assert run("info", "bundle", "--self-test")[0] == expected
+    assert run("info", "bundle")[0] == 0
+
+
+def test_a_self_test_needs_a_bundle(run) -> None:
+    code, _, err = run("info", "--self-test")
+    assert code == 2
+    assert "--self-test must stand beside BUNDLE." in err

@@ -58,7 +58,7 @@ def test_a_mistyped_verb_gets_the_nearest(run) -> None:
 def test_a_verb_of_another_world_gets_the_list(run) -> None:
     code, _, err = run("frobnicate")
     assert code == 2
-    assert "Choose one of demo, train, evaluate, prepare, augment, predict, info, recipe, weights." in err
+    assert f"Choose one of {', '.join([*VERBS, *GROUPS])}." in err
 
 
 def test_a_mistyped_verb_below_recipe(run) -> None:

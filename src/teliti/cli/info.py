@@ -18,6 +18,7 @@ def info(
     bundle: Path | None = None,
     /,
     *,
+    self_test: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     cache: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     network: str | None = None,
     image_size: str | None = None,
@@ -28,6 +29,7 @@ def info(
 
     Args:
         bundle: The bundle's folder.
+        self_test: Leave with exit code 1 when a golden photo of the bundle no longer gets its scores here.
         cache: Tell what the cache of photo features holds instead.
         network: Tell the layers of a network instead: lenet, resnet50, any timm name, or a recipe file.
         image_size: With --network: pixels a side, or HEIGHTxWIDTH. [default: the recipe's own, or 224]
@@ -41,6 +43,8 @@ def info(
         )  # fmt: skip
     if network is None and (image_size is not None or outputs is not None):
         raise UserError("--image-size and --outputs must stand beside --network.", hint="Name the network.")
+    if self_test and bundle is None:
+        raise UserError("--self-test must stand beside BUNDLE.", hint="Name the bundle's folder.")
     record = _ask(bundle, cache=cache) if network is None else _describe(network, image_size, outputs)
     if output.json:
         print_json(record)
@@ -52,7 +56,7 @@ def info(
         from teliti.cli.facts import print_facts
 
         print_facts(stdout_console(), record)
-    return 0
+    return 1 if self_test and not record["self_test"]["passed"] else 0
 
 
 def _ask(bundle: Path | None, *, cache: bool) -> Record:

@@ -23,6 +23,7 @@ VERBS = {
     "prepare": ("Apply the deterministic steps, look at them, measure whether they help.", "DATA [OUT] [OPTIONS]"),
     "augment": ("Write augmented photos, look at them, search for what helps.", "DATA [OUT] [OPTIONS]"),
     "predict": ("Inspect photos with a bundle.", "BUNDLE PATH... [OPTIONS]"),
+    "export": ("A bundle as the file of another runtime, with the proof that it is the same.", "BUNDLE --to RUNTIME"),
     "info": ("What is in a bundle, on this machine, in the cache, or in a network.", "[BUNDLE] [OPTIONS]"),
 }
 GROUPS = {

@@ -14,6 +14,8 @@ from onnx import compose
 from torch import Tensor, nn
 
 _BATCH = "batch"
+HEAD_PREFIX = "head/"
+"""Of the names of everything behind the features."""
 
 
 def export_module(module: nn.Module, example: Tensor, *, input_name: str, output_names: Sequence[str]) -> bytes:
@@ -64,12 +66,15 @@ def append_head(backbone: bytes, head: bytes, *, metadata: Mapping[str, str]) ->
     outputs = [output.name for output in second.graph.output]
     merged = compose.merge_models(
         first,
-        compose.add_prefix(second, "head/", rename_inputs=False, rename_outputs=False),
+        compose.add_prefix(second, HEAD_PREFIX, rename_inputs=False, rename_outputs=False),
         io_map=[("features", "features")],
         outputs=[*outputs, "features"],
         producer_name="teliti",
     )
     del merged.metadata_props[:]
+    operators = {entry.domain: entry.version for entry in merged.opset_import}  # both graphs brought theirs
+    del merged.opset_import[:]
+    merged.opset_import.extend(onnx.helper.make_opsetid(*entry) for entry in operators.items())
     onnx.helper.set_model_props(merged, dict(metadata))
     onnx.checker.check_model(merged)
     return bytes(merged.SerializeToString())

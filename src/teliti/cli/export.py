@@ -1,0 +1,77 @@
+"""`teliti export`: a bundle as the file of another runtime, with its parity certificate."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from cyclopts import Parameter
+
+from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, stdout_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from teliti.types import Record
+
+
+def export(
+    bundle: Path,
+    /,
+    *,
+    to: Literal["onnx", "openvino"],
+    int8: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    data: str | None = None,
+    calibrate: str | None = None,
+    out: Path | None = None,
+    min_defect_recall: float | None = None,
+    force: Annotated[bool, Parameter(negative="", show_default=False)] = False,
+    output: OutputOptions = DEFAULT_OUTPUT,
+) -> int:
+    """Write a bundle as the file of another runtime, and prove on unseen photos that it is the same inspector.
+
+    Args:
+        bundle: The bundle's folder.
+        to: The runtime: onnx or openvino.
+        int8: Quantise to eight bits; refused when it costs too much accuracy.
+        data: Labelled photos that the bundle has not seen. [default: the sealed test part of its own run]
+        calibrate: With --int8: photos that ranges are measured on. [default: the training photos of its own run]
+        out: Folder for the file and its certificate. [default: beside the bundle]
+        min_defect_recall: With --int8: the share of defects that must be caught.
+        force: With --int8: keep the file although the accuracy speaks against it.
+        output: How to speak.
+    """
+    from teliti.workflow.export import ExportOptions
+    from teliti.workflow.export import export as export_bundle
+
+    options = ExportOptions(to, int8=int8, force=force, min_defect_recall=min_defect_recall)
+    record = export_bundle(bundle, options, data=data, calibrate=calibrate, out=out, reporter=output.reporter())
+    if output.json:
+        print_json(record)
+    else:
+        _print(stdout_console(), record)
+    return 0
+
+
+def _print(console: Console, record: Record) -> None:
+    from rich.table import Table
+
+    table = Table("compared", "photos", "changed verdicts", "scores differ by", box=None, pad_edge=False)
+    for one in record["comparisons"]:
+        between = " / ".join(one["between"])
+        table.add_row(between, str(one["photos"]), str(one["changed_verdicts"]), f"{one['max_abs_difference']:.2g}")
+    console.print(table)
+    training = record["training_path"]
+    if training["compared"]:
+        console.print(
+            f"The bundle's file and torch were compared {training['when']}: {training['changed_verdicts']} of "
+            f"{training['photos']} verdicts changed."
+        )
+    for name, measures in record["measures"].items():
+        said = ", ".join(f"{key} {value:.4g}" for key, value in measures.items() if isinstance(value, float))
+        console.print(f"{name}: {said}", highlight=False)
+    for objection in record["objections"]:
+        console.print(f"Forced: {objection}")
+    console.print(record["speed"]["sentence"], highlight=False)
+    console.print(f"Exported to {record['path']}", highlight=False)
+    console.print(f"Certificate {record['certificate']}", highlight=False)

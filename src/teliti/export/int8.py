@@ -1,0 +1,78 @@
+"""Eight-bit networks by NNCF's post-training quantisation: convolutions and matrix products of the backbone.
+
+The head, its calibration and everything behind them stay in floating point. The ranges are measured on calibration
+photos; the bias of every layer is then corrected. Whether the result may be used is not decided here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from teliti.export.formats import read_openvino
+from teliti.models.onnx_graph import HEAD_PREFIX
+from teliti.runtime import require
+from teliti.sessions import INPUT
+from teliti.types import UInt8Image
+
+if TYPE_CHECKING:
+    import openvino
+    from onnx import ModelProto
+
+MOST_PHOTOS = 300
+
+
+def quantize_openvino(path: Path, pictures: Sequence[UInt8Image]) -> openvino.Model:
+    """An int8 OpenVINO model of an ONNX network.
+
+    Args:
+        path: The bundle's `model.onnx`.
+        pictures: (H, W, 3) uint8 RGB, prepared: what the ranges are measured on.
+
+    Raises:
+        MissingExtraError: OpenVINO or NNCF is not installed.
+    """
+    return _quantize(
+        read_openvino(path), [picture[None] for picture in pictures], names=[], patterns=[f"{HEAD_PREFIX}.*"]
+    )
+
+
+def quantize_onnx(path: Path, pictures: Sequence[UInt8Image]) -> ModelProto:
+    """An int8 ONNX network, with quantise and dequantise operators around each eight-bit layer.
+
+    Args:
+        path: The bundle's `model.onnx`.
+        pictures: (H, W, 3) uint8 RGB, prepared: what the ranges are measured on.
+
+    Raises:
+        MissingExtraError: onnx or NNCF is not installed.
+    """
+    onnx = require("onnx", extra="quantize", purpose="quantise the network")
+    require("nncf", extra="quantize", purpose="quantise the network")
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory(prefix="teliti-int8-") as folder:
+        simpler = Path(folder) / "simpler.onnx"  # constants folded; NNCF wants the type of every tensor
+        quant_pre_process(str(path), str(simpler), skip_symbolic_shape=True)
+        model = onnx.load(simpler)
+    head = [node.name for node in model.graph.node if node.name.startswith(HEAD_PREFIX)]
+    quantized: ModelProto = _quantize(model, [{INPUT: one[None]} for one in pictures], names=head, patterns=[])
+    return quantized
+
+
+def _quantize(model: Any, items: Sequence[Any], *, names: list[str], patterns: list[str]) -> Any:
+    with contextlib.redirect_stdout(io.StringIO()):  # NNCF tells of every layer, and draws progress bars of its own
+        logging.getLogger("torch.utils.cpp_extension").setLevel(logging.ERROR)  # looks for a compiler for CUDA
+        nncf = require("nncf", extra="quantize", purpose="quantise the network")
+        nncf.set_log_level(logging.ERROR)
+        return nncf.quantize(
+            model,
+            nncf.Dataset(items),
+            subset_size=min(len(items), MOST_PHOTOS),
+            ignored_scope=nncf.IgnoredScope(names=names, patterns=patterns, validate=False),
+        )

@@ -1,0 +1,354 @@
+"""Export: a bundle as the file of another runtime, with the proof that it is still the same inspector."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from teliti import __version__
+from teliti.bundle import open_bundle
+from teliti.data.beside import beside_of
+from teliti.data.decode import decode_photo
+from teliti.data.loading import load_prepared
+from teliti.data.second_decoder import decode_by_pillow
+from teliti.errors import GateError, ParityError, PhotoRefused, RecipeError, UserError
+from teliti.export.certificate import PathAnswers, agree, answer_photos, compare_paths, int8_objections, measure_path
+from teliti.export.formats import (
+    OPENVINO_FILE,
+    Target,
+    describe_inspector,
+    open_exported,
+    read_openvino,
+    write_onnx,
+    write_openvino,
+)
+from teliti.files import hash_file, write_json_atomic
+from teliti.predictor import Predictor
+from teliti.runtime import default_threads, environment_record, is_installed
+from teliti.sessions import OpenVinoSession, Session
+from teliti.types import Record, Reporter, Sample, SilentReporter, UInt8Image
+from teliti.workflow.sealed import RunPhotos, even_choice, labelled_photos, photos_of_run
+
+CERTIFICATE = "parity.json"
+_PROBE_ROUNDS, _PROBE_PHOTOS = 5, 12
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What is exported, and what must hold.
+
+    Attributes:
+        to: The runtime.
+        int8: Quantise to eight bits.
+        force: Keep an int8 network that the accuracy speaks against.
+        min_defect_recall: The share of defects that an int8 network must catch; None: what `decide.max_miss_rate`
+            of the recipe implies, or any.
+    """
+
+    to: Target
+    int8: bool = False
+    force: bool = False
+    min_defect_recall: float | None = None
+
+
+def export(
+    bundle: str | Path,
+    options: ExportOptions,
+    *,
+    data: str | Path | None = None,
+    calibrate: str | Path | None = None,
+    out: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Record:
+    """Write a bundle as the file of another runtime, with `parity.json` beside it.
+
+    The photos of the sealed test part go through the bundle's own file, through the exported one, and through the
+    exported one behind a second decoder. Any changed verdict refuses a float export; an int8 export is refused when
+    its accuracy, a class's recall or the defects it catches fall too far.
+
+    Args:
+        bundle: The bundle's folder.
+        options: What is exported.
+        data: Labelled photos that the bundle has not seen; None takes the test part of the bundle's own run.
+        calibrate: Photos that the ranges of an int8 network are measured on; None takes the run's training photos.
+        out: A folder for the file and the certificate; None makes one beside the bundle.
+        reporter: Told how far it is.
+
+    Returns:
+        The certificate: target, files with SHA-256, paths, comparisons, measures, speed, objections, passed.
+
+    Raises:
+        ParityError: a verdict changed. The certificate is written, the file is not.
+        GateError: the int8 network is not accurate enough, and was not forced.
+        UserError: no photos to compare on, or `out` holds something else.
+        MissingExtraError: a library is not installed.
+    """
+    reporter = SilentReporter() if reporter is None else reporter
+    opened = open_bundle(Path(bundle))
+    _check_options(options)
+    run = photos_of_run(opened)
+    samples, source, training = _measured(run, data, opened.path, read=partial(labelled_photos, bundle=opened))
+    target = _make_folder(opened.path, options, out)
+    reference = Predictor(opened)
+    path = _write(
+        reference, options, _calibration(reference, run, calibrate, options=options), folder=target, report=reporter
+    )
+    try:
+        session = open_exported(path, threads=reference.threads)
+        answers = _answers(reference, Predictor(opened, session=session), samples, options=options, reporter=reporter)
+        certificate = _certificate(reference, answers, samples, options=options) | {
+            "bundle": str(bundle),
+            "source": source,
+            "training_path": training,
+            "speed": _speeds(reference, path, samples),
+        }
+    except BaseException:
+        _remove(path)
+        raise
+    return _seal(certificate, path, folder=target, options=options)
+
+
+def _seal(certificate: Record, path: Path, *, folder: Path, options: ExportOptions) -> Record:
+    """Keep the certificate, and the file only where nothing speaks against it."""
+    refused = bool(certificate["objections"]) and not options.force
+    if refused:
+        _remove(path)
+    sealed = certificate | {
+        "files": {} if refused else {file.name: hash_file(file) for file in _files_of(path)},
+        "path": None if refused else str(path),
+        "certificate": str(folder / CERTIFICATE),
+    }
+    write_json_atomic(folder / CERTIFICATE, sealed)
+    if refused:
+        raise _refusal(sealed, options)
+    return sealed
+
+
+def _check_options(options: ExportOptions) -> None:
+    if options.force and not options.int8:
+        raise UserError(
+            "--force must stand beside --int8.", hint="A float export that changes a verdict is never to be used."
+        )
+    if options.min_defect_recall is not None and not options.int8:
+        raise UserError("--min-defect-recall must stand beside --int8.", hint="A float export changes no verdict.")
+
+
+def _measured(
+    run: RunPhotos | None, data: str | Path | None, folder: Path, *, read: partial[tuple[Sample, ...]]
+) -> tuple[tuple[Sample, ...], str, Record]:
+    """The photos to compare on, where they come from, and what is known of torch against the bundle's file."""
+    if data is not None:
+        samples, source = read(data), str(data)
+    elif run is not None:
+        samples, source = run.sealed, f"the sealed test part of {run.source}"
+    else:
+        raise UserError(
+            f'"{folder}" is not in the folder of its run, so its sealed test photos cannot be found.',
+            hint="Name labelled photos that it has not seen with --data.",
+        )
+    if not samples:
+        raise UserError(f"{source} must hold photos to compare on, got none.", hint="Name others with --data.")
+    if run is None or run.parity is None:
+        return samples, source, {"compared": False, "why": "the bundle is not in the folder of its run"}
+    return samples, source, {"compared": True, "when": "at the end of the training, on the test part", **run.parity}
+
+
+def _make_folder(bundle: Path, options: ExportOptions, out: str | Path | None) -> Path:
+    name = f"{bundle.name}-{options.to}{'-int8' if options.int8 else ''}"
+    folder = bundle.with_name(name) if out is None else Path(out)
+    strangers = [] if not folder.is_dir() else [one.name for one in folder.iterdir() if one.name not in _OWN_NAMES]
+    if strangers or (folder.exists() and not folder.is_dir()):
+        raise UserError(
+            f'--out must be a new folder or that of an earlier export, got "{folder}".', hint="Choose another one."
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+_OWN_NAMES = {"model.onnx", "model.xml", "model.bin", CERTIFICATE}
+
+
+def _calibration(
+    reference: Predictor, run: RunPhotos | None, calibrate: str | Path | None, *, options: ExportOptions
+) -> list[UInt8Image]:
+    """Prepared pictures, one a photo, that the ranges of an int8 network are measured on."""
+    if not options.int8:
+        return []
+    from teliti.export.int8 import MOST_PHOTOS
+
+    if calibrate is not None:
+        samples: Sequence[Sample] = labelled_photos(calibrate, reference.bundle)
+    elif run is not None:
+        samples = run.learnt
+    else:
+        raise UserError(
+            "An int8 export must have photos to measure ranges on, and the bundle is not in the folder of its run.",
+            hint="Name some, for instance those it was trained on, with --calibrate.",
+        )
+
+    def prepare(image: UInt8Image, sample: Sample) -> UInt8Image:
+        first: UInt8Image = reference.bundle.chain.views(image, beside_of(sample.origin))[0]
+        return first
+
+    loaded = load_prepared(even_choice(samples, most=MOST_PHOTOS), prepare, threads=reference.threads)
+    pictures = [one for _, one in loaded if not isinstance(one, PhotoRefused)]
+    if not pictures:
+        raise UserError("No calibration photo can be used.", hint="Name others with --calibrate.")
+    return pictures
+
+
+def _write(
+    reference: Predictor, options: ExportOptions, pictures: list[UInt8Image], *, folder: Path, report: Reporter
+) -> Path:
+    source, facts = reference.bundle.model_path, describe_inspector(reference.bundle)
+    facts["precision"] = "int8" if options.int8 else "f32"
+    title = "Quantising to eight bits" if options.int8 else "Writing the exported network"
+    with report.task(title, None):
+        if options.to == "onnx":
+            if not options.int8:
+                return write_onnx(source.read_bytes(), folder, facts=facts)
+            from teliti.export.int8 import quantize_onnx
+
+            return write_onnx(quantize_onnx(source, pictures), folder, facts=facts)
+        if not options.int8:
+            return write_openvino(read_openvino(source), folder, facts=facts)
+        from teliti.export.int8 import quantize_openvino
+
+        return write_openvino(quantize_openvino(source, pictures), folder, facts=facts)
+
+
+def _answers(
+    reference: Predictor,
+    exported: Predictor,
+    samples: Sequence[Sample],
+    *,
+    options: ExportOptions,
+    reporter: Reporter,
+) -> tuple[PathAnswers, PathAnswers, PathAnswers]:
+    engine = f"{exported.session.engine} {'int8' if options.int8 else 'f32'}"
+    run = partial(answer_photos, samples=samples, reporter=reporter)
+    return (
+        run(reference, decode=decode_photo, name="the bundle's own file"),
+        run(exported, decode=decode_photo, name=engine),
+        run(exported, decode=decode_by_pillow, name=f"{engine} behind Pillow's decoder"),
+    )
+
+
+def _certificate(
+    reference: Predictor,
+    answers: tuple[PathAnswers, PathAnswers, PathAnswers],
+    samples: Sequence[Sample],
+    *,
+    options: ExportOptions,
+) -> Record:
+    own, exported, second = answers
+    comparisons = [compare_paths(own, exported, samples), compare_paths(exported, second, samples)]
+    measures = {path.name: measure_path(path, samples) for path in (own, exported)}
+    if options.int8:
+        floor = _defect_floor(reference, options)
+        objections = int8_objections(
+            measures[own.name], measures[exported.name], comparison=comparisons[0], least_defect_recall=floor
+        )
+    else:
+        objections = [_objection(comparison) for comparison in comparisons if not agree(comparison)]
+    return {
+        "schema": 1,
+        "version": __version__,
+        "target": options.to,
+        "precision": "int8" if options.int8 else "f32",
+        "model_sha256": reference.bundle.model_hash,
+        "photos": len(samples),
+        "refused": len(own.refused),
+        "comparisons": comparisons,
+        "measures": measures,
+        "objections": objections,
+        "passed": not objections,
+        "forced": options.force,
+        "environment": environment_record(threads=default_threads()),
+    }
+
+
+def _defect_floor(reference: Predictor, options: ExportOptions) -> float | None:
+    if options.min_defect_recall is not None:
+        return options.min_defect_recall
+    decide = reference.bundle.manifest["provenance"]["recipe"].get("decide", {})
+    most = decide.get("max_miss_rate")
+    return None if most is None else 1.0 - float(most)
+
+
+def _objection(comparison: Record) -> str:
+    first, second = comparison["between"]
+    return (
+        f"Between {first} and {second}, {comparison['changed_verdicts']} of {comparison['photos']} verdicts changed, "
+        f"logits differ by up to {comparison['max_logit_difference']:.2g}, and {comparison['refused_by_one']} photos "
+        "are refused by one of them only."
+    )
+
+
+def _refusal(certificate: Record, options: ExportOptions) -> GateError | ParityError:
+    reasons = " ".join(certificate["objections"])
+    where = f"The comparison stands in {certificate['certificate']}."
+    if options.int8:
+        return GateError(
+            f"The int8 network is refused. {reasons}", hint=f"{where} Export without --int8, or accept it with --force."
+        )
+    return ParityError(f"The exported network is not the same inspector. {reasons}", hint=where)
+
+
+def _speeds(reference: Predictor, path: Path, samples: Sequence[Sample]) -> Record:
+    """Photos per second of one thread, engine alone: the exported file, and what else this machine could run."""
+    pictures = [
+        one
+        for _, one in load_prepared(
+            even_choice(samples, most=_PROBE_PHOTOS),
+            lambda image, sample: reference.bundle.chain.views(image, beside_of(sample.origin)),
+            threads=1,
+        )
+        if not isinstance(one, PhotoRefused)
+    ]
+    sessions: dict[str, Session] = {
+        "onnxruntime f32": reference.session,
+        f"exported {path.name}": open_exported(path, threads=1),
+    }
+    if is_installed("openvino"):
+        for precision in ("f32", "bf16"):
+            try:
+                own = OpenVinoSession(reference.bundle.model_path, threads=1, precision=precision)
+            except RecipeError:  # this processor has no bf16
+                continue
+            sessions[f"openvino {precision}"] = own
+    asked = ["value"] if reference.bundle.task == "regression" else ["probs"]
+    seconds: dict[str, list[float]] = {name: [] for name in sessions}
+    for _ in range(_PROBE_ROUNDS):
+        for name, session in sessions.items():
+            start = time.perf_counter()
+            for picture in pictures:
+                session.run(asked, picture)
+            seconds[name].append(time.perf_counter() - start)
+    rates = {name: round(len(pictures) / statistics.median(times), 1) for name, times in seconds.items()}
+    return {"photos_per_s": rates, "sentence": _recommend(rates)}
+
+
+def _recommend(rates: dict[str, float]) -> str:
+    exported = next(rate for name, rate in rates.items() if name.startswith("exported"))
+    own = rates["onnxruntime f32"]
+    sentence = f"It answers {exported:g} photos a second on one core, the bundle's own file {own:g}."
+    if exported < own:
+        sentence += " On this machine the export is no faster than the bundle itself."
+    bf16 = rates.get("openvino bf16")
+    if bf16 is not None and bf16 > exported:
+        sentence += f" OpenVINO's bf16 arithmetic on the float network is faster here, {bf16:g}: prefer it to int8."
+    return sentence
+
+
+def _files_of(path: Path) -> list[Path]:
+    return [path, path.with_suffix(".bin")] if path.name == OPENVINO_FILE else [path]
+
+
+def _remove(path: Path) -> None:
+    for file in _files_of(path):
+        file.unlink(missing_ok=True)

@@ -1,0 +1,95 @@
+"""The photos that a bundle was never shown: the sealed test part of its own run, or photos that the user names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from teliti.bundle import Bundle
+from teliti.data.catalog import read_catalog
+from teliti.errors import UserError
+from teliti.files import sha256_hex, spreadsheet_cell
+from teliti.types import Record, Sample
+from teliti.workflow.photos import leave_out_companions
+from teliti.workflow.run_folder import RunFolder
+
+SPLITS_FILE = "splits.csv"
+
+
+@dataclass(frozen=True)
+class RunPhotos:
+    """The photos of a bundle's own run.
+
+    Attributes:
+        source: What the run learnt from.
+        learnt: Photos that were learnt from.
+        sealed: Photos that nothing was chosen on; with folds all of them.
+        parity: What the run found between torch and the bundle's file, from its record.
+    """
+
+    source: str
+    learnt: tuple[Sample, ...]
+    sealed: tuple[Sample, ...]
+    parity: Record | None
+
+
+def photos_of_run(bundle: Bundle) -> RunPhotos | None:
+    """The photos that a bundle's own run learnt from and was tested on; None where the bundle left its run folder.
+
+    Args:
+        bundle: Opened.
+
+    Raises:
+        UserError: the photos are gone, or have changed since.
+    """
+    run = RunFolder(bundle.path.absolute().parent)
+    if not (run.path / SPLITS_FILE).is_file() or run.bundle.name != bundle.path.name:
+        return None
+    state = run.read_state()
+    patterns = bundle.chain.beside_patterns
+    catalog = leave_out_companions(read_catalog(state["source"]), patterns)
+    by_cell = {spreadsheet_cell(sample.name): sample for sample in catalog.samples}
+    with (run.path / SPLITS_FILE).open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    gone = [row["path"] for row in rows if row["path"] not in by_cell]
+    if gone:
+        raise UserError(
+            f'The photos of "{state["source"]}" must be those of the run, and {len(gone)} are gone, '
+            f'the first is "{gone[0]}".',
+            hint="Bring them back, or name other labelled photos with --data.",
+        )
+    sealed = tuple(by_cell[row["path"]] for row in rows if row["split"] in {"test", "fold"})
+    learnt = tuple(by_cell[row["path"]] for row in rows if row["split"] in {"train", "fold"})
+    _check_unchanged(sealed, [row["sha256"] for row in rows if row["split"] in {"test", "fold"}])
+    record = state.get("record") or {}
+    return RunPhotos(str(state["source"]), learnt, sealed, record.get("parity"))
+
+
+def _check_unchanged(samples: Sequence[Sample], digests: Sequence[str]) -> None:
+    for sample, digest in zip(samples, digests, strict=True):
+        if sha256_hex(sample.origin.read_bytes()) != digest:
+            raise UserError(
+                f'"{sample.name}" has changed since the run was tested on it.',
+                hint="Name other labelled photos with --data.",
+            )
+
+
+def even_choice(samples: Sequence[Sample], *, most: int) -> list[Sample]:
+    """At most so many samples, spread evenly over the list, which is sorted by class and name."""
+    if len(samples) <= most:
+        return list(samples)
+    return [samples[index * len(samples) // most] for index in range(most)]
+
+
+def labelled_photos(source: str | Path, bundle: Bundle) -> tuple[Sample, ...]:
+    """The labelled photos of a source that the user names; of a given split only its test part.
+
+    Raises:
+        CatalogError: the source cannot be read.
+    """
+    catalog = leave_out_companions(read_catalog(str(source)), bundle.chain.beside_patterns)
+    if not catalog.has_given_split:
+        return catalog.samples
+    return tuple(sample for sample in catalog.samples if sample.split == "test")

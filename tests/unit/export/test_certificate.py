@@ -1,0 +1,101 @@
+"""The certificate's arithmetic: who agrees with whom, and what speaks against eight bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from teliti.data.origins import FileOrigin
+from teliti.export.certificate import PathAnswers, agree, compare_paths, int8_objections, measure_path
+from teliti.predictor import Prediction
+from teliti.types import Sample
+
+SAMPLES = [Sample(f"{n}.png", FileOrigin(f"/{n}.png"), "bad" if n < 4 else "good") for n in range(10)]
+SAME = {"changed_verdicts": 0, "photos": 100}
+
+
+def path(name: str, scores: list[float], *, refused: dict[int, str] | None = None) -> PathAnswers:
+    """A path that rejects from 0.5 on."""
+    refused = refused or {}
+    predictions, logits = {}, {}
+    for at, score in enumerate(scores):
+        if at not in refused:
+            label, verdict = ("bad", "reject") if score >= 0.5 else ("good", "pass")
+            predictions[at] = Prediction(verdict, label, {"bad": score, "good": 1 - score}, score)
+            logits[at] = np.array([score, 0.0], np.float32)
+    return PathAnswers(name, predictions, logits, refused)
+
+
+TRUTH = [0.9, 0.9, 0.9, 0.9, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
+
+
+def test_equal_paths_agree() -> None:
+    one = compare_paths(path("a", TRUTH), path("b", TRUTH), SAMPLES)
+    assert (one["between"], one["photos"], one["changed_verdicts"], one["changed"]) == (["a", "b"], 10, 0, [])
+    assert agree(one)
+
+
+def test_a_changed_verdict_is_named_with_both_answers() -> None:
+    one = compare_paths(path("a", TRUTH), path("b", [0.4, *TRUTH[1:]]), SAMPLES)
+    assert one["changed"] == [{"path": "0.png", "verdicts": ["reject", "pass"], "scores": [0.9, 0.4]}]
+    assert one["max_abs_difference"] == pytest.approx(0.5)
+    assert not agree(one)
+
+
+def test_logits_that_differ_and_photos_that_one_cannot_read_are_no_agreement() -> None:
+    assert not agree(compare_paths(path("a", TRUTH), path("b", [0.91, *TRUTH[1:]]), SAMPLES))
+    unread = compare_paths(path("a", TRUTH), path("b", TRUTH, refused={3: "truncated"}), SAMPLES)
+    assert (unread["photos"], unread["refused_by_one"]) == (9, 1)
+    assert not agree(unread)
+
+
+def test_measures_of_a_path() -> None:
+    measures = measure_path(path("a", [0.1, *TRUTH[1:9], 0.7]), SAMPLES)
+    assert measures["accuracy"] == pytest.approx(0.8)
+    assert measures["recall"] == {"bad": 0.75, "good": pytest.approx(5 / 6)}
+    assert measures["defect_recall"] == 0.75
+
+
+def test_measures_of_numbers() -> None:
+    samples = [Sample("a", FileOrigin("/a"), 1.0), Sample("b", FileOrigin("/b"), 3.0)]
+    answers = PathAnswers("a", {n: Prediction(None, None, {}, 2.0) for n in range(2)}, {})
+    assert measure_path(answers, samples) == {"photos": 2, "mae": 1.0}
+
+
+BEFORE = {"accuracy": 0.9, "recall": {"bad": 0.8, "good": 0.95}, "defect_recall": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"accuracy": 0.890}, "The accuracy is 0.8900, below 99% of 0.9000."),
+        (
+            {"recall": {"bad": 0.77, "good": 0.95}},
+            'The recall of "bad" falls from 0.800 to 0.770, by more than 2 points',
+        ),
+        ({"defect_recall": 0.74}, "0.740 of the defects are caught, 0.750 must be."),
+    ],
+)
+def test_what_speaks_against_eight_bits(change: dict, sentence: str) -> None:
+    objections = int8_objections(BEFORE, BEFORE | change, comparison=SAME, least_defect_recall=0.75)
+    assert len(objections) == 1
+    assert sentence in objections[0]
+
+
+def test_what_is_just_allowed() -> None:
+    after = {"accuracy": 0.891, "recall": {"bad": 0.78, "good": 0.93}, "defect_recall": 0.75}
+    comparison = {"changed_verdicts": 3, "photos": 100}
+    assert int8_objections(BEFORE, after, comparison=comparison, least_defect_recall=0.75) == []
+    assert int8_objections(BEFORE, after, comparison=comparison, least_defect_recall=None) == []
+
+
+def test_many_changed_verdicts_speak_against_it_whatever_the_accuracy() -> None:
+    comparison = {"changed_verdicts": 4, "photos": 100}
+    objections = int8_objections(BEFORE, BEFORE, comparison=comparison, least_defect_recall=None)
+    assert objections == ["4 of 100 verdicts changed, over 3%."]
+
+
+def test_numbers_may_err_five_percent_more() -> None:
+    assert int8_objections({"mae": 1.0}, {"mae": 1.05}, comparison=SAME, least_defect_recall=None) == []
+    worse = int8_objections({"mae": 1.0}, {"mae": 1.06}, comparison=SAME, least_defect_recall=None)
+    assert worse == ["The mean error is 1.06, over 1.05."]

@@ -1,0 +1,133 @@
+"""An export end to end: the file, what travels in it, the certificate, and every way in which it is refused."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from teliti.bundle import open_bundle
+from teliti.data.decode import decode_photo
+from teliti.errors import GateError, ParityError, UserError
+from teliti.export import certificate as certificate_module
+from teliti.export.formats import open_exported, read_facts
+from teliti.files import hash_file
+from teliti.predictor import Predictor
+from teliti.workflow import export as job
+from teliti.workflow.export import ExportOptions, export
+
+
+@pytest.fixture(params=["onnx", "openvino"])
+def target(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+def test_a_float_export_is_the_same_inspector(target: str, trained_bundle: Path, tmp_path: Path) -> None:
+    record = export(trained_bundle, ExportOptions(target), out=tmp_path / "out")
+    assert record["passed"]
+    assert [one["changed_verdicts"] for one in record["comparisons"]] == [0, 0]
+    assert record["training_path"]["compared"]
+    assert record["training_path"]["changed_verdicts"] == 0
+    assert json.loads((tmp_path / "out" / "parity.json").read_text())["files"] == record["files"]
+    assert record["files"] == {name: hash_file(tmp_path / "out" / name) for name in record["files"]}
+
+
+def test_what_a_stranger_needs_travels_in_the_file(target: str, trained_bundle: Path, tmp_path: Path) -> None:
+    record = export(trained_bundle, ExportOptions(target), out=tmp_path / "out")
+    bundle = open_bundle(trained_bundle)
+    facts = read_facts(Path(record["path"]))
+    assert facts["classes"] == list(bundle.decision.classes)
+    assert facts["decision"]["threshold"] == bundle.decision.threshold
+    assert facts["prepare"] == bundle.chain.to_record()
+    assert (facts["bundle_model_sha256"], facts["precision"]) == (bundle.model_hash, "f32")
+
+
+def test_the_exported_file_runs_alone(target: str, trained_bundle: Path, parts_folder: Path, tmp_path: Path) -> None:
+    record = export(trained_bundle, ExportOptions(target), out=tmp_path / "out")
+    own = Predictor.open(trained_bundle, threads=1)
+    exported = Predictor(own.bundle, threads=1, session=open_exported(Path(record["path"]), threads=1))
+    for photo in sorted(parts_folder.rglob("*.png"))[::9]:
+        np.testing.assert_allclose(exported.predict([photo])[0].score, own.predict([photo])[0].score, atol=1e-5)
+
+
+@pytest.mark.parametrize("target", ["onnx", "openvino"])
+def test_an_int8_export_is_listed_and_bounded(target: str, trained_bundle: Path, tmp_path: Path) -> None:
+    record = export(trained_bundle, ExportOptions(target, int8=True, force=True), out=tmp_path / "out")
+    assert (record["precision"], record["forced"]) == ("int8", True)
+    assert record["comparisons"][0]["max_logit_difference"] > 0.0
+    assert len(record["comparisons"][0]["changed"]) == record["comparisons"][0]["changed_verdicts"]
+    assert set(record["measures"]) == {
+        "the bundle's own file",
+        f"{'onnxruntime' if target == 'onnx' else 'openvino'} int8",
+    }
+    if target == "onnx":
+        kinds = {node.op_type for node in onnx.load(record["path"]).graph.node}
+        assert "QuantizeLinear" in kinds
+
+
+def test_a_changed_verdict_blocks_the_export(
+    trained_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job, "decode_by_pillow", lambda data: 255 - decode_photo(data))
+    with pytest.raises(ParityError, match=r"not the same inspector.*verdicts changed") as caught:
+        export(trained_bundle, ExportOptions("onnx"), out=tmp_path / "out")
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["parity.json"]
+    assert "parity.json" in caught.value.hint
+
+
+def test_an_inaccurate_int8_network_is_refused(
+    trained_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(certificate_module, "LEAST_ACCURACY", 1.5)
+    with pytest.raises(GateError, match=r"The int8 network is refused. The accuracy is") as caught:
+        export(trained_bundle, ExportOptions("openvino", int8=True), out=tmp_path / "out")
+    assert "--force" in caught.value.hint
+    assert [file.name for file in (tmp_path / "out").iterdir()] == ["parity.json"]
+
+
+def test_a_bundle_away_from_its_run_needs_photos(trained_bundle: Path, parts_folder: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone"
+    shutil.copytree(trained_bundle, alone)
+    with pytest.raises(UserError, match=r"is not in the folder of its run.*--data"):
+        export(alone, ExportOptions("onnx"))
+    record = export(alone, ExportOptions("onnx"), data=parts_folder)
+    assert record["training_path"] == {"compared": False, "why": "the bundle is not in the folder of its run"}
+    assert Path(record["path"]).parent == tmp_path / "alone-onnx"
+    with pytest.raises(UserError, match=r"must have photos to measure ranges on.*--calibrate"):
+        export(alone, ExportOptions("onnx", int8=True), data=parts_folder)
+
+
+def test_a_folder_with_other_things_is_left_alone(trained_bundle: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").write_text("mine")
+    with pytest.raises(UserError, match=r"--out must be a new folder or that of an earlier export"):
+        export(trained_bundle, ExportOptions("onnx"), out=tmp_path)
+    assert [file.name for file in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (ExportOptions("onnx", force=True), "--force must stand beside --int8"),
+        (ExportOptions("onnx", min_defect_recall=0.9), "--min-defect-recall must stand beside --int8"),
+    ],
+)
+def test_options_that_mean_nothing(options: ExportOptions, sentence: str, trained_bundle: Path) -> None:
+    with pytest.raises(UserError, match=sentence):
+        export(trained_bundle, options)
+
+
+def test_photos_that_changed_since_the_run_are_noticed(trained_record: dict, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_record["run"], run)
+    table = (run / "splits.csv").read_text()
+    line = next(line for line in table.splitlines() if ",test," in line)
+    (run / "splits.csv").write_text(table.replace(line, line[:-64] + "0" * 64))
+    with pytest.raises(UserError, match=r"has changed since the run was tested on it"):
+        export(run / "bundle", ExportOptions("onnx"))
+    (run / "splits.csv").write_text(table.replace(line, "vanished.png" + line[line.index(",") :]))
+    with pytest.raises(UserError, match=r'1 are gone, the first is "vanished.png"'):
+        export(run / "bundle", ExportOptions("onnx"))
