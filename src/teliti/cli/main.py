@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 
 VERBS = {
     "demo": ("A real inspection, end to end, on packaged photos.", "[--out DIR]"),
+    "check": ("What is wrong with the photos, before anything is trained.", "DATA [OPTIONS]"),
     "train": ("From photos to a tested, explained inspector.", "DATA [OPTIONS]"),
     "evaluate": ("Measure a bundle on new labelled photos.", "BUNDLE DATA [OPTIONS]"),
     "prepare": ("Apply the deterministic steps, look at them, measure whether they help.", "DATA [OUT] [OPTIONS]"),
     "augment": ("Write augmented photos, look at them, search for what helps.", "DATA [OUT] [OPTIONS]"),
+    "agree": ("How far inspectors agree with each other and with the net.", "LABELS.csv [OPTIONS]"),
     "predict": ("Inspect photos with a bundle.", "BUNDLE PATH... [OPTIONS]"),
     "export": ("A bundle as the file of another runtime, with the proof that it is the same.", "BUNDLE --to RUNTIME"),
     "info": ("What is in a bundle, on this machine, in the cache, or in a network.", "[BUNDLE] [OPTIONS]"),

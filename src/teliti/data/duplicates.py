@@ -112,10 +112,10 @@ def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[DuplicatePair]:
     for index, mark in enumerate(fingerprints):
         copies.setdefault(mark.digest, []).append(index)
     found = {pair: DuplicatePair(*pair, "bytes", 1.0) for same in copies.values() for pair in _copies_of_one(same)}
-    distinct = [fingerprints[same[0]] for same in copies.values()]
-    for near in _find_near(distinct):
-        for i in copies[distinct[near.first].digest][:_LISTED_COPIES]:
-            for j in copies[distinct[near.second].digest][:_LISTED_COPIES]:
+    distinct = list(copies.values())
+    for near in _find_near(fingerprints, [same[0] for same in distinct]):
+        for i in distinct[near.first][:_LISTED_COPIES]:
+            for j in distinct[near.second][:_LISTED_COPIES]:
                 found[min(i, j), max(i, j)] = DuplicatePair(min(i, j), max(i, j), near.kind, near.correlation)
     return [found[key] for key in sorted(found)]
 
@@ -163,11 +163,11 @@ def _copies_of_one(same: Sequence[int]) -> Iterator[tuple[int, int]]:
         yield from ((first, second) for second in same[place + 1 :])
 
 
-def _find_near(fingerprints: Sequence[Fingerprint]) -> list[DuplicatePair]:
-    """The pairs among photos of different bytes, each at its best alignment."""
-    if len(fingerprints) < 2:
+def _find_near(fingerprints: Sequence[Fingerprint], distinct: Sequence[int]) -> list[DuplicatePair]:
+    """The pairs among photos of different bytes by their places in `distinct`, each at its best alignment."""
+    if len(distinct) < 2:
         return []
-    photos = _Photos(fingerprints)
+    photos = _Photos(fingerprints, distinct)
     bits = photos.hashes(_SYMMETRIES[0])
     best: dict[tuple[int, int], DuplicatePair] = {}
     for symmetry in _SYMMETRIES:
@@ -201,17 +201,29 @@ class _Photos:
         means: (N,) float64, mean grey level, rising.
     """
 
-    def __init__(self, fingerprints: Sequence[Fingerprint]) -> None:
-        brightness = np.array([mark.thumbnail.mean(dtype=np.float64) for mark in fingerprints])
+    def __init__(self, fingerprints: Sequence[Fingerprint], distinct: Sequence[int]) -> None:
+        facts = [_facts(fingerprints[index]) for index in distinct]
+        brightness = np.array([fact[0] for fact in facts])
         self._order = np.argsort(brightness, kind="stable")
         self._fingerprints = fingerprints
-        self._thumbnails = np.stack([fingerprints[index].thumbnail for index in self._order])
-        self._aspects = np.array([np.log(fingerprints[i].height / fingerprints[i].width) for i in self._order])
+        self._distinct = distinct
+        self._aspects = np.array([fact[1] for fact in facts])[self._order]
         self.means = brightness[self._order]
-        self._mean, self._directions = _shared_layout(self._thumbnails)
-        blocks = [self._thumbnails[start : start + _ROWS] for start in range(0, len(self._thumbnails), _ROWS)]
-        self._regions = np.concatenate([_region_means(block) for block in blocks])
-        self._spectra = np.concatenate([_spectra(_details(block)) for block in blocks])
+        chosen = np.unique(np.linspace(0, len(distinct) - 1, _LAYOUT_SAMPLE).astype(int))
+        self._mean, self._directions = _shared_layout(self._thumbnails_of(chosen))
+        regions, spectra = [], []
+        for start in range(0, len(distinct), _ROWS):
+            block = self._thumbnails_of(np.arange(start, min(start + _ROWS, len(distinct))))
+            regions.append(_region_means(block))
+            spectra.append(_spectra(_details(block)))
+        self._regions, self._spectra = np.concatenate(regions), np.concatenate(spectra)
+
+    def _thumbnails_of(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """(M, 64, 64) of these places; they are looked up each time, since they may lie in a file."""
+        return np.stack([self._mark(place).thumbnail for place in places.tolist()])
+
+    def _mark(self, place: int) -> Fingerprint:
+        return self._fingerprints[self._distinct[self._order[place]]]
 
     def hashes(self, symmetry: _Symmetry) -> NDArray[np.uint64]:
         """(N,) 64-bit hashes of all photos, moved."""
@@ -223,13 +235,15 @@ class _Photos:
         pairs = pairs[self._same_aspect(pairs, symmetry)]
         apart = np.abs(self._regions[pairs[:, 0]] - symmetry.of_images(self._regions[pairs[:, 1]]))
         pairs = pairs[apart.max(axis=(1, 2)) <= MAX_REGION_DIFFERENCE]
-        firsts = self._thumbnails[pairs[:, 0]]
-        seconds = symmetry.of_images(self._thumbnails[pairs[:, 1]])
+        if not len(pairs):
+            return
+        firsts = self._thumbnails_of(pairs[:, 0])
+        seconds = symmetry.of_images(self._thumbnails_of(pairs[:, 1]))
         difference = np.sqrt(((firsts.astype(np.float32) - seconds) ** 2).mean(axis=(1, 2)))
         correlations = (self._own_details(firsts) * self._own_details(seconds)).sum(axis=1)
         for row in np.flatnonzero((difference <= MAX_DIFFERENCE) & (correlations >= MIN_CORRELATION)):
             first, second = sorted(self._order[pairs[row]].tolist())
-            kind = symmetry.kind(self._fingerprints[first], self._fingerprints[second])
+            kind = symmetry.kind(*(self._fingerprints[self._distinct[place]] for place in (first, second)))
             yield DuplicatePair(first, second, kind, min(1.0, float(correlations[row])))
 
     def _same_aspect(self, pairs: NDArray[np.int64], symmetry: _Symmetry) -> NDArray[np.bool_]:
@@ -249,16 +263,16 @@ def _shared_layout(thumbnails: NDArray[np.uint8]) -> tuple[Floats, Floats]:
     Photos that show one picture count once, else the copies would be taken for layout; only a picture that more
     than half of all photos show is layout. Fewer than 20 different photos say nothing about a layout.
     """
-    chosen = np.unique(np.linspace(0, len(thumbnails) - 1, _LAYOUT_SAMPLE).astype(int))
-    sample = thumbnails[chosen].reshape(len(chosen), -1).astype(np.float64)
+    sample = thumbnails.reshape(len(thumbnails), -1).astype(np.float64)
     squares = (sample**2).sum(axis=1)
     apart = np.maximum(squares[:, None] + squares[None, :] - 2.0 * sample @ sample.T, 0.0) / sample.shape[1]
     same = apart <= _SAME_PICTURE**2
     different: list[int] = []
-    for place in range(len(chosen)):
+    for place in range(len(thumbnails)):
         if not same[place, different].any():
             different.append(place)
-    kept = chosen if 2 * same[:, different].sum(axis=0).max() > len(chosen) else chosen[different]
+    everyone = np.arange(len(thumbnails))
+    kept = everyone if 2 * same[:, different].sum(axis=0).max() > len(thumbnails) else everyone[different]
     if len(kept) < _FEWEST_FOR_LAYOUT:
         return np.zeros(THUMBNAIL_SIDE**2, dtype=np.float32), np.zeros((0, THUMBNAIL_SIDE**2), dtype=np.float32)
     details = _details(thumbnails[kept])
@@ -277,6 +291,11 @@ def _shared_directions(rows: Floats) -> Floats:
     contributors = 1.0 / (strongest**4).sum(axis=0)
     shared = strongest[:, contributors >= len(rows) / 8]
     return _normalise(np.asarray(shared.T @ rows, dtype=np.float32))
+
+
+def _facts(mark: Fingerprint) -> tuple[float, float]:
+    """Mean grey level, and logarithm of height over width."""
+    return float(mark.thumbnail.mean(dtype=np.float64)), float(np.log(mark.height / mark.width))
 
 
 def _details(thumbnails: NDArray[np.uint8]) -> Floats:

@@ -5,18 +5,16 @@ Fingerprints are cached by digest, so that a second run reads files but decodes 
 
 from __future__ import annotations
 
-import hashlib
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from teliti.cache import RowCache
-from teliti.data.decode import decode_photo
 from teliti.data.decoded import DecodedPhotos
-from teliti.data.loading import map_ahead
+from teliti.data.looking import Look, look_at_photos
 from teliti.errors import PhotoRefused
 from teliti.types import Refused, Reporter, Sample, UInt8Image
 
@@ -25,8 +23,6 @@ SPACE = "fingerprint-1"
 _ABOUT = "photo fingerprints: size and 64 x 64 grey thumbnail"
 _HEAD = struct.Struct("<II")
 _ROW_BYTES = _HEAD.size + THUMBNAIL_SIDE**2
-_BLOCK = 256
-_HELD_BYTES = 1 << 18  # smaller files are not read twice; a block of them is bounded
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,59 +90,22 @@ def fingerprint_photos(
     """
     found: list[Fingerprint | None] = []
     refused: list[Refused] = []
-    with reporter.task("Reading photos", len(samples)) as advance:
-        for start in range(0, len(samples), _BLOCK):
-            block = samples[start : start + _BLOCK]
-            for sample, answer in zip(
-                block, _fingerprint_block(block, cache, threads=threads, decoded=decoded), strict=True
-            ):
-                if isinstance(answer, PhotoRefused):
-                    refused.append(Refused(sample.name, answer.reason))
-                found.append(None if isinstance(answer, PhotoRefused) else answer)
-                advance(1)
+    answers = look_at_photos(
+        samples, [fingerprint_look()], cache=cache, threads=threads, reporter=reporter, decoded=decoded
+    )
+    for sample, answer in zip(samples, answers, strict=True):
+        if isinstance(answer, PhotoRefused):
+            refused.append(Refused(sample.name, answer.reason))
+            found.append(None)
+        else:
+            found.append(Fingerprint.from_row(answer.digest, answer.rows[0]))
     return found, refused
 
 
-def _fingerprint_block(
-    samples: Sequence[Sample], cache: RowCache, *, threads: int, decoded: DecodedPhotos | None
-) -> Iterator[Fingerprint | PhotoRefused]:
-    files = list(map_ahead(_read_file, samples, threads=threads))
-    known = cache.read(SPACE, [file.digest for file in files if isinstance(file, _File)])
-    rows = {digest: row for digest, row in known.items() if len(row) == _ROW_BYTES}  # a damaged row is made again
+def fingerprint_look() -> Look:
+    """How the fingerprint of a photo is made and kept."""
 
-    def look(item: tuple[Sample, _File | PhotoRefused]) -> Fingerprint | PhotoRefused:
-        sample, file = item
-        if isinstance(file, PhotoRefused):
-            return file
-        if file.digest in rows:
-            return Fingerprint.from_row(file.digest, rows[file.digest])
-        try:
-            data = sample.origin.read_bytes() if file.data is None else file.data
-            image = decode_photo(data)
-        except PhotoRefused as refusal:
-            return refusal
-        if decoded is not None:
-            decoded.keep(sample.name, image)
-        return fingerprint_image(image, file.digest if file.data is data else hashlib.sha256(data).digest())
+    def make(image: UInt8Image, data: bytes) -> bytes:  # noqa: ARG001 - the pixels say it all
+        return fingerprint_image(image, b"").to_row()
 
-    fresh: dict[bytes, bytes] = {}
-    for answer in map_ahead(look, zip(samples, files, strict=True), threads=threads):
-        if isinstance(answer, Fingerprint) and answer.digest not in rows:
-            fresh[answer.digest] = answer.to_row()
-        yield answer
-    if fresh:
-        cache.write(SPACE, fresh, about=_ABOUT)
-
-
-@dataclass(frozen=True, slots=True)
-class _File:
-    digest: bytes
-    data: bytes | None  # None: large, to be read again when it is needed, so that no block of large files is held
-
-
-def _read_file(sample: Sample) -> _File | PhotoRefused:
-    try:
-        data = sample.origin.read_bytes()
-    except PhotoRefused as refusal:
-        return refusal
-    return _File(hashlib.sha256(data).digest(), data if len(data) <= _HELD_BYTES else None)
+    return Look(SPACE, _ABOUT, make, is_whole=lambda row: len(row) == _ROW_BYTES)

@@ -6,10 +6,10 @@ from datetime import datetime
 
 from teliti.report import findings, learning, making, material
 from teliti.report.deciding import deciding
-from teliti.report.markup import Html, document, element, join, name
+from teliti.report.frame import Section, frame_page
+from teliti.report.markup import Html, name
 from teliti.report.pictures import ReportPictures
 from teliti.report.reading import is_folds, is_regression, table_at
-from teliti.report.style import style_head
 from teliti.report.verdict import verdict
 from teliti.report.wording import count
 from teliti.types import Record
@@ -25,33 +25,11 @@ def render_report(record: Record, pictures: ReportPictures) -> str:
     Returns:
         One HTML document, encodable as UTF-8 whatever the names in the record.
     """
+    sections = [Section(*one) for one in _sections(record, pictures) if one[2]]
     title = str(record.get("title") or "Inspection report")
-    sections = [(key, heading, content) for key, heading, content in _sections(record, pictures) if content]
-    head = join(
-        [
-            element("meta", charset="utf-8"),
-            style_head(),
-            element("meta", name="viewport", content="width=device-width, initial-scale=1"),
-            element("meta", name="color-scheme", content="light dark"),
-            element("meta", name="referrer", content="no-referrer"),
-            element("title", title),
-        ]
+    return frame_page(
+        title, eyebrow="Teliti inspection report", notes=_notes(record), sections=sections, version=record.get("version")
     )
-    body = join(
-        [
-            _header(record, title=title),
-            element(
-                "div",
-                element("nav", element("ol", *map(_link, sections)), aria_label="Contents"),
-                element("main", *map(_section, sections)),
-                class_="columns",
-            ),
-            element(
-                "footer", element("p", "Made by Teliti", f" {record['version']}" if record.get("version") else "", ".")
-            ),
-        ]
-    )
-    return document(head, body)
 
 
 def _sections(record: Record, pictures: ReportPictures) -> list[tuple[str, str, Html]]:
@@ -82,34 +60,17 @@ def _sections(record: Record, pictures: ReportPictures) -> list[tuple[str, str, 
     ]
 
 
-def _header(record: Record, *, title: str) -> Html:
+def _notes(record: Record) -> list[str]:
     source = table_at(record, "data").get("source")
     photos = table_at(record, "data").get("photos")
     folds = table_at(record, "data", "split").get("folds")
-    notes = [
+    return [
         str(record.get("task") or ""),
         name(source) if source else "",
         count(photos, "photo") if photos else "",
         f"{folds}-fold cross-validation" if is_folds(record) and folds else "",
         _moment(record.get("created")),
     ]
-    shown = [element("li", note) for note in notes if note]
-    return element(
-        "header",
-        element("p", "Teliti inspection report", class_="eyebrow"),
-        element("h1", name(title)),
-        element("ul", *shown, class_="meta"),
-    )
-
-
-def _link(section: tuple[str, str, Html]) -> Html:
-    key, heading, _ = section
-    return element("li", element("a", heading, href=f"#{key}"))
-
-
-def _section(section: tuple[str, str, Html]) -> Html:
-    key, heading, content = section
-    return element("section", element("h2", heading), content, id=key)
 
 
 def _moment(created: object) -> str:

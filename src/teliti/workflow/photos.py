@@ -39,7 +39,7 @@ class Photos:
 
     catalog: Catalog
     samples: tuple[Sample, ...]
-    fingerprints: tuple[Fingerprint, ...]
+    fingerprints: Sequence[Fingerprint]
     targets: NDArray[Any]
     refused: tuple[Refused, ...]
     decoded: DecodedPhotos = field(default_factory=DecodedPhotos, compare=False, repr=False)
@@ -112,7 +112,7 @@ def read_photos(
     catalog = _keep_used_classes(catalog, samples, refused)
     marks = tuple(item.mark for item in usable)
     beside = tuple(item.beside for item in usable) if patterns else ()
-    return Photos(catalog, samples, marks, _targets(catalog, samples), refused, decoded, beside)
+    return Photos(catalog, samples, marks, class_targets(catalog, samples), refused, decoded, beside)
 
 
 def leave_out_companions(catalog: Catalog, patterns: Sequence[str]) -> Catalog:
@@ -173,7 +173,8 @@ def _keep_used_classes(catalog: Catalog, samples: tuple[Sample, ...], refused: t
     return replace(catalog, classes=tuple(name for name in catalog.classes if name in used))
 
 
-def _targets(catalog: Catalog, samples: tuple[Sample, ...]) -> NDArray[Any]:
+def class_targets(catalog: Catalog, samples: Sequence[Sample]) -> NDArray[Any]:
+    """(N,) class index (int64), or number (float64) for regression."""
     if catalog.task == "regression":
         return np.array([float(sample.label or 0.0) for sample in samples], dtype=np.float64)
     index = {name: number for number, name in enumerate(catalog.classes)}

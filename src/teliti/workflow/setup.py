@@ -146,7 +146,7 @@ def resolve_data(recipe: Recipe, photos: Photos, plan: SplitPlan) -> tuple[Recip
     head = recipe.model.head
     if head == "auto" and recipe.train.mode not in NETWORK_MODES:
         head = "svr" if photos.catalog.task == "regression" else "rbf_svm"
-    data = {"source": photos.catalog.source, "image_size": list(_image_size(recipe, photos)), "folds": plan.num_folds}
+    data = {"source": photos.catalog.source, "image_size": list(_photos_size(recipe, photos)), "folds": plan.num_folds}
     if positive is not None:
         data["positive"] = positive
     train = {"threads": recipe.train.threads or default_threads()}
@@ -267,16 +267,25 @@ def resolve_setup(recipe: Recipe, *, numbers: FittedNumbers | None = None) -> Se
     return Setup(resolved, backbone, engine, source, numbers, views)
 
 
-def _image_size(recipe: Recipe, photos: Photos) -> tuple[int, int]:
-    """The recipe's size; "auto": the photos' own, rounded to the usual range of an ImageNet backbone."""
+def auto_image_size(recipe: Recipe, sizes: Sequence[tuple[int, int]]) -> tuple[int, int]:
+    """The recipe's size; "auto": the photos' own, rounded to the usual range of an ImageNet backbone.
+
+    Args:
+        recipe: Names the size, and whether a network learns.
+        sizes: (height, width) of the photos; at least one.
+    """
     size = recipe.data.image_size
     if size != "auto":
         return _pair(size)
-    longer = np.median([max(mark.height, mark.width) for mark in photos.fingerprints])
+    longer = np.median([max(one) for one in sizes])
     largest = LARGEST_LEARNT_SIZE if recipe.train.mode in NETWORK_MODES else LARGEST_AUTO_SIZE
     smallest = SMALLEST_AUTO_SIZE if recipe.train.mode != "scratch" else 8
     side = int(np.clip(longer, smallest, largest))
     return side, side
+
+
+def _photos_size(recipe: Recipe, photos: Photos) -> tuple[int, int]:
+    return auto_image_size(recipe, [(mark.height, mark.width) for mark in photos.fingerprints])
 
 
 def _pair(size: int | tuple[int, int]) -> tuple[int, int]:

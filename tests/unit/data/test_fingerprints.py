@@ -6,11 +6,11 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-import teliti.data.fingerprints as room
+import teliti.data.looking as room
 from photos import encode
 from teliti.cache import RowCache
 from teliti.data.decoded import DecodedPhotos, read_photo
-from teliti.data.fingerprints import Fingerprint, fingerprint_image, fingerprint_photos
+from teliti.data.fingerprints import SPACE, Fingerprint, fingerprint_image, fingerprint_photos
 from teliti.data.origins import FileOrigin
 from teliti.errors import PhotoRefused
 from teliti.types import Sample, SilentReporter
@@ -154,11 +154,11 @@ def test_an_interruption_keeps_the_blocks_that_were_done(samples, tmp_path, monk
 def test_a_damaged_row_is_made_again(samples, tmp_path):
     cache = RowCache(tmp_path / "cache")
     (intact,), _ = look(samples[:1], cache)
-    cache.write(room.SPACE, {intact.digest: b"damaged"})
+    cache.write(SPACE, {intact.digest: b"damaged"})
     (again,), refused = look(samples[:1], cache)
     assert refused == []
     assert np.array_equal(again.thumbnail, intact.thumbnail)
-    assert cache.read(room.SPACE, [intact.digest])[intact.digest] == intact.to_row()
+    assert cache.read(SPACE, [intact.digest])[intact.digest] == intact.to_row()
 
 
 def test_no_photos_give_nothing(tmp_path):

@@ -1,4 +1,4 @@
-"""Integer tags of the first directory of a TIFF structure, which EXIF blocks and TIFF files share.
+"""Integer and text tags of the directories of a TIFF structure, which EXIF blocks and TIFF files share.
 
 Source: TIFF Revision 6.0 (Adobe, 1992), section 2; Exif 3.0 (CIPA DC-008) for the orientation.
 """
@@ -8,6 +8,9 @@ from __future__ import annotations
 import struct
 
 WIDTH, HEIGHT, BITS, COMPRESSION, ORIENTATION, SAMPLES, SAMPLE_FORMAT = 256, 257, 258, 259, 274, 277, 339
+MAKE, MODEL, MOMENT, EXIF_DIRECTORY, MOMENT_TAKEN = 271, 272, 306, 34665, 36867
+_TEXT = 2
+_MAX_TEXT = 80
 _TYPES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4)}
 _ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
 _MAX_ENTRIES = 512
@@ -40,6 +43,40 @@ def read_orientation(block: bytes) -> int:
     """The EXIF orientation, 1 to 8, of an EXIF block with or without its `Exif` mark; 1 when there is none."""
     (value, *_) = read_tags(block.removeprefix(b"Exif\0\0")).get(ORIENTATION, (1,))
     return value if 1 <= value <= _LAST_ORIENTATION else 1
+
+
+def read_texts(block: bytes) -> dict[int, str]:
+    """Text tags of the first directory and of the camera's own; what is damaged or not printable is left out."""
+    order = _ORDERS.get(block[:4])
+    if order is None:
+        return {}
+    texts: dict[int, str] = {}
+    try:
+        (first,) = struct.unpack_from(f"{order}I", block, 4)
+        texts |= _texts_of(block, order, first)
+    except struct.error:
+        return texts
+    for camera in read_tags(block).get(EXIF_DIRECTORY, ())[:1]:
+        try:
+            texts |= _texts_of(block, order, camera)
+        except struct.error:
+            continue
+    return texts
+
+
+def _texts_of(block: bytes, order: str, start: int) -> dict[int, str]:
+    (count,) = struct.unpack_from(f"{order}H", block, start)
+    texts = {}
+    for index in range(min(count, _MAX_ENTRIES)):
+        place = start + 2 + 12 * index
+        tag, kind, length = struct.unpack_from(f"{order}HHI", block, place)
+        if kind != _TEXT or not 1 <= length <= _MAX_TEXT:
+            continue
+        text_at = place + 8 if length <= 4 else struct.unpack_from(f"{order}I", block, place + 8)[0]
+        text = block[text_at : text_at + length].split(b"\0")[0].decode("ascii", "replace").strip()
+        if text.isprintable() and text:
+            texts[tag] = text
+    return texts
 
 
 def _read_entry(block: bytes, order: str, place: int) -> tuple[int, tuple[int, ...]]:
