@@ -223,7 +223,7 @@ class _Photos:
         return np.stack([self._mark(place).thumbnail for place in places.tolist()])
 
     def _mark(self, place: int) -> Fingerprint:
-        return self._fingerprints[self._distinct[self._order[place]]]
+        return self._fingerprints[self._distinct[int(self._order[place])]]
 
     def hashes(self, symmetry: _Symmetry) -> NDArray[np.uint64]:
         """(N,) 64-bit hashes of all photos, moved."""

@@ -38,14 +38,18 @@ KINDS: dict[str, Kind] = {
     "unlisted": Kind("Not used", "Add it to the label file or convert it, or take it away if it is not meant."),
     "empty": Kind("Empty file", "Copy the photo again from its source; an empty file is a transfer that broke off."),
     "broken": Kind("Cannot be read", "Copy or take the photo again; training leaves it out and says so."),
-    "uniform": Kind("Nothing on it", "Exclude it: it shows no part. A closed shutter or a missing part looks like this."),
+    "uniform": Kind(
+        "Nothing on it", "Exclude it: it shows no part. A closed shutter or a missing part looks like this."
+    ),
     "dark": Kind("Too dark", "Exclude it or take it again; if the line really makes such photos, keep enough of them."),
     "bright": Kind("Too bright", "Exclude it or take it again with less exposure: what is clipped cannot be won back."),
     "low_contrast": Kind(
         "Low contrast", "Look for fog, a dirty lens or a missing light; the prepare step clahe helps where all are so."
     ),
     "blurred": Kind("Blurred", "Take it again in focus; fine defects are gone from it, whatever its label says."),
-    "odd_size": Kind("Odd size", "Check whether it comes from another camera or was cut out; use photos of one set-up."),
+    "odd_size": Kind(
+        "Odd size", "Check whether it comes from another camera or was cut out; use photos of one set-up."
+    ),
     "odd_shape": Kind("Odd shape", "Check whether it was cropped; the frame that fills it up may become a clue."),
     "odd_mode": Kind(
         "Odd colour mode", "Save all photos the same way: a way of saving that goes with one class is learnt instead."

@@ -39,7 +39,7 @@ class Health:
     Attributes:
         height: Pixels, upright.
         width: Pixels, upright.
-        bytes: Of the encoded file.
+        file_size: Bytes of the encoded file.
         orientation: EXIF, 1 to 8.
         mean: Grey level, 0 to 255.
         deviation: Standard deviation of the grey levels.
@@ -56,7 +56,7 @@ class Health:
 
     height: int
     width: int
-    bytes: int
+    file_size: int
     orientation: int
     mean: float
     deviation: float
@@ -73,7 +73,7 @@ class Health:
     def to_row(self) -> bytes:
         """What the cache keeps."""
         numbers = _ROW.pack(
-            self.height, self.width, self.bytes, self.orientation, self.mean, self.deviation, self.low, self.high,
+            self.height, self.width, self.file_size, self.orientation, self.mean, self.deviation, self.low, self.high,
             self.common, self.clipped, self.blur, self.colour,
         )  # fmt: skip
         return numbers + "\0".join((self.mode, self.camera, self.moment)).encode("utf-8", "replace")
@@ -94,7 +94,7 @@ def measure_health(image: UInt8Image, data: bytes) -> Health:
     """
     kind, header = read_image_header(data)
     exif = read_exif(data, kind)
-    grey = _shrink(image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+    grey = _shrink(image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), np.uint8))
     counts = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel().astype(np.float64)
     shares = counts / counts.sum()
     levels = np.arange(256)
@@ -103,7 +103,7 @@ def measure_health(image: UInt8Image, data: bytes) -> Health:
     return Health(
         height=image.shape[0],
         width=image.shape[1],
-        bytes=min(len(data), 2**32 - 1),
+        file_size=min(len(data), 2**32 - 1),
         orientation=exif.orientation,
         mean=mean,
         deviation=float(np.sqrt(shares @ (levels - mean) ** 2)),
@@ -137,19 +137,19 @@ def measure_blur(grey: UInt8Image) -> float:
     pixels = grey.astype(np.float32)
     values = []
     for axis, box in ((0, (1, _BOX)), (1, (_BOX, 1))):
-        smooth = cv2.blur(pixels, box)
+        smooth = np.asarray(cv2.blur(pixels, box), dtype=np.float32)
         own, left = (_differences(one, axis) for one in (pixels, smooth))
-        total = float(cv2.sumElems(own)[0]) if own.size else 0.0
+        total = float(own.sum(dtype=np.float64))
         if total > 0.0:
-            lost = cv2.max(cv2.subtract(own, left), 0.0)
-            values.append(1.0 - float(cv2.sumElems(lost)[0]) / total)
+            kept = np.minimum(own, left)
+            values.append(float(kept.sum(dtype=np.float64)) / total)
     return max(values) if values else float("nan")
 
 
 def _differences(pixels: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
     if axis == 0:
-        return np.asarray(cv2.absdiff(pixels[1:], pixels[:-1])) if len(pixels) > 1 else pixels[:0]
-    return np.asarray(cv2.absdiff(pixels[:, 1:], pixels[:, :-1])) if pixels.shape[1] > 1 else pixels[:, :0]
+        return np.asarray(np.abs(pixels[1:] - pixels[:-1]))
+    return np.asarray(np.abs(pixels[:, 1:] - pixels[:, :-1]))
 
 
 def _is_whole(row: bytes) -> bool:

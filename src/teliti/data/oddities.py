@@ -33,6 +33,7 @@ BLURRED = 0.85
 SMALLEST_SIDE = 32  # pixels: backbones shrink a photo 32 times
 LONGEST_ASPECT = 4.0  # the frame would be three quarters padding
 COLOURFUL = 12.0  # mean difference of channels, grey levels; white balance alone stays below
+_LONGEST_LOG = math.log2(LONGEST_ASPECT)
 RARE_MODE = 0.05  # share of the set
 _MAD = 1.4826  # of a normal distribution the deviation is so many median absolute deviations
 _SHOWN = 5
@@ -100,7 +101,7 @@ _MEASURES = (
         "Its shorter side is {value:.0f} pixels, far from the set's {median:.0f}.", is_log=True,
     ),
     _Measure(
-        "odd_shape", lambda one: math.log2(one.width / one.height), lambda value: abs(value) > math.log2(LONGEST_ASPECT),
+        "odd_shape", lambda one: math.log2(one.width / one.height), lambda value: abs(value) > _LONGEST_LOG,
         f"One side is more than {LONGEST_ASPECT:.0f} times the other.", 0, 0.5,
         "It is {value:.2f} times as wide as high, far from the set's {median:.2f}.", is_log=True,
     ),
@@ -150,7 +151,9 @@ def robust_distances(values: Values, *, gap: float) -> Values:
 
 
 def _uniform(name: str, health: Health) -> Finding:
-    message = f"{health.common:.0%} of its pixels have one grey level; 98 % of them span {health.high - health.low:.0f}."
+    message = (
+        f"{health.common:.0%} of its pixels have one grey level; 98 % of them span {health.high - health.low:.0f}."
+    )
     return Finding("uniform", "error", message, (name,), health.common, "exclude")
 
 
@@ -160,8 +163,13 @@ def _judge(measure: _Measure, names: Sequence[str], healths: Sequence[Health]) -
     broken = np.array([measure.breaks(value) for value in values.tolist()], dtype=bool)
     many = broken.sum() > len(values) / 2  # this is how the set is, not a slip of single photos
     if many:
-        yield _whole_set(measure.kind, [names[at] for at in np.flatnonzero(broken)], len(names), "break the limit")
-    for at in np.flatnonzero(broken) if not many else ():
+        yield _whole_set(
+            measure.kind,
+            [names[at] for at in np.flatnonzero(broken).tolist()],
+            photos=len(names),
+            what="break the limit",
+        )
+    for at in np.flatnonzero(broken).tolist() if not many else ():
         yield Finding(
             measure.kind, "warning", measure.absolute.format(value=shown[at]), (names[at],), float(abs(values[at]))
         )
@@ -169,9 +177,9 @@ def _judge(measure: _Measure, names: Sequence[str], healths: Sequence[Health]) -
         return
     distances = robust_distances(values, gap=measure.gap)
     apart = np.abs(distances) if measure.side == 0 else measure.side * distances
-    odd = np.flatnonzero((apart > FAR) & ~broken)
+    odd = np.flatnonzero((apart > FAR) & ~broken).tolist()
     if len(odd) > MOST_ODD * len(values):
-        yield _whole_set(measure.kind, [names[at] for at in odd], len(names), "stand apart from the others")
+        yield _whole_set(measure.kind, [names[at] for at in odd], photos=len(names), what="stand apart from the others")
         return
     median = float(np.nanmedian(shown))
     for at in odd:
@@ -179,7 +187,7 @@ def _judge(measure: _Measure, names: Sequence[str], healths: Sequence[Health]) -
         yield Finding(measure.kind, "warning", message, (names[at],), float(apart[at]))
 
 
-def _whole_set(kind: str, own: Sequence[str], photos: int, what: str) -> Finding:
+def _whole_set(kind: str, own: Sequence[str], *, photos: int, what: str) -> Finding:
     message = f"{len(own):,} of {photos:,} photos {what}, for instance {', '.join(own[:_SHOWN])}."
     return Finding(kind, "info", message, (), len(own) / photos)
 
@@ -211,12 +219,12 @@ def _odd_colours(names: Sequence[str], healths: Sequence[Health]) -> list[Findin
     return [
         Finding("odd_mode", severity, message, (names[at],), healths[at].colour)
         for odd, message, severity in pairs
-        for at in np.flatnonzero(odd)
+        for at in np.flatnonzero(odd).tolist()
     ]
 
 
 def _turned(names: Sequence[str], healths: Sequence[Health]) -> list[Finding]:
     turned = [name for name, health in zip(names, healths, strict=True) if health.orientation != 1]
     if len(turned) > MOST_ODD * len(names) and len(names) >= FEWEST:
-        return [_whole_set("turned", turned, len(names), "are turned by their EXIF tag")]
+        return [_whole_set("turned", turned, photos=len(names), what="are turned by their EXIF tag")]
     return [Finding("turned", "info", "Its EXIF tag says that it is not stored upright.", (name,)) for name in turned]

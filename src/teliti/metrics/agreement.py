@@ -39,8 +39,8 @@ def cohen_kappa(first: IntArray, second: IntArray, *, weights: Weights | None = 
         )
     ones = np.ones(len(first)) if weights is None else weights
     classes = int(max(first.max(), second.max())) + 1
-    joint = np.bincount(first * classes + second, weights=ones, minlength=classes**2).reshape(classes, classes)
-    joint /= joint.sum()
+    counts = np.bincount(first * classes + second, weights=ones, minlength=classes**2).reshape(classes, classes)
+    joint = counts.astype(np.float64) / counts.sum()
     return _beyond_chance(float(np.trace(joint)), float(joint.sum(axis=1) @ joint.sum(axis=0)))
 
 

@@ -65,9 +65,9 @@ def measure_shortcut(values: NDArray[Any], labels: IntArray, *, seed: int) -> Sh
         return None
     folds = _folds_of(labels, rng)
     weights = 1.0 / np.bincount(labels)
-    preds = _predict(bins, labels, folds, weights)
+    preds = _predict(bins, labels, folds, weights=weights)
     score = _balanced(preds, labels, weights)
-    shuffled = np.array([_shuffled_score(bins, labels, folds, weights, rng) for _ in range(SHUFFLES)])
+    shuffled = np.array([_shuffled_score(bins, labels, folds, weights=weights, rng=rng) for _ in range(SHUFFLES)])
     p_value = (1.0 + float((shuffled >= score - 1e-12).sum())) / (1.0 + SHUFFLES)
     return Shortcut(score, _interval(preds, labels, seed=seed), 1.0 / classes, p_value, len(labels))
 
@@ -109,7 +109,7 @@ def _folds_of(labels: IntArray, rng: np.random.Generator) -> IntArray:
     return folds
 
 
-def _predict(bins: IntArray, labels: IntArray, folds: IntArray, weights: NDArray[np.float64]) -> IntArray:
+def _predict(bins: IntArray, labels: IntArray, folds: IntArray, *, weights: NDArray[np.float64]) -> IntArray:
     classes, count = len(weights), int(bins.max()) + 1
     cells = (folds * count + bins) * classes + labels
     table = np.bincount(cells, minlength=FOLDS * count * classes).reshape(FOLDS, count, classes)
@@ -122,10 +122,10 @@ def _balanced(preds: IntArray, labels: IntArray, weights: NDArray[np.float64]) -
 
 
 def _shuffled_score(
-    bins: IntArray, labels: IntArray, folds: IntArray, weights: NDArray[np.float64], rng: np.random.Generator
+    bins: IntArray, labels: IntArray, folds: IntArray, *, weights: NDArray[np.float64], rng: np.random.Generator
 ) -> float:
     shuffled = rng.permutation(labels)
-    return _balanced(_predict(bins, shuffled, folds, weights), shuffled, weights)
+    return _balanced(_predict(bins, shuffled, folds, weights=weights), shuffled, weights)
 
 
 def _interval(preds: IntArray, labels: IntArray, *, seed: int) -> Interval | None:

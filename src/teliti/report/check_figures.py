@@ -31,8 +31,8 @@ def curve_figure(curve: JsonMapping) -> Html:
         plane.line([points[-1], forecast], class_="chance"),
         plane.dots(points, radius=3.5, class_="dots s0"),
         plane.dots([forecast], radius=3.5, class_="dots rest"),
-        alt=f"Learning curve: {percent(points[-1][1])} with {points[-1][0]:.0f} photos, forecast {percent(forecast[1])} "
-        f"with {forecast[0]:.0f}",
+        alt=f"Learning curve: {percent(points[-1][1])} with {points[-1][0]:.0f} photos, forecast "
+        f"{percent(forecast[1])} with {forecast[0]:.0f}",
     )
     return element("div", figure(drawing, title="Learning curve; dashed: forecast", names=[]), class_="pair")
 
@@ -52,7 +52,9 @@ def map_figure(drawn: JsonMapping) -> Html:
     plane = Plane((-0.02, 1.02), (-0.02, 1.02), width=560, height=420, left=8, bottom=8, top=8, right=8)
     groups = []
     for at, class_name in enumerate(names or [None]):
-        own = [(float(point[0]), float(point[1])) for point, label in pairs if class_name is None or label == class_name]
+        own = [
+            (float(point[0]), float(point[1])) for point, label in pairs if class_name is None or label == class_name
+        ]
         groups.append(plane.dots(own, radius=2.5, class_=f"dots s{at}" if at < SERIES else "dots rest"))
     method = str(drawn.get("method"))
     alt = f"Map of {len(pairs)} photos by {method}: photos that look alike lie together"

@@ -38,7 +38,11 @@ def render_check(record: Record, pictures: Mapping[str, UInt8Image]) -> str:
         ("classes", "Classes", _classes(record)),
     ]
     source = str(record.get("source", ""))
-    notes = [name(source), count(record.get("photos", 0), "photo"), count(record.get("refused", 0), "file") + " not used"]
+    notes = [
+        name(source),
+        count(record.get("photos", 0), "photo"),
+        count(record.get("refused", 0), "file") + " not used",
+    ]
     return frame_page(
         f"Check of {Path(source).name or source}",
         eyebrow="Teliti check",
@@ -58,13 +62,9 @@ def _summary(record: JsonMapping) -> Html:
     pieces = []
     for severity, heading in _TONES.items():
         own = [row for row in rows if row.get("severity") == severity]
-        cells = [
-            [str(row.get("title")), str(row.get("advice")), number(row.get("count"))] for row in own
-        ]
+        cells = [[str(row.get("title")), str(row.get("advice")), number(row.get("count"))] for row in own]
         if cells:
-            pieces.append(
-                table(heading, head=["Finding", "What to do", "Findings"], rows=cells, numeric_from=2)
-            )
+            pieces.append(table(heading, head=["Finding", "What to do", "Findings"], rows=cells, numeric_from=2))
     return join([*pieces, hint])
 
 
@@ -73,7 +73,9 @@ def _kinds(record: JsonMapping, pictures: Mapping[str, UInt8Image]) -> list[tupl
     sections = []
     for row in tables_at(record, "summary"):
         kind, severity = row.get("kind"), row.get("severity")
-        own = [one for one in tables_at(record, "findings") if (one.get("kind"), one.get("severity")) == (kind, severity)]
+        own = [
+            one for one in tables_at(record, "findings") if (one.get("kind"), one.get("severity")) == (kind, severity)
+        ]
         with_photos = [one for one in own if list_at(one, "paths") and kind != "label_file"]
         others = [str(one.get("message")) for one in own if one not in with_photos]
         cards = [_card(one, pictures) for one in with_photos[:MOST_CARDS]]
@@ -115,20 +117,34 @@ def _properties(record: JsonMapping) -> Html:
     if not rows:
         return EMPTY
     head = ["Property", "Balanced accuracy", "95 % interval", "", "Guessing", "p, corrected"]
-    hint = element("p", "How well one property alone tells the class, judged on photos left out. Tick: guessing.", class_="hint")
+    hint = element(
+        "p", "How well one property alone tells the class, judged on photos left out. Tick: guessing.", class_="hint"
+    )
     return join([table("One property at a time", head=head, rows=rows), hint])
 
 
 def _curve(record: JsonMapping) -> Html:
     curve = table_at(record, "learning_curve")
     rows = [
-        [percent(row.get("share")), number(row.get("photos")), percent(row.get("score")), percent_interval(row.get("interval"))]
+        [
+            percent(row.get("share")),
+            number(row.get("photos")),
+            percent(row.get("score")),
+            percent_interval(row.get("interval")),
+        ]
         for row in tables_at(curve, "rows")
     ]
     if not rows:
         return EMPTY
     double = table_at(curve, "double")
-    rows.append(["200.0 %, forecast", number(double.get("photos")), percent(double.get("score")), percent_interval(double.get("interval"))])
+    rows.append(
+        [
+            "200.0 %, forecast",
+            number(double.get("photos")),
+            percent(double.get("score")),
+            percent_interval(double.get("interval")),
+        ]
+    )
     head = ["Share of the photos", "Photos learnt from", "Balanced accuracy", "95 % interval"]
     return join(
         [

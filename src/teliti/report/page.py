@@ -28,7 +28,11 @@ def render_report(record: Record, pictures: ReportPictures) -> str:
     sections = [Section(*one) for one in _sections(record, pictures) if one[2]]
     title = str(record.get("title") or "Inspection report")
     return frame_page(
-        title, eyebrow="Teliti inspection report", notes=_notes(record), sections=sections, version=record.get("version")
+        title,
+        eyebrow="Teliti inspection report",
+        notes=_notes(record),
+        sections=sections,
+        version=record.get("version"),
     )
 
 

@@ -200,4 +200,4 @@ def choose_to_label(
 def _nearest(points: NDArray[np.float64], among: NDArray[np.float64]) -> NDArray[np.float64]:
     squares = (among**2).sum(axis=1)
     apart = [(point @ point + squares - 2.0 * among @ point).min() for point in points]
-    return np.sqrt(np.maximum(np.array(apart), 0.0))
+    return np.asarray(np.sqrt(np.maximum(np.array(apart), 0.0)))

@@ -31,8 +31,8 @@ from teliti.workflow.check_features import (
     why_no_features,
 )
 from teliti.workflow.check_files import apply_fixes, check_target, write_findings
-from teliti.workflow.check_pictures import gather_check_pictures
 from teliti.workflow.check_photos import Examined, examine, find_pairs, read_for_check
+from teliti.workflow.check_pictures import gather_check_pictures
 from teliti.workflow.check_properties import find_shortcuts
 from teliti.workflow.prepare import read_samples
 from teliti.workflow.setup import auto_image_size, recipe_steps
@@ -95,9 +95,7 @@ def check(
     with job.watch.stage("read"):
         catalog, findings = read_for_check(str(source), patterns)
         wants = features is not False and len(catalog.samples) > 0
-        examined = examine(
-            catalog, cache=job.cache, threads=job.threads, reporter=job.reporter, keep_pixels=wants
-        )
+        examined = examine(catalog, cache=job.cache, threads=job.threads, reporter=job.reporter, keep_pixels=wants)
     for note in catalog.notes:
         job.reporter.note(note)
     with job.watch.stage("duplicates"):
@@ -121,9 +119,7 @@ def check(
     return _publish(record, findings, examined, out=None if out is None else Path(out), job=job)
 
 
-def clean(
-    source: str | Path, *, fixes: str | Path, out: str | Path, recipe: Recipe | None = None
-) -> Record:
+def clean(source: str | Path, *, fixes: str | Path, out: str | Path, recipe: Recipe | None = None) -> Record:
     """Write a label file with the decisions of `fixes` carried out, for `train` to read.
 
     Args:
@@ -171,9 +167,7 @@ def _judge_features(
 ) -> tuple[Record, list[Finding]]:
     seed, reporter = job.recipe.seed, job.reporter
     with job.watch.stage("features"):
-        known = gather_features(
-            examined, examined.groups(pairs), job.recipe, cache=job.cache, reporter=reporter
-        )
+        known = gather_features(examined, examined.groups(pairs), job.recipe, cache=job.cache, reporter=reporter)
     with job.watch.stage("map"):
         record, findings = describe_set(known, seed=seed, reporter=reporter)
     heads = []
@@ -187,14 +181,12 @@ def _judge_features(
             findings += [*found, *priced]
     if pool is not None:
         with job.watch.stage("pool"):
-            findings += choose_from_pool(
-                str(pool), known, heads, count=pool_count, cache=job.cache, reporter=reporter
-            )
+            findings += choose_from_pool(str(pool), known, heads, count=pool_count, cache=job.cache, reporter=reporter)
     return record, findings
 
 
 def _begin(examined: Examined) -> Record:
-    counts = {name: 0 for name in examined.catalog.classes}
+    counts = dict.fromkeys(examined.catalog.classes, 0)
     for sample in examined.samples:
         if sample.label in counts:
             counts[str(sample.label)] += 1

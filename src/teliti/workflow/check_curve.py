@@ -66,7 +66,9 @@ def learning_curve(
 
 def judge_curve(record: Record) -> Finding:
     """The finding of a learning curve."""
-    return Finding("learning_curve", "info", record["sentence"], score=record["double"]["score"] - record["rows"][-1]["score"])
+    return Finding(
+        "learning_curve", "info", record["sentence"], score=record["double"]["score"] - record["rows"][-1]["score"]
+    )
 
 
 def price_of_split(
@@ -110,11 +112,13 @@ def judge_price(record: Record) -> Finding:
     """The finding of `price_of_split`: a warning where the random split is shown to flatter."""
     interval = record["interval"]
     message = (
-        f"Accuracy you would have believed with a random split: {record['random']:.1%}. With groups and near-duplicates "
-        f"kept together: {record['grouped']:.1%}."
+        f"Accuracy you would have believed with a random split: {record['random']:.1%}. With groups and "
+        f"near-duplicates kept together: {record['grouped']:.1%}."
     )
     if interval is None or interval[0] <= 0.0:
-        return Finding("split_price", "info", f"{message} The difference is not shown to be real.", score=record["difference"])
+        return Finding(
+            "split_price", "info", f"{message} The difference is not shown to be real.", score=record["difference"]
+        )
     message += f" The random split flatters by {100 * interval[0]:.1f} to {100 * interval[1]:.1f} points."
     return Finding("split_price", "warning", message, score=record["difference"])
 
@@ -125,8 +129,8 @@ def say_curve(rows: list[Record], double: Record) -> str:
     gain = double["score"] - last["score"]
     low, high = double["interval"]
     start = (
-        f"With {last['photos']:,} photos to learn from the balanced accuracy is {last['score']:.1%}; twice as many would "
-        f"give about {double['score']:.1%} ({low:.1%} to {high:.1%}), by a power law through {len(rows)} sizes."
+        f"With {last['photos']:,} photos to learn from the balanced accuracy is {last['score']:.1%}; twice as many "
+        f"would give about {double['score']:.1%} ({low:.1%} to {high:.1%}), by a power law through {len(rows)} sizes."
     )
     if low - last["score"] > WORTH:
         return f"{start} More photos would help."

@@ -34,7 +34,7 @@ from teliti.training.embedding import (
 )
 from teliti.training.features import compute_features
 from teliti.training.linear import FittedHead, fit_head
-from teliti.types import FloatArray, IntArray, Record, Reporter, Sample
+from teliti.types import SPLITS, FloatArray, IntArray, Record, Reporter, Sample
 from teliti.workflow.check_photos import Examined
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
@@ -108,7 +108,7 @@ def gather_features(
         PhotoRefused: a photo changed since it was read.
     """
     photos = examined.as_photos()
-    plan = SplitPlan("ours", ("train",) * len(photos.samples), None, groups, "", {})
+    plan = SplitPlan("ours", (SPLITS[0],) * len(photos.samples), None, groups, "", {})
     values = {key: value for key, value in recipe_values(recipe).items() if key not in {"decide", "augment"}}
     resolved = parse_recipe(values)  # nothing is decided and no views are made here
     if photos.catalog.classes or photos.catalog.task == "regression":
@@ -200,7 +200,9 @@ def judge_labels(known: FeatureSet, probs: FloatArray) -> list[Finding]:
     classes, targets = known.photos.catalog.classes, known.photos.targets
     found = find_label_errors(targets, probs)
     findings = []
-    for at, label, wrong in zip(found.photos.tolist(), found.labels.tolist(), found.probabilities.tolist(), strict=True):
+    for at, label, wrong in zip(
+        found.photos.tolist(), found.labels.tolist(), found.probabilities.tolist(), strict=True
+    ):
         message = (
             f'It is labelled "{classes[targets[at]]}" and looks like "{classes[label]}": the label is wrong with '
             f"probability {wrong:.2f}, judged without having seen it."
@@ -262,7 +264,9 @@ def choose_from_pool(
         message = "It is unlike the labelled photos."
         if probs is not None:
             likely = known.photos.catalog.classes[int(probs[at].argmax())]
-            message = f'The most likely class is "{likely}" with {probs[at].max():.0%}; it is unlike what was chosen before.'
+            message = (
+                f'The most likely class is "{likely}" with {probs[at].max():.0%}; it is unlike what was chosen before.'
+            )
         findings.append(Finding("add_photo", "info", message, (samples[at].name,), value))
     return findings
 

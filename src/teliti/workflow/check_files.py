@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -24,7 +25,7 @@ HEADER = (
     "path", "action", "label", "kind", "severity", "score", "message", "others", "suggestion", "suggested_label",
 )  # fmt: skip
 _REQUIRED = ("path", "action")
-_MOST_PROBLEMS = 100
+_MOST_PROBLEMS, _MOST_COMPARED = 100, 5000
 _SEPARATOR = " | "
 
 
@@ -150,7 +151,7 @@ def _read_fixes(path: Path, catalog: Catalog) -> dict[str, Fix]:
             continue
         name = _plain_cell(row["path"], known)
         fix = Fix(line, action, _plain_cell(row.get("label", "").strip(), {}))
-        problem = _problem_of(name, fix, known, catalog) or _contradiction(chosen.get(name), fix)
+        problem = _problem_of(name, fix, known, catalog=catalog) or _contradiction(chosen.get(name), fix)
         if problem:
             problems.append(f'"{path.name}" line {line}: {problem}.')
         chosen[name] = fix
@@ -161,28 +162,34 @@ def _read_fixes(path: Path, catalog: Catalog) -> dict[str, Fix]:
     return chosen
 
 
-def _problem_of(name: str, fix: Fix, known: Mapping[str, Sample], catalog: Catalog) -> str | None:
+def _problem_of(name: str, fix: Fix, known: Mapping[str, Sample], *, catalog: Catalog) -> str | None:
     if fix.action not in ACTIONS:
         return f'action must be one of {", ".join(ACTIONS)} or empty, got "{fix.action}"'
     if name not in known:
-        near = closest(name, list(known)) if len(known) <= 5000 else None
-        return f'path must be a photo of "{catalog.source}", got "{name}"' + (f' (did you mean "{near}"?)' if near else "")
-    if fix.action == "exclude":
-        return None
-    if not fix.label:
+        near = closest(name, list(known)) if len(known) <= _MOST_COMPARED else None
+        meant = f' (did you mean "{near}"?)' if near else ""
+        return f'path must be a photo of "{catalog.source}", got "{name}"{meant}'
+    return _problem_of_label(fix.label, catalog) if fix.action == "relabel" else None
+
+
+def _problem_of_label(label: str, catalog: Catalog) -> str | None:
+    if not label:
         return "label must be given to relabel, got nothing"
     if catalog.task == "regression":
         try:
-            float(fix.label.replace(",", "."))
+            finite = math.isfinite(float(label.replace(",", ".")))
         except ValueError:
-            return f'label must be a number like the others, got "{fix.label}"'
-    elif fix.label not in catalog.classes:
-        return f'label must be one of {", ".join(catalog.classes)}, got "{fix.label}"'
-    return None
+            finite = False
+        return None if finite else f'label must be a finite number like the others, got "{label}"'
+    return None if label in catalog.classes else f'label must be one of {", ".join(catalog.classes)}, got "{label}"'
 
 
 def _contradiction(earlier: Fix | None, fix: Fix) -> str | None:
-    if earlier is None or (earlier.action, earlier.label) == (fix.action, fix.label) or earlier.action == fix.action == "exclude":
+    if (
+        earlier is None
+        or (earlier.action, earlier.label) == (fix.action, fix.label)
+        or earlier.action == fix.action == "exclude"
+    ):
         return None
     return f"it must agree with line {earlier.line}, which says {earlier.action} {earlier.label}".rstrip()
 
@@ -196,7 +203,9 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
         text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
     except FileNotFoundError as error:
-        raise UserError(f'"{path}" does not exist.', hint="Give the findings.csv of a check, with actions filled in.") from error
+        raise UserError(
+            f'"{path}" does not exist.', hint="Give the findings.csv of a check, with actions filled in."
+        ) from error
     except OSError as error:
         raise StorageError(f'"{path}" could not be read: {error.strerror or error}.', hint="Check the file.") from error
     first, _, _ = text.partition("\n")

@@ -92,9 +92,7 @@ def read_for_check(source: str, patterns: Sequence[str]) -> tuple[Catalog, list[
     return replace(EMPTY_CATALOG, source=source), findings
 
 
-def examine(
-    catalog: Catalog, *, cache: RowCache, threads: int, reporter: Reporter, keep_pixels: bool
-) -> Examined:
+def examine(catalog: Catalog, *, cache: RowCache, threads: int, reporter: Reporter, keep_pixels: bool) -> Examined:
     """Read every photo once. Memory: a small row a photo; the rest waits in files.
 
     Args:
@@ -109,9 +107,7 @@ def examine(
     """
     decoded = DecodedPhotos() if keep_pixels else None
     looks = [fingerprint_look(), health_look()]
-    answers = look_at_photos(
-        catalog.samples, looks, cache=cache, threads=threads, reporter=reporter, decoded=decoded
-    )
+    answers = look_at_photos(catalog.samples, looks, cache=cache, threads=threads, reporter=reporter, decoded=decoded)
     samples, healths, refused = list[Sample](), list[Health](), list[Refused]()
     marks = StoredFingerprints()
     for sample, answer in zip(catalog.samples, answers, strict=True):

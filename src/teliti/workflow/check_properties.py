@@ -30,7 +30,7 @@ _NUMBERS: dict[str, Callable[[Health], float]] = {
     "colour": lambda one: one.colour,
     "size in pixels": lambda one: float(one.height) * one.width,
     "width to height": lambda one: one.width / one.height,
-    "file size": lambda one: float(one.bytes),
+    "file size": lambda one: float(one.file_size),
     "date taken": lambda one: read_moment(one.moment),
 }
 _NAMES: dict[str, Callable[[Health], str]] = {
@@ -87,7 +87,7 @@ def judge_shortcut(row: Record) -> Finding | None:
 def read_moment(text: str) -> float:
     """Seconds since 1970 of an EXIF moment; NaN where it is none."""
     try:
-        return datetime.strptime(text, _MOMENT_FORMAT).timestamp()  # noqa: DTZ007 - EXIF knows no time zone
+        return datetime.strptime(text, _MOMENT_FORMAT).timestamp()
     except (ValueError, OverflowError):
         return float("nan")
 

@@ -1,0 +1,344 @@
+"""Agree: how far several inspectors, repeated shots and a net agree on labels, and which photos to label again.
+
+The file has a line for each judgement or each photo:
+
+- `path,rater,label`: one judgement a line; a rater who judged a photo twice is compared with himself;
+- `path,NAME,NAME,...`: one photo a line, a column for each rater.
+
+A `group` column names the part that photos show: repeated shots of one part should get one label.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+
+from teliti.errors import CatalogError, StorageError, UserError
+from teliti.files import spreadsheet_cell, write_json_atomic, write_text_atomic
+from teliti.metrics.agreement import (
+    MISSING,
+    agreement_interval,
+    cohen_kappa,
+    fleiss_kappa,
+    krippendorff_alpha,
+)
+from teliti.metrics.intervals import wilson_interval
+from teliti.types import IntArray, Record
+
+RECORD, QUEUE = "agree.json", "relabel.csv"
+_LONG = {"path", "rater", "label"}
+_GROUP = "group"
+_PRINTED = 4
+_WORDS = ((0.8, "almost perfect"), (0.6, "substantial"), (0.4, "moderate"), (0.2, "fair"), (0.0, "slight"))
+_MOST_PROBLEMS = 100
+
+
+@dataclass
+class _Judgements:
+    """What stands in the file.
+
+    Attributes:
+        first: Label by photo and rater: his first judgement of it.
+        again: Pairs of labels of raters who judged a photo twice, by rater.
+        groups: Part that a photo shows.
+        raters: In the order in which they are met.
+    """
+
+    first: dict[str, dict[str, str]] = field(default_factory=dict)
+    again: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    groups: dict[str, str] = field(default_factory=dict)
+    raters: list[str] = field(default_factory=list)
+
+    def add(self, path: str, rater: str, label: str) -> None:
+        """One judgement."""
+        own = self.first.setdefault(path, {})
+        if rater not in self.raters:
+            self.raters.append(rater)
+        if rater in own:
+            self.again.setdefault(rater, []).append((own[rater], label))
+        else:
+            own[rater] = label
+
+
+def agree(labels: str | Path, *, net: str | None = None, out: str | Path | None = None, seed: int = 7) -> Record:
+    """Measure agreement, and list the photos that should be looked at again.
+
+    Args:
+        labels: The file of judgements.
+        net: Name of the rater that is a net: it is compared with the people and left out of the agreement among them.
+        out: A folder for agree.json and relabel.csv; None writes nothing.
+        seed: Of the bootstrap draws.
+
+    Returns:
+        {"schema", "source", "photos", "raters", "classes", "people", "pairs", "net", "repeats", "parts", "queue",
+        "sentences"}; an agreement is {"value", "interval", "photos"}, null where it is undefined.
+
+    Raises:
+        CatalogError: wrong rows; `problems` has every one with its line.
+        UserError: fewer than two raters without repeats, or a net that is no rater.
+    """
+    judged = _read(Path(labels))
+    if net is not None and net not in judged.raters:
+        raise UserError(
+            f'--net must be one of {", ".join(judged.raters)}, got "{net}".', hint="Name a rater of the file."
+        )
+    people = [rater for rater in judged.raters if rater != net]
+    record: Record = {
+        "schema": 1,
+        "source": str(labels),
+        "photos": len(judged.first),
+        "raters": judged.raters,
+        "classes": sorted({label for own in judged.first.values() for label in own.values()}),
+        "people": _among(judged, people, seed=seed),
+        "pairs": [_pair(judged, *both, seed=seed) for both in combinations(people, 2)],
+        "net": [_pair(judged, rater, net, seed=seed) for rater in people] if net is not None else None,
+        "repeats": [_repeat(rater, pairs, seed=seed) for rater, pairs in judged.again.items()],
+        "parts": _parts(judged, people),
+        "queue": _queue(judged, people, net),
+    }
+    if record["people"] is None and not (record["repeats"] or record["parts"] or record["net"]):
+        raise UserError(
+            f'"{labels}" must have at least two raters, or one who judged photos twice, got {len(people)}.',
+            hint="Columns: path,rater,label, or path and a column for each rater.",
+        )
+    record["sentences"] = say_agreement(record)
+    if out is not None:
+        folder = Path(out)
+        record["table"] = str(folder / QUEUE)
+        _write_queue(folder / QUEUE, record["queue"], judged.raters)
+        write_json_atomic(folder / RECORD, record)
+    return record
+
+
+def say_agreement(record: Record) -> list[str]:
+    """What the numbers mean, from the record alone."""
+    sentences = []
+    people = record["people"]
+    if people is not None and people["value"] is not None:
+        sentences.append(
+            f"{people['raters']} people agree {_strength(people['value'])} ({people['measure']} {_shown(people)}) on "
+            f"{people['photos']:,} photos."
+        )
+    for row in record["net"] or ():
+        if row["value"] is not None:
+            sentences.append(
+                f"{row['second']} and {row['first']} agree {_strength(row['value'])} (kappa {_shown(row)})."
+            )
+    for row in record["repeats"]:
+        low, high = row["interval"] or (row["same"], row["same"])
+        sentences.append(
+            f"{row['rater']} repeats the own label for {row['same']:.1%} of {row['photos']:,} photos judged twice "
+            f"({low:.1%} to {high:.1%})."
+        )
+    for row in record["parts"]:
+        sentences.append(
+            f"{row['rater']} gave all shots of a part one label for {row['same']:.1%} of {row['parts']:,} parts."
+        )
+    queue = len(record["queue"])
+    if queue:
+        sentences.append(f"{queue:,} photos are in the queue to be labelled again, the most disputed first.")
+    best = (people or {}).get("value")
+    if best is not None and best < 0.6:
+        sentences.append("No inspector can be better than the labels it learns: settle what the classes mean first.")
+    return sentences
+
+
+def _read(path: Path) -> _Judgements:
+    reader = csv.reader(io.StringIO(_text_of(path), newline=""))
+    header = [column.strip() for column in next(reader, [])]
+    lower = [column.lower() for column in header]
+    if "path" not in lower or len(set(lower)) < len(lower) or len(lower) < 2:
+        raise UserError(
+            f'"{path}" must begin with path,rater,label or with path and a column for each rater, each once, got '
+            f"{', '.join(header) or 'nothing'}.",
+            hint="For instance: path,anna,ben",
+        )
+    judged, problems = _Judgements(), list[str]()
+    for fields in reader:
+        if not any(one.strip() for one in fields):
+            continue
+        problem = _take(judged, header, [one.strip() for one in fields])
+        if problem:
+            problems.append(f'"{path.name}" line {reader.line_num}: {problem}.')
+    if problems:
+        raise CatalogError(
+            problems[0], hint="Correct the rows and run the command again.", problems=problems[:_MOST_PROBLEMS]
+        )
+    if not judged.first:
+        raise UserError(f'"{path}" must hold at least one judgement, got none.', hint="Add rows below the header.")
+    return judged
+
+
+def _take(judged: _Judgements, header: Sequence[str], fields: Sequence[str]) -> str | None:
+    """Take one row; what is wrong with it, or None."""
+    if len(fields) != len(header):
+        return f"must have {len(header)} fields, got {len(fields)}"
+    row = dict(zip((column.lower() for column in header), fields, strict=True))
+    path = row["path"]
+    if not path:
+        return "path must not be empty"
+    if row.get(_GROUP):
+        judged.groups[path] = row[_GROUP]
+    if set(row) >= _LONG:
+        if not row["rater"] or not row["label"]:
+            return "rater and label must not be empty"
+        judged.add(path, row["rater"], row["label"])
+        return None
+    if path in judged.first:
+        return f'path must occur once where raters are columns, got "{path}" again'
+    judged.first[path] = {}
+    for column, label in zip(header, fields, strict=True):
+        if column.lower() not in {"path", _GROUP} and label:
+            judged.add(path, column, label)
+    return None
+
+
+def _text_of(path: Path) -> str:
+    try:
+        text = path.read_bytes().decode("utf-8-sig")
+    except FileNotFoundError as error:
+        raise UserError(f'"{path}" does not exist.', hint="Give a CSV file of judgements.") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f'"{path}" must be UTF-8 text, got other bytes.', hint="Save the file as UTF-8.") from error
+    except OSError as error:
+        raise StorageError(f'"{path}" could not be read: {error.strerror or error}.', hint="Check the file.") from error
+    first, _, _ = text.partition("\n")
+    delimiter = max(",;\t", key=first.count)
+    return text if delimiter == "," else _with_commas(text, delimiter)
+
+
+def _with_commas(text: str, delimiter: str) -> str:
+    whole = io.StringIO()
+    csv.writer(whole).writerows(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
+    return whole.getvalue()
+
+
+def _ratings(judged: _Judgements, raters: Sequence[str]) -> IntArray:
+    """(N, R) class index of each photo and rater, `MISSING` where he did not judge it."""
+    numbers: dict[str, int] = {}
+    rows = [
+        [numbers.setdefault(own[rater], len(numbers)) if rater in own else MISSING for rater in raters]
+        for own in judged.first.values()
+    ]
+    return np.array(rows, dtype=np.int64).reshape(len(rows), len(raters))
+
+
+def _among(judged: _Judgements, people: Sequence[str], *, seed: int) -> Record | None:
+    """Agreement among all people: Cohen's kappa of two, Fleiss' of more, Krippendorff's alpha with gaps."""
+    if len(people) < 2:
+        return None
+    ratings = _ratings(judged, people)
+    whole = not (ratings == MISSING).any()
+    if whole and len(people) == 2:
+        row = _pair(judged, people[0], people[1], seed=seed)
+        return {"measure": "Cohen's kappa", "raters": 2, **{key: row[key] for key in ("value", "interval", "photos")}}
+    measure = fleiss_kappa if whole else krippendorff_alpha
+    ratings = ratings[(ratings != MISSING).sum(axis=1) > 1]
+    if not len(ratings):
+        return None
+    interval = agreement_interval(lambda weights: measure(ratings, weights=weights), len(ratings), seed=seed)
+    return {
+        "measure": "Fleiss' kappa" if whole else "Krippendorff's alpha",
+        "raters": len(people),
+        **_measured(measure(ratings), interval, len(ratings)),
+    }
+
+
+def _pair(judged: _Judgements, first: str, second: str, *, seed: int) -> Record:
+    ratings = _ratings(judged, [first, second])
+    ratings = ratings[(ratings != MISSING).all(axis=1)]
+    named = {"first": first, "second": second}
+    if not len(ratings):
+        return {**named, **_measured(float("nan"), None, 0), "same": None}
+    one, other = ratings[:, 0], ratings[:, 1]
+    interval = agreement_interval(lambda weights: cohen_kappa(one, other, weights=weights), len(one), seed=seed)
+    same = round(float((one == other).mean()), _PRINTED)
+    return {**named, **_measured(cohen_kappa(one, other), interval, len(one)), "same": same}
+
+
+def _repeat(rater: str, pairs: Sequence[tuple[str, str]], *, seed: int) -> Record:
+    """How often a rater repeats the own label, with kappa against chance."""
+    numbers: dict[str, int] = {}
+    ratings = np.array([[numbers.setdefault(label, len(numbers)) for label in pair] for pair in pairs], dtype=np.int64)
+    one, other = ratings[:, 0], ratings[:, 1]
+    same = int((one == other).sum())
+    interval = agreement_interval(lambda weights: cohen_kappa(one, other, weights=weights), len(one), seed=seed)
+    return {
+        "rater": rater,
+        "photos": len(pairs),
+        "same": round(same / len(pairs), _PRINTED),
+        "interval": _plain(wilson_interval(same, len(pairs))),
+        "kappa": _measured(cohen_kappa(one, other), interval, len(one)),
+    }
+
+
+def _parts(judged: _Judgements, people: Sequence[str]) -> list[Record]:
+    """For each person the share of parts with several shots that got one label."""
+    rows = []
+    for rater in people:
+        labels: dict[str, list[str]] = {}
+        for path, group in judged.groups.items():
+            if rater in judged.first.get(path, {}):
+                labels.setdefault(group, []).append(judged.first[path][rater])
+        several = [own for own in labels.values() if len(own) > 1]
+        same = sum(len(set(own)) == 1 for own in several)
+        if several:
+            share = round(same / len(several), _PRINTED)
+            interval = _plain(wilson_interval(same, len(several)))
+            rows.append({"rater": rater, "parts": len(several), "same": share, "interval": interval})
+    return rows
+
+
+def _queue(judged: _Judgements, people: Sequence[str], net: str | None) -> list[Record]:
+    """Photos that people, or the net and the people, judge differently; the most disputed first."""
+    rows = []
+    for path, own in judged.first.items():
+        votes = Counter(own[rater] for rater in people if rater in own)
+        if not votes:
+            continue
+        label, most = votes.most_common(1)[0]
+        disputed = 1.0 - most / votes.total()
+        against = net is not None and own.get(net, label) != label
+        if disputed > 0.0 or against:
+            rows.append({
+                "path": path, "disputed": round(disputed, _PRINTED), "majority": label, "net_differs": against,
+                "labels": {rater: own[rater] for rater in judged.raters if rater in own},
+            })  # fmt: skip
+    return sorted(rows, key=lambda row: (-row["disputed"], not row["net_differs"], row["path"]))
+
+
+def _write_queue(path: Path, queue: Sequence[Record], raters: Sequence[str]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\r\n")
+    writer.writerow(["path", "label", "disputed", "majority", *map(spreadsheet_cell, raters)])
+    for row in queue:
+        own: Mapping[str, str] = row["labels"]
+        cells = [row["path"], "", f"{row['disputed']:g}", row["majority"], *(own.get(rater, "") for rater in raters)]
+        writer.writerow([spreadsheet_cell(cell) for cell in cells])
+    write_text_atomic(path, text.getvalue())
+
+
+def _measured(value: float, interval: tuple[float, float] | None, photos: int) -> Record:
+    known = None if np.isnan(value) else round(value, _PRINTED)
+    return {"value": known, "interval": _plain(interval), "photos": photos}
+
+
+def _plain(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [round(end, _PRINTED) for end in interval]
+
+
+def _shown(row: Record) -> str:
+    interval = row["interval"]
+    return f"{row['value']:.2f}" + (f", {interval[0]:.2f} to {interval[1]:.2f}" if interval else "")
+
+
+def _strength(value: float) -> str:
+    """Landis and Koch, "The measurement of observer agreement for categorical data" (1977), table 2."""
+    return next((word for least, word in _WORDS if value >= least), "worse than chance")
