@@ -82,7 +82,7 @@ class Health:
     def from_row(cls, row: bytes) -> Health:
         """Inverse of `to_row`."""
         mode, camera, moment = row[_ROW.size :].decode("utf-8").split("\0")
-        return cls(*_ROW.unpack_from(row), mode, camera, moment)
+        return cls(*_ROW.unpack_from(row), mode=mode, camera=camera, moment=moment)
 
 
 def measure_health(image: UInt8Image, data: bytes) -> Health:

@@ -37,7 +37,7 @@ class PowerLaw:
 
     def error(self, size: float) -> float:
         """The error with so many training photos."""
-        return self.amplitude * size**-self.exponent + self.floor
+        return float(self.amplitude * size**-self.exponent + self.floor)
 
 
 def fit_power_law(sizes: Values, errors: Values) -> PowerLaw:

@@ -186,7 +186,7 @@ def choose_to_label(
     points = pool[candidates].astype(np.float64)
     apart = _nearest(points, labelled.astype(np.float64))
     usual = float(np.median(apart)) or 1.0
-    chosen, worth = [], []
+    chosen, worth = list[int](), list[float]()
     for _ in range(min(count, len(candidates))):
         value = uncertainty[candidates] * apart / usual
         value[np.array(chosen, dtype=np.int64)] = -1.0

@@ -17,7 +17,7 @@ def noisy(seed: int, *, photos: int = 400, classes: int = 3, share: float = 0.1)
     wrong = rng.choice(photos, int(share * photos), replace=False)
     given[wrong] = (given[wrong] + rng.integers(1, classes, len(wrong))) % classes
     logits = rng.normal(0, 1, (photos, classes))
-    logits[np.arange(photos), truth] += 3.0
+    logits[np.arange(photos), truth] += 5.0
     probs = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     return truth, given, probs
 

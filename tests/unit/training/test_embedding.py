@@ -77,7 +77,7 @@ def test_the_next_photos_are_unsure_and_unlike_one_another(blobs):
     features, home = blobs
     unsure = np.full(90, 0.8)
     unsure[home == 0] = 0.01
-    chosen, worth = choose_to_label(features, features[home == 0], unsure, count=2)
+    chosen, worth = choose_to_label(features, features[home == 0], unsure, count=5)
     assert set(home[chosen]) == {1, 2}
     assert (np.diff(worth) <= 0).all()
     assert len(choose_to_label(features[:3], features, unsure[:3], count=10)[0]) == 3

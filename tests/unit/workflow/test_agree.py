@@ -1,0 +1,119 @@
+"""Several inspectors, repeated shots and a net: how far they agree, and what to label again."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from sklearn.metrics import cohen_kappa_score
+
+from teliti.errors import CatalogError, UserError
+from teliti.workflow.agree import agree
+
+
+@pytest.fixture
+def ratings():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 2, 60)
+    return {
+        name: np.where(rng.random(60) < right, truth, 1 - truth)
+        for name, right in (("anna", 0.95), ("ben", 0.85), ("net", 0.9))
+    }
+
+
+def write_wide(path, ratings, *, gaps=()):
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["path", *ratings])
+        for at in range(60):
+            labels = [("ok", "bad")[own[at]] if (name, at) not in gaps else "" for name, own in ratings.items()]
+            writer.writerow([f"{at:02d}.png", *labels])
+    return path
+
+
+def test_two_people_have_cohens_kappa(tmp_path, ratings):
+    path = write_wide(tmp_path / "l.csv", {name: ratings[name] for name in ("anna", "ben")})
+    record = agree(path)
+    assert record["people"]["measure"] == "Cohen's kappa"
+    assert record["people"]["value"] == pytest.approx(cohen_kappa_score(ratings["anna"], ratings["ben"]), abs=1e-4)
+    low, high = record["people"]["interval"]
+    assert low < record["people"]["value"] < high
+    assert len(record["queue"]) == (ratings["anna"] != ratings["ben"]).sum()
+    assert record["sentences"][0].startswith("2 people agree")
+
+
+def test_a_net_is_compared_with_the_people_and_left_out_among_them(tmp_path, ratings):
+    record = agree(write_wide(tmp_path / "l.csv", ratings), net="net")
+    assert record["people"]["raters"] == 2
+    assert [row["first"] for row in record["net"]] == ["anna", "ben"]
+    assert record["net"][0]["value"] == pytest.approx(cohen_kappa_score(ratings["anna"], ratings["net"]), abs=1e-4)
+    disputed = [row["disputed"] for row in record["queue"]]
+    assert disputed == sorted(disputed, reverse=True)
+
+
+def test_three_people_with_and_without_gaps(tmp_path, ratings):
+    assert agree(write_wide(tmp_path / "a.csv", ratings))["people"]["measure"] == "Fleiss' kappa"
+    gaps = agree(write_wide(tmp_path / "b.csv", ratings, gaps={("ben", 3)}))
+    assert gaps["people"]["measure"] == "Krippendorff's alpha"
+
+
+def test_one_line_a_judgement_with_repeats_and_parts(tmp_path):
+    path = tmp_path / "l.csv"
+    rows = ["a.png,anna,ok,p1", "a.png,anna,ok,p1", "b.png,anna,ok,p1", "b.png,anna,bad,p1", "c.png,anna,bad,p2"]
+    path.write_text("path,rater,label,group\n" + "\n".join(rows) + "\n")
+    record = agree(path)
+    assert record["people"] is None
+    (repeat,) = record["repeats"]
+    assert (repeat["rater"], repeat["photos"], repeat["same"]) == ("anna", 2, 0.5)
+    assert record["parts"] == [
+        {"rater": "anna", "parts": 1, "same": 1.0, "interval": pytest.approx([0.2065, 1.0], abs=1e-3)}
+    ]
+    assert any("anna repeats the own label for 50.0% of 2 photos" in one for one in record["sentences"])
+
+
+def test_poor_agreement_is_called_the_limit_of_any_inspector(tmp_path):
+    rng = np.random.default_rng(3)
+    record = agree(write_wide(tmp_path / "l.csv", {name: rng.integers(0, 2, 60) for name in ("a", "b")}))
+    assert record["sentences"][-1].startswith("No inspector can be better than the labels it learns")
+
+
+def test_the_queue_is_written_for_people(tmp_path, ratings):
+    record = agree(write_wide(tmp_path / "l.csv", ratings), out=tmp_path / "out")
+    with (tmp_path / "out" / "relabel.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["path"] for row in rows] == [row["path"] for row in record["queue"]]
+    assert {row["label"] for row in rows} == {""}
+    assert json.loads((tmp_path / "out" / "agree.json").read_text())["people"] == record["people"]
+
+
+def test_semicolons_are_read(tmp_path):
+    (tmp_path / "l.csv").write_text("path;anna;ben\na.png;ok;ok\nb.png;bad;ok\n")
+    assert agree(tmp_path / "l.csv")["raters"] == ["anna", "ben"]
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        ("photo,label\na,b\n", UserError, "must begin with path,rater,label"),
+        ("path,anna,ben\n", UserError, "at least one judgement"),
+        ("path,anna,ben\na.png,ok\n", CatalogError, "line 2: must have 3 fields, got 2"),
+        ("path,anna,ben\n,ok,ok\n", CatalogError, "line 2: path must not be empty"),
+        ("path,anna,ben\na,ok,ok\na,ok,ok\n", CatalogError, "line 3: path must occur once"),
+        ("path,rater,label\na,anna,\n", CatalogError, "line 2: rater and label must not be empty"),
+        ("path,anna\na,ok\n", UserError, "must have at least two raters"),
+    ],
+)
+def test_wrong_files_are_refused(tmp_path, text, error, words):
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(error, match=words):
+        agree(tmp_path / "l.csv")
+
+
+def test_an_unknown_net_a_missing_file_and_other_bytes(tmp_path, ratings):
+    with pytest.raises(UserError, match='--net must be one of anna, ben, net, got "x"'):
+        agree(write_wide(tmp_path / "l.csv", ratings), net="x")
+    with pytest.raises(UserError, match="does not exist"):
+        agree(tmp_path / "none.csv")
+    (tmp_path / "b.csv").write_bytes(b"path,anna\n\xff,ok\n")
+    with pytest.raises(UserError, match="must be UTF-8"):
+        agree(tmp_path / "b.csv")
