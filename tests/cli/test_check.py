@@ -32,7 +32,7 @@ def checked():
 
 
 def test_findings_are_said_by_severity_and_the_rest_is_counted(run, workflow, checked):
-    workflow("check", check=lambda source, **choices: checked)
+    workflow("check", check=lambda *_, **__: checked)
     code, out, _ = run("check", "photos")
     assert code == 0
     assert "1,200 photos, 2 files not used: good 1,000, bad 200" in out
@@ -52,7 +52,7 @@ def test_options_reach_the_job(run, workflow, checked):
 
 @pytest.mark.parametrize(("gate", "code"), [("error", 3), ("warning", 3)])
 def test_the_gate_leaves_with_three_and_says_why(run, workflow, checked, gate, code):
-    workflow("check", check=lambda source, **choices: checked)
+    workflow("check", check=lambda *_, **__: checked)
     left, out, err = run("check", "photos", "--fail-on", gate, "--json")
     assert left == code
     assert json.loads(out)["gate"]["met"] is False
@@ -61,13 +61,13 @@ def test_the_gate_leaves_with_three_and_says_why(run, workflow, checked, gate, c
 
 def test_the_gate_is_met_without_such_findings(run, workflow, checked):
     checked["summary"] = [row | {"severity": "info"} for row in checked["summary"]]
-    workflow("check", check=lambda source, **choices: checked)
+    workflow("check", check=lambda *_, **__: checked)
     code, out, _ = run("check", "photos", "--fail-on", "warning", "--json")
     assert (code, json.loads(out)["gate"]) == (0, {"met": True, "reasons": []})
 
 
 def test_nothing_found_is_said(run, workflow, checked):
-    workflow("check", check=lambda source, **choices: checked | {"findings": [], "summary": []})
+    workflow("check", check=lambda *_, **__: checked | {"findings": [], "summary": []})
     assert "Nothing was found." in run("check", "photos")[1]
 
 
@@ -79,7 +79,7 @@ def test_fixes_need_a_place(run):
 
 def test_cleaning_says_what_is_left_and_how_to_go_on(run, workflow):
     record = {"photos": 98, "excluded": 2, "relabelled": 1, "cleaned": "photos/cleaned.csv"}
-    workflow("check", clean=lambda source, **choices: record)
+    workflow("check", clean=lambda *_, **__: record)
     code, out, _ = run("check", "photos", "--apply", "fixes.csv", "--out", "photos/cleaned.csv")
     assert code == 0
     assert "98 photos left (2 excluded, 1 relabelled)" in out
@@ -88,7 +88,7 @@ def test_cleaning_says_what_is_left_and_how_to_go_on(run, workflow):
 
 def test_agreement_is_said_with_the_queue(run, workflow):
     queue = [{"path": f"{at}.png", "labels": {"anna": "ok", "ben": "bad"}} for at in range(12)]
-    workflow("agree", agree=lambda labels, **choices: {"sentences": ["2 people agree."], "queue": queue})
+    workflow("agree", agree=lambda *_, **__: {"sentences": ["2 people agree."], "queue": queue})
     code, out, _ = run("agree", "labels.csv")
     assert code == 0
     assert "2 people agree." in out

@@ -7,7 +7,7 @@ large sensor is not its sharpness. One small row a photo, kept by content; limit
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -82,7 +82,7 @@ class Health:
     def from_row(cls, row: bytes) -> Health:
         """Inverse of `to_row`."""
         mode, camera, moment = row[_ROW.size :].decode("utf-8").split("\0")
-        return cls(*_ROW.unpack_from(row), mode=mode, camera=camera, moment=moment)
+        return replace(cls(*_ROW.unpack_from(row)), mode=mode, camera=camera, moment=moment)
 
 
 def measure_health(image: UInt8Image, data: bytes) -> Health:

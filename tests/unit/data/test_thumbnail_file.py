@@ -49,10 +49,10 @@ def test_a_full_disk_is_told(marks, monkeypatch):
     class Full:
         def seek(self, place): ...
 
-        def write(self, data):
+        def write(self, *_):
             raise OSError(28, "No space left on device")
 
-        def read(self, size):
+        def read(self, *_):
             raise OSError(5, "Input/output error")
 
         def close(self): ...

@@ -49,7 +49,7 @@ def test_broken_and_empty_photos_are_named(parts):
 
 
 def test_odd_photos_are_named(parts):
-    dark = (draw_part(900, scratched=False) * 0.05).astype(np.uint8)
+    dark = (draw_part(900, scratched=True) * 0.12).astype(np.uint8)
     blurred = cv2.GaussianBlur(draw_part(901, scratched=False), (0, 0), 5)
     for name, photo in {"dark": dark, "flat": np.full((48, 48, 3), 90, np.uint8), "soft": blurred}.items():
         (parts / "good" / f"{name}.png").write_bytes(encode_png(photo))
@@ -62,7 +62,7 @@ def test_odd_photos_are_named(parts):
 @pytest.mark.parametrize(
     ("change", "kind"),
     [
-        (lambda photo: encode_png(photo), "duplicate"),
+        (encode_png, "duplicate"),
         (lambda photo: encode(photo, "JPEG", quality=92), "duplicate"),
         (lambda photo: encode_png(np.ascontiguousarray(photo[:, ::-1])), "duplicate"),
     ],
@@ -112,7 +112,7 @@ def test_the_day_of_one_class_is_told_with_what_else_it_may_mean(parts):
     assert found["message"].endswith("Copying the files class by class does this too.")
 
 
-def test_a_folder_that_tells_the_class_is_found_and_class_folders_are_not(parts, tmp_path):
+def test_a_folder_that_tells_the_class_is_found_and_class_folders_are_not(parts):
     assert not [one for one in of_kind(look(parts), "shortcut") if "folder" in one["message"]]
     for lot, names in (("lot-1", "good"), ("lot-2", "scratch")):
         for at, path in enumerate(sorted((parts / names).glob("*.png"))):

@@ -1,0 +1,204 @@
+"""`teliti check` on planted faults and on many photos: what share is found, what is found wrongly, speed and memory.
+
+The planted part needs a folder of labelled photos beside the built-in elpv: name it in TELITI_BENCH_STEEL (for instance
+NEU-DET as class folders). Rows whose photos are not there are left out. TELITI_BENCH_CHECK=scale or =planted runs one
+half.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from teliti.data.catalog import read_catalog
+from teliti.data.decode import decode_photo
+from teliti.types import Sample
+
+SEED, FLIPPED, COPIES = 7, 0.05, 60
+SIZES = (1000, 10_000, 20_000)
+GOALS = {"steel": (0.8, 0.6), "elpv": (0.5, 0.45)}
+_CHILD = """
+import json, resource, sys, time
+from teliti.workflow.check import check
+begin = time.perf_counter()
+record = check(sys.argv[1], features=False)
+seconds = time.perf_counter() - begin
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps({"photos": record["photos"], "seconds": seconds, "megabytes": peak}))
+"""
+
+
+def run() -> dict:
+    """Rows of found and wrongly found faults, and of photos per second with the largest memory."""
+    half = os.environ.get("TELITI_BENCH_CHECK", "")
+    rows = []
+    if half != "scale":
+        sources = {"elpv": "elpv"} | ({"steel": steel} if (steel := os.environ.get("TELITI_BENCH_STEEL")) else {})
+        for name, source in sources.items():
+            rows += _planted(name, source)
+    if half != "planted":
+        rows += [_scale(count) for count in SIZES]
+    return {
+        "name": "Check: planted faults, speed and memory",
+        "about": f"On copies, seed {SEED}: {FLIPPED:.0%} of the labels moved to another class; {COPIES} photos copied "
+        "byte by byte, saved again as JPEG, halved, and mirrored. Precision of labels counts the set's own errors as "
+        "wrong; a false pair is a reported pair of two photos of which neither is a planted copy of the other and "
+        "that the untouched set did not already have. Scale: photos of 300x300 made by the bench, without features, "
+        "an empty cache, a process each.",
+        "rows": rows,
+    }
+
+
+def _planted(name: str, source: str) -> list[dict]:
+    work = Path(tempfile.mkdtemp())
+    try:
+        samples = list(read_catalog(source).samples)
+        own = _own_pairs(work, samples)
+        labels = _flip_labels(work / "flipped", samples)
+        record = _check(work / "flipped", "--features", cache=work / "cache")
+        found = {one["paths"][0] for one in record["findings"] if one["kind"] == "label_error"}
+        hits = len(found & labels)
+        recall, precision = hits / len(labels), hits / max(1, len(found))
+        goal = GOALS[name]
+        reached = recall >= goal[0] and precision >= goal[1]
+        row = {
+            "set": name, "fault": f"{len(labels)} flipped labels", "found": f"{recall:.3f}",
+            "wrongly": f"precision {precision:.3f}", "goal": f">= {goal[0]}, precision >= {goal[1]}",
+            "reached": "yes" if reached else "NO",
+        }  # fmt: skip
+        return [row, *_copies(name, work, samples, own=own)]
+    finally:
+        shutil.rmtree(work)
+
+
+def _flip_labels(folder: Path, samples: list[Sample]) -> set[str]:
+    """A folder of class folders with some photos in a wrong one; their names."""
+    rng = np.random.default_rng(SEED)
+    classes = sorted({str(sample.label) for sample in samples})
+    chosen = set(rng.choice(len(samples), round(FLIPPED * len(samples)), replace=False).tolist())
+    flipped = set()
+    for at, sample in enumerate(samples):
+        label = str(sample.label)
+        if at in chosen:
+            label = str(rng.choice([name for name in classes if name != label]))
+        path = folder / label / f"{at:05d}{Path(sample.name).suffix}"
+        _write(path, sample.origin.read_bytes())
+        if at in chosen:
+            flipped.add(path.relative_to(folder).as_posix())
+    return flipped
+
+
+def _own_pairs(work: Path, samples: list[Sample]) -> set[frozenset[str]]:
+    """The pairs that the untouched set has."""
+    for at, sample in enumerate(samples):
+        _write(work / "plain" / str(sample.label) / f"{at:05d}{Path(sample.name).suffix}", sample.origin.read_bytes())
+    return _pairs(_check(work / "plain", "--no-features", cache=work / "cache"))
+
+
+def _copies(name: str, work: Path, samples: list[Sample], *, own: set[frozenset[str]]) -> list[dict]:
+    """Plant copies of four kinds into the plain folder, and count them."""
+    rng = np.random.default_rng(SEED)
+    chosen = rng.permutation(len(samples))[: 4 * COPIES]
+    kinds = {"byte copies": 1.0, "saved again": 0.95, "resized": 0.95, "flipped": 0.8}
+    planted: dict[str, set[frozenset[str]]] = {kind: set() for kind in kinds}
+    for place, at in enumerate(chosen.tolist()):
+        kind = list(kinds)[place % 4]
+        sample = samples[at]
+        suffix = Path(sample.name).suffix if kind == "byte copies" else ".jpg"
+        copy = work / "plain" / str(sample.label) / f"copy-{at:05d}{suffix}"
+        _write(copy, _changed(sample.origin.read_bytes(), kind))
+        original = f"{sample.label}/{at:05d}{Path(sample.name).suffix}"
+        planted[kind].add(frozenset({f"{sample.label}/{copy.name}", original}))
+    found = _pairs(_check(work / "plain", "--no-features", cache=work / "cache"))
+    rows = []
+    for kind, least in kinds.items():
+        share = len(planted[kind] & found) / len(planted[kind])
+        rows.append({
+            "set": name, "fault": f"{len(planted[kind])} {kind}", "found": f"{share:.3f}", "wrongly": "",
+            "goal": f">= {least}", "reached": "yes" if share >= least else "NO",
+        })  # fmt: skip
+    real = set.union(*planted.values()) | own
+    false = [pair for pair in found - real if not _follows(pair, real)]
+    share = len(false) / max(1, len(found))
+    rows.append({
+        "set": name, "fault": f"all {len(found)} pairs reported", "found": "", "wrongly": f"{share:.4f} false pairs",
+        "goal": "<= 0.005", "reached": "yes" if share <= 0.005 else "NO",
+    })  # fmt: skip
+    return rows
+
+
+def _follows(pair: frozenset[str], real: set[frozenset[str]]) -> bool:
+    """True where a copy of a photo is paired with what the photo itself is paired with."""
+    plain = frozenset(name.replace("copy-", "").rpartition(".")[0] for name in pair)
+    known = {frozenset(name.replace("copy-", "").rpartition(".")[0] for name in one) for one in real}
+    return plain in known or len(plain) == 1
+
+
+def _changed(data: bytes, kind: str) -> bytes:
+    if kind == "byte copies":
+        return data
+    image = decode_photo(data)
+    if kind == "resized":
+        image = cv2.resize(image, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    if kind == "flipped":
+        image = np.ascontiguousarray(image[:, ::-1])
+    bgr = image[..., ::-1] if image.ndim == 3 else image
+    return cv2.imencode(".jpg", np.ascontiguousarray(bgr), [cv2.IMWRITE_JPEG_QUALITY, 90])[1].tobytes()
+
+
+def _pairs(record: dict) -> set[frozenset[str]]:
+    kinds = {"duplicate", "label_conflict", "leak"}
+    return {frozenset(one["paths"]) for one in record["findings"] if one["kind"] in kinds}
+
+
+def _scale(count: int) -> dict:
+    """Photos per second and the largest resident memory of a fresh process."""
+    work = Path(tempfile.mkdtemp())
+    try:
+        _make_photos(work / "photos", count)
+        environment = os.environ | {"TELITI_CACHE": str(work / "cache")}
+        time.sleep(1.0)
+        command = [sys.executable, "-c", _CHILD, str(work / "photos")]
+        answer = json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout)
+    finally:
+        shutil.rmtree(work)
+    rate = answer["photos"] / answer["seconds"]
+    return {
+        "set": f"{count:,} photos of 300x300", "fault": "", "found": f"{rate:.0f} photos/s",
+        "wrongly": f"{answer['megabytes']:.0f} MB", "goal": ">= 250 photos/s" if count == 10_000 else "",
+        "reached": ("yes" if rate >= 250 else "NO") if count == 10_000 else "",
+    }  # fmt: skip
+
+
+def _make_photos(folder: Path, count: int) -> None:
+    """JPEG photos of two classes, all different: noise of several scales around a bright part."""
+    rng = np.random.default_rng(SEED)
+    fields = [cv2.resize(rng.normal(size=(side, side)).astype(np.float32), (600, 600)) for side in (8, 24, 80, 300)]
+    for at in range(count):
+        photo = np.full((300, 300), 110.0, np.float32)
+        for field, strength in zip(fields, (30, 18, 10, 8), strict=True):
+            top, left = rng.integers(0, 300, 2)
+            photo += strength * field[top : top + 300, left : left + 300]
+        cv2.circle(photo, tuple(rng.integers(80, 220, 2).tolist()), int(rng.integers(20, 60)), 200.0, -1)
+        data = cv2.imencode(".jpg", np.clip(photo, 0, 255).astype(np.uint8))[1].tobytes()
+        _write(folder / ("good", "bad")[at % 2] / f"{at:06d}.jpg", data)
+
+
+def _check(folder: Path, *words: str, cache: Path) -> dict:
+    environment = os.environ | {"TELITI_CACHE": str(cache)}
+    command = [sys.executable, "-m", "teliti", "check", str(folder), *words, "--json", "--quiet"]
+    return dict(json.loads(subprocess.run(command, env=environment, capture_output=True, check=True).stdout))
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
