@@ -58,7 +58,7 @@ def map_figure(drawn: JsonMapping) -> Html:
         groups.append(plane.dots(own, radius=2.5, class_=f"dots s{at}" if at < SERIES else "dots rest"))
     method = str(drawn.get("method"))
     alt = f"Map of {len(pairs)} photos by {method}: photos that look alike lie together"
-    title = f"Photos that look alike lie together ({method})" + (f", every {step}th shown" if step > 1 else "")
+    title = f"Photos that look alike lie together ({method})" + (f", 1 of {step} shown" if step > 1 else "")
     return element("div", figure(plane.drawing(*groups, alt=alt), title=title, names=names), class_="pair map")
 
 

@@ -204,8 +204,8 @@ def judge_labels(known: FeatureSet, probs: FloatArray) -> list[Finding]:
         found.photos.tolist(), found.labels.tolist(), found.probabilities.tolist(), strict=True
     ):
         message = (
-            f'It is labelled "{classes[targets[at]]}" and looks like "{classes[label]}": the label is wrong with '
-            f"probability {wrong:.2f}, judged without having seen it."
+            f'It is labelled "{classes[targets[at]]}" and looks like "{classes[label]}"; the label is wrong with '
+            f"probability {wrong:.2f}."
         )
         name = known.photos.samples[at].name
         findings.append(Finding("label_error", "warning", message, (name,), wrong, "relabel", classes[label]))
