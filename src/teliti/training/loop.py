@@ -27,6 +27,7 @@ from teliti.recipe.sections import parse_seconds
 from teliti.recipe.train import TrainRecipe
 from teliti.training.activity import LayerActivity
 from teliti.training.batches import TrainingData
+from teliti.training.budget import has_open_budget, measured_epochs
 from teliti.training.callbacks import Watch
 from teliti.training.diagnose import Finding, Outcome, diagnose
 from teliti.training.losses import Activation, Objective, balanced_weights, make_objective
@@ -36,7 +37,7 @@ from teliti.training.progress import Run, open_run
 from teliti.training.rate_finder import RateSearch, find_rate
 from teliti.training.schedules import rate_factor
 from teliti.training.speed import Choice, choose_device, choose_options, quiet_torch, with_values
-from teliti.training.unfreeze import StageModules
+from teliti.training.unfreeze import StageModules, stages_of
 from teliti.types import Record, Reporter, SilentReporter
 
 Ending = Literal["epochs", "early_stopping", "budget"]
@@ -144,30 +145,37 @@ def fit_network(
 
 def _learn(run: Run, *, reporter: Reporter, on_epoch: Callable[[Record], None] | None) -> Ending:
     """The loop."""
-    options, show = run.options, on_epoch or _show_nobody
+    show = on_epoch or _show_nobody
     for row, seconds in zip(run.rows, run.seconds, strict=True):
         show({**row, "seconds": seconds})
-    with reporter.task("Training", options.epochs * run.steps_per_epoch) as advance:
-        advance(run.steps_done)
-        while not (ended := _ending(run)):
-            run.begin_epoch()
-            for batch in run.batches():
-                result = run.stepper.gradients(batch, epoch=run.epoch)
-                run.refuse_infinite_loss(batch, result)
-                set_rate(
-                    run.optimizer, run.lr * rate_factor(options, run.steps_done, steps_per_epoch=run.steps_per_epoch)
-                )
-                norm = shorten(run.stepper.sum_gradients(), clip_norm=options.clip_norm)
-                run.refuse_infinite_gradient(batch, norm)
-                length = StepLength(run.net) if batch.step == 0 else None
-                run.optimizer.step()
-                if run.average is not None:
-                    run.average.update_parameters(run.net)
-                run.count(result, norm=norm, step_length=0.0 if length is None else length.measure())
-                advance(1)
-            row = run.end_epoch()
-            show({**row, "seconds": run.seconds[-1]})
+    while not (ended := _ending(run)):
+        last = run.settle_length(reporter)
+        with reporter.task("Training", (last - run.epoch) * run.steps_per_epoch) as advance:
+            advance(run.step)
+            while run.epoch < last and not _ending(run):
+                _learn_epoch(run, advance)
+                show({**run.rows[-1], "seconds": run.seconds[-1]})
+    if has_open_budget(run.options):
+        run.options = with_values(run.options, stop_after=run.epoch)
     return ended
+
+
+def _learn_epoch(run: Run, advance: Callable[[int], None]) -> None:
+    options = run.options
+    run.begin_epoch()
+    for batch in run.batches():
+        result = run.stepper.gradients(batch, epoch=run.epoch)
+        run.refuse_infinite_loss(batch, result)
+        set_rate(run.optimizer, run.lr * rate_factor(options, run.steps_done, steps_per_epoch=run.steps_per_epoch))
+        norm = shorten(run.stepper.sum_gradients(), clip_norm=options.clip_norm)
+        run.refuse_infinite_gradient(batch, norm)
+        length = StepLength(run.net) if batch.step == 0 else None
+        run.optimizer.step()
+        if run.average is not None:
+            run.average.update_parameters(run.net)
+        run.count(result, norm=norm, step_length=0.0 if length is None else length.measure())
+        advance(1)
+    run.end_epoch()
 
 
 def _show_nobody(_row: Record) -> None:
@@ -181,10 +189,9 @@ def _ending(run: Run) -> Ending | None:
         return "epochs"
     if run.options.stop_after is not None and run.epoch >= run.options.stop_after:
         return "budget"
-    if run.options.budget is not None and run.seconds:
-        left = parse_seconds(run.options.budget) - sum(run.seconds)
+    if has_open_budget(run.options) and run.seconds:
+        left = parse_seconds(run.options.budget or 0.0) - sum(run.seconds)
         if run.is_over_everywhere(left < max(run.seconds)):
-            run.options = with_values(run.options, stop_after=run.epoch)
             return "budget"
     return None
 
@@ -206,7 +213,8 @@ def _decide(
     stages: StageModules | None,
 ) -> tuple[Choice, RateSearch | None]:  # fmt: skip
     """What the options leave open; asked once a run, its answer is kept with the first checkpoint."""
-    choice = choose_options(net, data, options, objective=objective)
+    measures = measured_epochs(options, num_stages=len(stages_of(net, stages)))
+    choice = choose_options(net, data, options, objective=objective, cuts_epochs=not measures)
     if options.lr != "find":
         return choice, None
     search = find_rate(net, data, choice.options, objective=objective, seed=seed, stages=stages)

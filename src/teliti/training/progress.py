@@ -24,6 +24,7 @@ from teliti.files import sha256_hex
 from teliti.recipe.train import TrainRecipe
 from teliti.training.activity import LayerActivity, measure_activity, overall_share
 from teliti.training.batches import Batch, BatchLoader, TrainingData, epoch_batches
+from teliti.training.budget import epochs_in_budget, measured_epochs
 from teliti.training.callbacks import Watch, start_watch
 from teliti.training.checkpoint import (
     Checkpoint,
@@ -39,10 +40,10 @@ from teliti.training.losses import Objective
 from teliti.training.optim import LayerPenalty, make_optimizer
 from teliti.training.parallel import Processes
 from teliti.training.rate_finder import RateSearch
-from teliti.training.speed import Choice
+from teliti.training.speed import Choice, with_values
 from teliti.training.steps import Stepper, StepResult
 from teliti.training.unfreeze import StageModules, lowest_learning, set_learning, stages_of
-from teliti.types import IntArray, Record
+from teliti.types import IntArray, Record, Reporter
 
 Decide = Callable[[], tuple[Choice, RateSearch | None]]
 _SCHEMA = 1
@@ -114,12 +115,13 @@ class Run:
         """What was chosen, for people."""
         options = self.options
         replicas = int(options.replicas)
+        measured = measured_epochs(options, num_stages=len(self.stages))
         how = f"{replicas} threads with a part of each batch" if replicas > 1 else f"{options.threads} threads"
         found = [
             f"Training on {options.device} in {options.precision}, {how}, channels last, batches of "
             f"{options.batch_size}"
             + (f" in {options.accumulate} parts" if options.accumulate > 1 else "")
-            + f", {options.epochs} epochs."
+            + (f", {options.epochs} epochs." if not measured else f", as many epochs as fit {options.budget}.")
         ]
         if self.rate_search is not None:
             found.append(f"The learning-rate finder chose train.lr = {self.rate_search.lr:g}.")
@@ -198,6 +200,18 @@ class Run:
         self.epoch, self.step, self._sums, self._spent = self.epoch + 1, 0, EpochSums(), 0.0
         self.save()
         return row
+
+    def settle_length(self, reporter: Reporter) -> int:
+        """How many epochs to go to: all, or those after which a budget decides; the same when a run goes on."""
+        measured = measured_epochs(self.options, num_stages=len(self.stages))
+        if self.epoch < measured:
+            return measured
+        if measured:
+            epochs = epochs_in_budget(self.options, self.seconds[:measured])
+            agreed = int(self._processes.text_from_first(str(epochs), self.stepper.device))
+            self.options = with_values(self.options, epochs=agreed)
+            reporter.note(f"The budget holds {agreed} epochs.")
+        return self.options.epochs
 
     def is_over_everywhere(self, over: bool) -> bool:
         """The first process's answer: clocks differ, and all must stop at the same epoch."""

@@ -24,6 +24,7 @@ from teliti.recipe.sections import parse_seconds
 from teliti.recipe.train import TrainRecipe
 from teliti.runtime import default_threads, keep_freed_memory
 from teliti.training.batches import Batch, InputMaker, TrainingData
+from teliti.training.budget import PLANNED_SHARE, has_open_budget
 from teliti.training.losses import Objective
 from teliti.training.parallel import Processes, draws_global_randomness
 from teliti.training.steps import Stepper
@@ -33,7 +34,6 @@ PROBE_SECONDS = 1.0
 _MEMORY_SHARE = 0.7  # of what is free
 _BACKWARD = 1.5  # memory of a whole step over that of the activations that are kept for it
 _FEWEST_A_PART = 4
-_BUDGET_SHARE = 0.9
 _VALIDATION_COST = 1 / 3  # of a training step, for one photo
 
 
@@ -67,7 +67,9 @@ def choose_device(options: TrainRecipe) -> str:
     return "cuda" if has_gpu and options.device != "cpu" else "cpu"
 
 
-def choose_options(net: nn.Module, data: TrainingData, options: TrainRecipe, *, objective: Objective) -> Choice:
+def choose_options(
+    net: nn.Module, data: TrainingData, options: TrainRecipe, *, objective: Objective, cuts_epochs: bool = True
+) -> Choice:
     """Replace every "auto" of the options; the network is left as it is.
 
     Args:
@@ -75,6 +77,7 @@ def choose_options(net: nn.Module, data: TrainingData, options: TrainRecipe, *, 
         data: Photos of the real size.
         options: With a device that is not "auto".
         objective: For real steps.
+        cuts_epochs: A budget is held against the time of the probe's steps; else the run's own epochs are measured.
 
     Raises:
         RecipeError: replicas are asked for that this network or device cannot have.
@@ -88,7 +91,8 @@ def choose_options(net: nn.Module, data: TrainingData, options: TrainRecipe, *, 
         for precision in precisions
         for count in replicas
     ]
-    if len(candidates) == 1 and options.budget is None:
+    cuts_epochs = cuts_epochs and has_open_budget(options)
+    if len(candidates) == 1 and not cuts_epochs:
         return Choice(candidates[0])
     seconds = _time_candidates(net, data, candidates, objective=objective)
     best = min(range(len(candidates)), key=seconds.__getitem__)
@@ -101,7 +105,8 @@ def choose_options(net: nn.Module, data: TrainingData, options: TrainRecipe, *, 
         }
         for place, (candidate, taken) in enumerate(zip(candidates, seconds, strict=True))
     )
-    return Choice(_within_budget(candidates[best], data, seconds[best]), probe)
+    chosen = candidates[best]
+    return Choice(_within_budget(chosen, data, seconds[best]) if cuts_epochs else chosen, probe)
 
 
 @contextmanager
@@ -245,10 +250,8 @@ def _first_photos(data: TrainingData, count: int) -> Tensor:
 
 def _within_budget(options: TrainRecipe, data: TrainingData, seconds_a_photo: float) -> TrainRecipe:
     """Fewer epochs where the budget holds fewer."""
-    if options.budget is None:
-        return options
     epoch_s = seconds_a_photo * (len(data.train) + _VALIDATION_COST * len(data.val))
-    fitting = int(parse_seconds(options.budget) * _BUDGET_SHARE / epoch_s)
+    fitting = int(parse_seconds(options.budget or 0.0) * PLANNED_SHARE / epoch_s)
     return with_values(options, epochs=int(np.clip(fitting, 1, options.epochs)))
 
 

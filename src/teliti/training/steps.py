@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from teliti.recipe.train import TrainRecipe
 from teliti.training.batches import Batch, InputMaker, TrainingData
+from teliti.training.depthwise import give_fast_gradients, take_fast_gradients
 from teliti.training.history import count_right, sum_distance
 from teliti.training.losses import Objective
 from teliti.training.optim import LayerPenalty, penalty
@@ -71,6 +72,9 @@ class Stepper:
     ) -> None:
         self.device = torch.device("cuda" if options.device == "cuda" else "cpu")
         self.replicas = Replicas(net, int(options.replicas))
+        if options.precision == "bf16" and self.device.type == "cpu":
+            for own in self.replicas.nets:
+                give_fast_gradients(own)
         self._net, self._data, self._objective = net, data, objective
         self._options, self._seed, self._processes = options, seed, processes
         self._layer_penalty = layer_penalty
@@ -141,8 +145,9 @@ class Stepper:
         return self._makers[0].make(images, keep=False)
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stop the threads, and leave the network as it was."""
         self.replicas.close()
+        take_fast_gradients(self._net)
 
     def _learn(self, place: int, batch: Batch, piece: IntArray) -> tuple[Tensor, Tensor]:
         net = self.replicas.nets[place]
