@@ -11,10 +11,12 @@ from functools import partial
 from typing import Any
 
 import torch
-from timm.layers import Conv2dSame, pad_same
+from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.padding import pad_same
 from torch import Tensor, nn
 
 _Pair = tuple[int, int]
+_Layout = tuple[_Pair, _Pair, _Pair]  # stride, padding, dilation
 
 
 def is_depthwise(module: nn.Module) -> bool:
@@ -56,7 +58,7 @@ def _convolve(module: Any, x: Tensor) -> Tensor:
         padding: _Pair = (0, 0)
     else:
         padding = module.padding
-    output: Tensor = _Depthwise.apply(x, module.weight, module.stride, padding, module.dilation)  # type: ignore[no-untyped-call]
+    output: Tensor = _Depthwise.apply(x, module.weight, (module.stride, padding, module.dilation))
     return output
 
 
@@ -64,14 +66,19 @@ class _Depthwise(torch.autograd.Function):
     """A depthwise convolution of bf16 photos with float32 kernels."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, stride: _Pair, padding: _Pair, dilation: _Pair) -> Tensor:
+    def forward(x: Tensor, weight: Tensor, layout: _Layout) -> Tensor:
         """(N, C, H, W) bfloat16 and kernels (C, 1, h, w) float32 to (N, C, H', W') bfloat16."""
-        ctx.save_for_backward(x, weight)
-        ctx.layout = (stride, padding, dilation)
+        stride, padding, dilation = layout
         return nn.functional.conv2d(x, weight.to(x.dtype), None, stride, padding, dilation, len(weight))
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004 - torch names it
+        """Keep what the gradients need."""
+        x, weight, ctx.layout = inputs
+        ctx.save_for_backward(x, weight)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         """Gradients of the input, bfloat16, and of the kernels, float32."""
         x, weight = ctx.saved_tensors
         wants_input, wants_weight = ctx.needs_input_grad[:2]
@@ -79,17 +86,17 @@ class _Depthwise(torch.autograd.Function):
         own: list[Tensor | None] = [None, None]
         strided = max(ctx.layout[0]) > 1
         if wants_input and not strided:
-            own[0] = _gradients(gradient, x, weight.to(x.dtype), ctx.layout, mask=[True, False])[0]
+            own[0] = _gradients(gradient, x, weight.to(x.dtype), layout=ctx.layout, mask=[True, False])[0]
         if wants_weight or (wants_input and strided):
             mask = [wants_input and strided, wants_weight]
-            found = _gradients(gradient.float(), x.float(), weight, ctx.layout, mask=mask)
+            found = _gradients(gradient.float(), x.float(), weight, layout=ctx.layout, mask=mask)
             own = [old if new is None else new for old, new in zip(own, found, strict=True)]
         of_input = None if own[0] is None else own[0].to(x.dtype)
-        return of_input, own[1], None, None, None
+        return of_input, own[1], None
 
 
 def _gradients(
-    gradient: Tensor, x: Tensor, weight: Tensor, layout: tuple[_Pair, _Pair, _Pair], *, mask: list[bool]
+    gradient: Tensor, x: Tensor, weight: Tensor, *, layout: _Layout, mask: list[bool]
 ) -> list[Tensor | None]:
     stride, padding, dilation = layout
     found = torch.ops.aten.convolution_backward(

@@ -1,4 +1,4 @@
-"""Depthwise gradients in bf16: those of f32 within bf16's precision, the forward pass torch's own, nothing left behind."""
+"""Depthwise gradients in bf16: those of f32 within bf16's precision, the forward pass torch's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import copy
 
 import pytest
 import torch
-from timm.layers import Conv2dSame
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
 from teliti.training.depthwise import give_fast_gradients, is_depthwise, take_fast_gradients
