@@ -18,8 +18,8 @@ from teliti.models.onnx_graph import export_module
 from teliti.recipe import load_recipe, parse_recipe
 from teliti.recipe.shipped import shipped_recipe, shipped_recipes
 
-SMALLEST = {"perceptron": 1, "mlp": 1, "lenet": 4, "regularised": 1, "tiny_vgg": 16, "vgg16": 32, "frozen_vgg16": 32,
-            "resnet50": 1, "tf_efficientnet_lite0": 1, "added_layers": 1}  # fmt: skip
+SMALLEST = {"perceptron": 1, "mlp": 1, "lenet": 4, "regularised": 1, "tiny_vgg": 16, "small_cnn": 4, "vgg16": 32,
+            "frozen_vgg16": 32, "resnet50": 1, "tf_efficientnet_lite0": 1, "added_layers": 1}  # fmt: skip
 """Every registered network with its smallest side in pixels; a new one must be added here."""
 
 BACKBONES = ("vgg16", "resnet50", "tf_efficientnet_lite0")

@@ -14,7 +14,7 @@ from teliti.recipe.layers import Layer
 from teliti.recipe.model import NO_BACKBONE
 from teliti.recipe.shipped import shipped_recipe
 
-COMPACT = ("perceptron", "mlp", "lenet", "regularised", "tiny_vgg")
+COMPACT = ("perceptron", "mlp", "lenet", "regularised", "tiny_vgg", "small_cnn")
 
 
 @cache

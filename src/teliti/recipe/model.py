@@ -21,8 +21,8 @@ class ModelRecipe(Section):
     """The network in front of the head, and the head.
 
     Attributes:
-        backbone: Any timm name; a compact network (perceptron, mlp, lenet, regularised, tiny_vgg); or "none" for a
-            network made of [[model.layers]] alone, which is also what leaving it out beside layers means.
+        backbone: Any timm name; a compact network (perceptron, mlp, lenet, regularised, tiny_vgg, small_cnn); or "none"
+            for a network made of [[model.layers]] alone, which is also what leaving it out beside layers means.
         weights: "auto" (packaged weights when there are any), "random", "hub" (downloads), or a .safetensors file.
         layers: Layers of one's own, in order: the whole network, or put on the backbone's feature map. A closing
             layer with one output per class is added unless it is given.

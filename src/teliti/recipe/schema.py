@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Literal
+
+from pydantic import model_validator
 
 from teliti.recipe.data import DataRecipe
 from teliti.recipe.decide import DecideRecipe
@@ -11,6 +14,12 @@ from teliti.recipe.sections import Section, Seed, StepEntry
 from teliti.recipe.train import TrainRecipe
 
 Preset = Literal["accurate", "fast"]
+
+
+MODE_AUGMENT: dict[str, tuple[dict[str, Any], ...]] = {
+    "finetune": ({"step": "flip", "horizontal": 0.5, "vertical": 0.5},),
+}
+"""The random steps of these modes, where a recipe says nothing of its own; `augment = []` takes them away."""
 
 
 class Recipe(Section):
@@ -23,6 +32,15 @@ class Recipe(Section):
     model: ModelRecipe = ModelRecipe()
     train: TrainRecipe = TrainRecipe()
     decide: DecideRecipe = DecideRecipe()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _augment_of_the_mode(cls, values: Any) -> Any:
+        if isinstance(values, Mapping) and "augment" not in values:
+            train = values.get("train")
+            mode = train.get("mode") if isinstance(train, Mapping) else getattr(train, "mode", None)
+            return {**values, "augment": MODE_AUGMENT.get(str(mode), ())}
+        return values
 
 
 PRESETS: dict[Preset, dict[str, Any]] = {

@@ -23,9 +23,12 @@ Monitor = Literal["auto", "train_loss", "val_loss", "val_accuracy", "val_auc", "
 
 NETWORK_MODES = ("finetune", "scratch")
 MODE_DEFAULTS: dict[str, dict[str, Any]] = {
-    "finetune": {"batch_size": 32, "precision": "auto", "lr": 5e-4, "head_epochs": 1},
-    "scratch": {"batch_size": 64, "precision": "auto"},
-}
+    "finetune": {
+        "batch_size": 32, "precision": "auto", "lr": 5e-4, "warmup_epochs": 1.0, "frozen_stages": "auto",
+        "frozen_depthwise": True, "soft_targets": 0.5,
+    },
+    "scratch": {"batch_size": 64, "precision": "auto", "warmup_epochs": 1.0},
+}  # fmt: skip
 """What an unset key is in these modes, where it differs from the default of the others."""
 
 _Positive = Annotated[float, Field(gt=0.0, lt=float("inf"))]
@@ -52,7 +55,8 @@ class TrainRecipe(Section):
             library. "auto" times both.
         num_workers: Threads that assemble the next batches; 0: none. The result is the same for any number.
         epochs: Times that every training photo is shown.
-        stop_after: End after so many epochs though the schedule is made for more; written by a budget that ran out.
+        stop_after: End after so many epochs, though the schedule may be made for more; written when a budget was used,
+            which is not asked about again.
         lr: Learning rate at the schedule's top; "find" runs a learning-rate finder. 0.0005 for "finetune" when unset.
         optimizer: What turns gradients into steps.
         momentum: Of "sgd" and "rmsprop".
@@ -63,20 +67,26 @@ class TrainRecipe(Section):
         l2: Adds l2 * SUM theta^2 over the kernels to the loss.
         schedule: How the rate moves: "constant", "step" (times step_factor every step_epochs), "cosine" (down to 0),
             "one_cycle" (up for 30 % of the steps, then down).
-        warmup_epochs: Epochs, also parts of one, in which the rate rises from 0.
+        warmup_epochs: Epochs, also parts of one, in which the rate rises from 0. 1 for "finetune" and "scratch" when
+            unset; a budget measures them.
         step_epochs: Epochs between the drops of "step".
         step_factor: What the rate is multiplied by at each drop.
         loss: What is minimised; "auto": cross-entropy, binary where the network has one output, mse for numbers.
         focal_gamma: How much "focal" turns away from photos that are right already.
+        soft_targets: Share of the target that is the answer of a features-mode head which never saw the photo; of
+            classes, with "finetune" and given weights. 0.5 for "finetune" when unset.
         label_smoothing: Share of the target that is spread over all classes.
         class_weights: "balanced" lets each class weigh the same.
         clip_norm: Longest gradient that is taken as it is; unset: never shortened.
         accumulate: Steps of the network per step of the optimizer; a batch is cut into so many parts.
         ema: Decay of an average of the weights that is measured and kept instead of them; 0: none.
-        head_epochs: First epochs in which only the head learns. 1 for "finetune" when unset.
+        head_epochs: First epochs in which only the head learns.
         unfreeze_epochs: After them, epochs between one stage and the next, from the head down; 0: all at once.
         stage_factor: A stage's rate as a multiple of the stage's above it.
-        frozen_stages: Stages, counted from the photo, that never learn.
+        frozen_stages: Stages, counted from the photo, that never learn. "auto", the default of "finetune": three
+            where weights are given, else none.
+        frozen_depthwise: Depthwise kernels never learn: few weights, and a fifth of a step. True for "finetune" when
+            unset, where weights are given.
         batch_norm: "keep" leaves the statistics of BatchNorm layers below the head as the given weights have them,
             "learn" lets them follow the batches; "auto" keeps them with "finetune" where weights are given.
         early_stopping: Epochs without a better `monitor` after which it ends; unset: never.
@@ -109,6 +119,7 @@ class TrainRecipe(Section):
     step_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 0.1
     loss: Loss = "auto"
     focal_gamma: _AtLeastZero = 2.0
+    soft_targets: _BelowOne = 0.0
     label_smoothing: _BelowOne = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     clip_norm: _Positive | None = None
@@ -117,7 +128,8 @@ class TrainRecipe(Section):
     head_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0
     unfreeze_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0
     stage_factor: Annotated[float, Field(gt=0.0, le=1.0)] = 1.0
-    frozen_stages: Annotated[int, Field(ge=0, le=1000)] = 0
+    frozen_stages: Literal["auto"] | Annotated[int, Field(ge=0, le=1000)] = 0
+    frozen_depthwise: bool = False
     batch_norm: Literal["auto", "keep", "learn"] = "auto"
     early_stopping: Annotated[int, Field(ge=1, le=100_000)] | None = None
     monitor: Monitor = "auto"

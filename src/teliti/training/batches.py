@@ -52,6 +52,8 @@ class TrainingData:
             of a step are mixed as well where it is a chain that mixes.
         class_weights: (K,) weight of each class in the loss; None: 1.
         numbers: (N, H, W, C) uint8 to the network's input (N, C, H, W) float32, in the place of mean and std.
+        shares: (M, K) float32 share of each class, adding to 1 a photo: what is learnt in the place of the class;
+            everything is measured against `targets`. None: the class alone.
     """
 
     images: UInt8Image
@@ -67,6 +69,7 @@ class TrainingData:
     augment: Augment | None = None
     class_weights: FloatArray | None = None
     numbers: nn.Module | None = None
+    shares: FloatArray | None = None
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -120,8 +123,8 @@ class Batch:
         indices: (N,) positions of its photos.
         images: (N, H, W, C) uint8; a kept buffer, overwritten a few batches later.
         total: Photos of the whole step, those of other processes included.
-        mixed: (N, K) targets of mixed photos: float32 share of each class, adding to 1 a photo, or float64 labels or
-            numbers; None: targets are those of the data.
+        mixed: (N, K) targets of photos that are mixed or have shares: float32 share of each class, adding to 1 a
+            photo, or float64 labels or numbers; None: targets are those of the data.
     """
 
     step: int
@@ -184,7 +187,8 @@ class BatchLoader:
             own, buffer = share_of(plan[step], rank, world), self._buffers[step % len(self._buffers)]
             if mixer is None:
                 self._fill(buffer[: len(own)].numpy(), own, epoch)
-                return Batch(step, own, buffer[: len(own)], len(plan[step]))
+                shares = None if self._data.shares is None else self._data.shares[own]
+                return Batch(step, own, buffer[: len(own)], len(plan[step]), shares)
             targets = self._fill_mixed(mixer, buffer[: len(plan[step])].numpy(), plan[step], epoch=epoch, step=step)
             start = sum(len(share_of(plan[step], before, world)) for before in range(rank))
             part = slice(start, start + len(own))
@@ -225,6 +229,8 @@ class BatchLoader:
 
 def _as_rows(data: TrainingData, indices: IntArray) -> FloatArray:
     """(N, K) targets: float32 of 0 and 1 for classes, else float64, in which a share of 1 leaves a number as it is."""
+    if data.shares is not None:
+        return data.shares[indices]
     targets = data.targets[indices]
     if data.task == "classification":
         return one_hot(targets, data.num_classes)

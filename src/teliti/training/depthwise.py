@@ -30,6 +30,11 @@ def is_depthwise(module: nn.Module) -> bool:
     )
 
 
+def depthwise_kernels(net: nn.Module) -> list[nn.Parameter]:
+    """The kernels of the depthwise convolutions of a network."""
+    return [parameter for module in net.modules() if is_depthwise(module) for parameter in module.parameters()]
+
+
 def give_fast_gradients(net: nn.Module) -> None:
     """Let the depthwise convolutions of a network compute their gradients this way; for bf16 on a CPU.
 

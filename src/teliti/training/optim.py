@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from teliti.recipe.train import TrainRecipe
-from teliti.training.unfreeze import Stage, stage_factors
+from teliti.training.unfreeze import Stage, frozen_stages, stage_factors
 
 LayerPenalty = Callable[[nn.Module], Tensor]
 """What a network's own layers add to the loss: a scalar, as `models.networks.l2_penalty` gives it."""
@@ -38,7 +38,7 @@ def make_optimizer(net: nn.Module, stages: Sequence[Stage], options: TrainRecipe
             members = [parameter for parameter in own if is_kernel(parameter) == of_kernels]
             if members:  # few groups are few calls
                 groups.setdefault((decay, factor), []).extend(members)
-    learning = frozenset[str]().union(*(stage.parameters for stage in stages[options.frozen_stages :]))
+    learning = frozenset[str]().union(*(stage.parameters for stage in stages[frozen_stages(options) :]))
     return _optimizer_of(
         [{"params": members, "weight_decay": decay, "factor": f} for (decay, f), members in groups.items()],
         options,

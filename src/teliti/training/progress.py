@@ -133,7 +133,10 @@ class Run:
         """Freeze and free the stages of this epoch, and start its clock."""
         lowest = lowest_learning(self.options, num_stages=len(self.stages), epoch=self.epoch)
         for net in self.stepper.replicas.nets:
-            set_learning(net, self.stages[lowest:], keep_statistics=self.options.batch_norm == "keep")
+            set_learning(
+                net, self.stages[lowest:], keep_statistics=self.options.batch_norm == "keep",
+                keep_depthwise=self.options.frozen_depthwise,
+            )  # fmt: skip
         self._began = time.monotonic()
 
     def batches(self) -> Iterator[Batch]:
@@ -409,5 +412,6 @@ def _job(net: nn.Module, data: TrainingData, options: TrainRecipe, *, seed: int)
     asked = {name: value for name, value in options.model_dump(mode="json").items() if name not in _NOT_THE_RESULT}
     mixing = None if data.mixer is None else data.mixer.to_record()
     facts = json.dumps([asked, seed, shapes, list(data.images.shape), data.task, data.num_classes, mixing])
-    arrays = (np.asarray(data.targets), np.asarray(data.train), np.asarray(data.val))
+    shares = () if data.shares is None else (data.shares,)
+    arrays = (np.asarray(data.targets), np.asarray(data.train), np.asarray(data.val), *shares)
     return sha256_hex(facts.encode() + b"".join(np.ascontiguousarray(array).tobytes() for array in arrays))

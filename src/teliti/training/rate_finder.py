@@ -82,7 +82,10 @@ def find_rate(
     last = lowest_learning(options, num_stages=len(own_stages), epoch=max(options.epochs - 1, options.head_epochs))
     stepper = Stepper(own, data, objective, options=options, seed=seed, processes=Processes())
     for replica in stepper.replicas.nets:
-        set_learning(replica, own_stages[last:], keep_statistics=options.batch_norm == "keep")
+        set_learning(
+            replica, own_stages[last:], keep_statistics=options.batch_norm == "keep",
+            keep_depthwise=options.frozen_depthwise,
+        )  # fmt: skip
     optimizer = make_optimizer(own, own_stages, options)
     try:
         with quiet_torch(options):

@@ -13,6 +13,7 @@ from torch import nn
 
 from teliti.errors import RecipeError
 from teliti.recipe.train import TrainRecipe
+from teliti.training.depthwise import depthwise_kernels
 
 StageModules = Sequence[tuple[str, nn.Module]]
 """(name, modules) from the photo to the head, as `models.networks.stages` gives them."""
@@ -70,21 +71,29 @@ def lowest_learning(options: TrainRecipe, *, num_stages: int, epoch: int) -> int
     Raises:
         RecipeError: every stage would be frozen for good.
     """
-    if options.frozen_stages >= num_stages:
+    frozen = frozen_stages(options)
+    if frozen >= num_stages:
         raise RecipeError(
-            f"train.frozen_stages must be below {num_stages}, the stages of this network, got {options.frozen_stages}.",
+            f"train.frozen_stages must be below {num_stages}, the stages of this network, got {frozen}.",
             hint="The head is the last stage and must learn.",
         )
     head = num_stages - 1
     if epoch < options.head_epochs:
         return head
     if not options.unfreeze_epochs:
-        return options.frozen_stages
+        return frozen
     freed = 1 + (epoch - options.head_epochs) // options.unfreeze_epochs
-    return max(options.frozen_stages, head - freed)
+    return max(frozen, head - freed)
 
 
-def set_learning(net: nn.Module, stages: Iterable[Stage], *, keep_statistics: bool = False) -> None:
+def frozen_stages(options: TrainRecipe) -> int:
+    """Stages that never learn; none where nobody settled what "auto" means."""
+    return 0 if options.frozen_stages == "auto" else options.frozen_stages
+
+
+def set_learning(
+    net: nn.Module, stages: Iterable[Stage], *, keep_statistics: bool = False, keep_depthwise: bool = False
+) -> None:
     """Let these stages learn and nothing else: gradients for their parameters, training mode from the first of them on.
 
     Args:
@@ -92,6 +101,7 @@ def set_learning(net: nn.Module, stages: Iterable[Stage], *, keep_statistics: bo
         stages: Those that learn, the head last.
         keep_statistics: BatchNorm below the head uses the mean and variance that it came with. On a few photos of one
             kind, say all grey, some variances would fall to almost nothing, and the layer would blow up rounding.
+        keep_depthwise: Depthwise kernels stay as they came.
     """
     stages = list(stages)
     head = stages[-1].parameters if stages else frozenset[str]()
@@ -99,6 +109,8 @@ def set_learning(net: nn.Module, stages: Iterable[Stage], *, keep_statistics: bo
     learning = frozenset[str]().union(*(stage.parameters for stage in stages))
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(name in learning)
+    for kernel in depthwise_kernels(net) if keep_depthwise else ():
+        kernel.requires_grad_(requires_grad=False)
     net.train()
     has_begun = False
     for module in net.modules():

@@ -141,9 +141,14 @@ def _calibration(data: TrainingData) -> str | None:
 def _learnt_parameters(fitted: Fitted, network: Network) -> int:
     """Parameters of the stages that learnt at any epoch; the last epoch frees the most."""
     from teliti.models.networks import stages
+    from teliti.training.depthwise import depthwise_kernels
     from teliti.training.unfreeze import lowest_learning, stages_of
 
     own = stages_of(network, stages(network))
     lowest = lowest_learning(fitted.options, num_stages=len(own), epoch=len(fitted.history) - 1)
     sizes = {name: parameter.numel() for name, parameter in network.named_parameters()}
-    return sum(sizes[name] for stage in own[lowest:] for name in stage.parameters)
+    learnt = {name for stage in own[lowest:] for name in stage.parameters}
+    if fitted.options.frozen_depthwise:
+        kernels = {id(kernel) for kernel in depthwise_kernels(network)}
+        learnt -= {name for name, parameter in network.named_parameters() if id(parameter) in kernels}
+    return sum(sizes[name] for name in learnt)

@@ -240,8 +240,10 @@ def try_setup(
     chain = build_recipe_chain(recipe)
     if chain.tile is not None:
         check_combine(chain.combine, recipe, photos)  # before anything long
-    with watch.stage("backbone"):
-        setup = resolve_setup(recipe, numbers=fit_recipe_numbers(recipe, photos, plan))
+    numbers = fit_recipe_numbers(recipe, photos, plan)
+    with watch.stage("backbone"), reporter.task("Preparing the frozen network", 1) as advance:
+        setup = resolve_setup(recipe, numbers=numbers)
+        advance(1)
     with watch.stage("features"):
         features = setup.learning_features(photos, plan, cache=cache, reporter=reporter)
     with watch.stage("fit"):

@@ -21,7 +21,8 @@ from teliti.models.heads import HeadWeights
 from teliti.models.weights import find_weights
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
-from teliti.recipe.train import NETWORK_MODES
+from teliti.recipe.sections import parse_seconds
+from teliti.recipe.train import NETWORK_MODES, TrainRecipe
 from teliti.runtime import default_threads, installed_versions, keep_freed_memory, require
 from teliti.training.backbone_file import number_layers
 from teliti.training.engines import EngineChoice
@@ -43,6 +44,7 @@ from teliti.workflow.fit import (
 from teliti.workflow.photos import Photos
 from teliti.workflow.pictures import Pictures, prepared_pictures
 from teliti.workflow.plan import SplitPlan
+from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion
 from teliti.workflow.setup import Setup, build_recipe_chain
 from teliti.workflow.stopwatch import Stopwatch
 
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
 
 HELD_OUT = "held-out training photos"
 CHECKPOINTS, NETWORK_FILE = "checkpoints", "network.onnx"
+_FROZEN_STAGES = 3  # edges and textures: they learn little on a few thousand photos, and cost half of a step
 _HELD_OUT_FOLDS = 6  # without a val part, one sixth of the training photos chooses the epoch
 
 
@@ -78,9 +81,17 @@ def settle_network_recipe(recipe: Recipe) -> Recipe:
     values: Record = {"data": {"folds": 0}}
     if recipe.train.mode == "scratch" and recipe.model.weights == "auto":
         values["model"] = {"weights": "random"}
+    keeps = recipe.train.mode == "finetune" and recipe.model.weights != "random"
+    settled: Record = {}
     if recipe.train.batch_norm == "auto":
-        keeps = recipe.train.mode == "finetune" and recipe.model.weights != "random"
-        values["train"] = {"batch_norm": "keep" if keeps else "learn"}
+        settled["batch_norm"] = "keep" if keeps else "learn"
+    if recipe.train.frozen_stages == "auto":
+        settled["frozen_stages"] = _FROZEN_STAGES if keeps and _is_timm(recipe) else 0
+    if not keeps:
+        settled["frozen_depthwise"] = False
+    if not has_second_opinion(recipe):
+        settled["soft_targets"] = 0.0
+    values["train"] = settled
     return override_recipe(recipe, values)
 
 
@@ -133,7 +144,8 @@ def learn_network(
     engine = EngineChoice("torch", options.precision, installed_versions(("torch",))["torch"])
     threads = recipe.train.threads or default_threads()
     source = FeatureSource(build_recipe_chain(recipe), backbone, engine, threads)
-    resolved = override_recipe(recipe, {"train": options.model_dump(mode="json", exclude_none=True)})
+    values = {**options.model_dump(mode="json", exclude_none=True), "budget": recipe.train.budget}
+    resolved = override_recipe(recipe, {"train": values})
     setup = Setup(resolved, backbone, engine, source, lesson.numbers)
     network = record_network(lesson.fitted, lesson.front.network)
     fit = replace(lesson.fit, history={**lesson.fit.history, "network": network})
@@ -184,23 +196,31 @@ def teach(
     from teliti.training.trained_net import FeatureFront
 
     keep_freed_memory()
+    clock = Stopwatch()
     chain, parts = build_recipe_chain(recipe), _learning_parts(photos, plan, seed=recipe.seed)
     if chain.tile is not None:
         check_combine(chain.combine, recipe, photos)  # before anything long
     outputs = _num_outputs(recipe, len(photos.catalog.classes))
     network = build_network(recipe.model, num_outputs=outputs, image_size=chain.image_size, seed=recipe.seed)
     pool_before_activation(network)
+    options, opinion = recipe.train, None
+    if has_second_opinion(recipe) and photos.catalog.task == "classification":
+        with watch.stage("second opinion"):
+            opinion = ask_frozen_network(recipe, photos, plan, indices=parts.learn, reporter=reporter)
+        options = _options_after(options, opinion, seconds=clock.elapsed())
     with _pictures_of(recipe, photos, parts.used, reporter=reporter) as pictures:
         targets = _Targets.of(photos, parts.used)
         numbers = _fit_numbers(recipe, pictures, parts)
         data = _training_data(
             pictures, targets, parts, recipe=recipe, photos=photos, network=network, numbers=numbers
         )  # fmt: skip
+        if opinion is not None:
+            data = replace(data, shares=_shares(data, opinion, weight=options.soft_targets))
         # a comparison of many trainings, which keeps nothing, does not show each one's epochs either
-        tell = None if folder is None else tell_epochs(reporter, data, recipe.train, scale=targets.std)
+        tell = None if folder is None else tell_epochs(reporter, data, options, scale=targets.std)
         with watch.stage("learn"):
             fitted = fit_network(
-                network, data, recipe.train, seed=recipe.seed, stages=stages(network), layer_penalty=l2_penalty,
+                network, data, options, seed=recipe.seed, stages=stages(network), layer_penalty=l2_penalty,
                 folder=folder, reporter=reporter, on_epoch=tell,
             )  # fmt: skip
         front = FeatureFront(network.cpu(), None if numbers is None else NumberInput(number_layers(numbers)))
@@ -334,6 +354,21 @@ def _training_data(
         augment=build_augment(steps) if steps else None,
         numbers=None if numbers is None else NumberInput(number_layers(numbers)),
     )
+
+
+def _options_after(options: TrainRecipe, opinion: SecondOpinion | None, *, seconds: float) -> TrainRecipe:
+    """Options with what is left of the budget, and the engine that a replay must use for the same targets."""
+    values: Record = {} if opinion is None else {"engine": opinion.engine}
+    if options.budget is not None:
+        values["budget"] = max(1.0, parse_seconds(options.budget) - seconds)
+    return options.model_copy(update=values)
+
+
+def _shares(data: TrainingData, opinion: SecondOpinion, *, weight: float) -> FloatArray:
+    """(M, K) for all photos of the data; those that are not learnt from have their class alone."""
+    shares = np.eye(data.num_classes, dtype=np.float32)[data.targets]
+    shares[data.train] = opinion.shares(data.targets[data.train], weight)
+    return shares
 
 
 def _fit_of(

@@ -33,7 +33,7 @@ from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
 
 SMALLEST_AUTO_SIZE, LARGEST_AUTO_SIZE = 224, 300
-LARGEST_LEARNT_SIZE = 224  # of "auto" where a network is trained: every epoch costs what the frozen one costs once
+LARGEST_SCRATCH_SIZE = 224  # of "auto" without given weights, which are made for no size
 
 
 @dataclass(frozen=True)
@@ -278,8 +278,9 @@ def auto_image_size(recipe: Recipe, sizes: Sequence[tuple[int, int]]) -> tuple[i
     if size != "auto":
         return _pair(size)
     longer = np.median([max(one) for one in sizes])
-    largest = LARGEST_LEARNT_SIZE if recipe.train.mode in NETWORK_MODES else LARGEST_AUTO_SIZE
-    smallest = SMALLEST_AUTO_SIZE if recipe.train.mode != "scratch" else 8
+    from_scratch = recipe.train.mode == "scratch"
+    largest = LARGEST_SCRATCH_SIZE if from_scratch else LARGEST_AUTO_SIZE
+    smallest = 8 if from_scratch else SMALLEST_AUTO_SIZE
     side = int(np.clip(longer, smallest, largest))
     return side, side
 

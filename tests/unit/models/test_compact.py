@@ -93,6 +93,8 @@ def test_the_frozen_vgg16_freezes_its_convolutions_and_is_trained_as_in_the_cour
         # LeNet-5 on its 32 x 32: with padded convolutions 16 maps of 8 x 8 come to the dense layers
         ("lenet", 32, 1, 10, (25 + 1) * 6 + (25 * 6 + 1) * 16 + (1024 + 1) * 120 + 121 * 84 + 85 * 10),
         # the CNN Explainer's network: 64 x 64 RGB, ten classes, 13 x 13 x 10 values before its dense layer
+        # kernels without a bias, two numbers of batch normalisation for each filter, 128 averages to ten classes
+        ("small_cnn", 28, 1, 10, 9 * (32 + 32 * 32 + 32 * 64 + 64 * 64 + 64 * 128 + 128 * 128) + 2 * 448 + 1290),
         ("tiny_vgg", 64, 3, 10, (27 + 1) * 10 + 3 * (90 + 1) * 10 + (1690 + 1) * 10),
     ],
 )

@@ -228,7 +228,7 @@ def test_an_unknown_name_gets_the_nearest_among_compact_and_timm_names() -> None
 
 def test_the_names_are_compact_ones_and_timms() -> None:
     names = network_names()
-    assert names[:5] == ("perceptron", "mlp", "lenet", "regularised", "tiny_vgg")
+    assert names[:6] == ("perceptron", "mlp", "lenet", "regularised", "tiny_vgg", "small_cnn")
     assert {"vgg16", "resnet50"} <= set(names)
 
 

@@ -11,20 +11,27 @@ from teliti.recipe import Recipe, load_recipe, parse_recipe, recipe_values
 @pytest.mark.parametrize(
     ("mode", "expected"),
     [
-        ("features", (8, "f32", 1e-3, 0)),
-        ("auto", (8, "f32", 1e-3, 0)),
-        ("finetune", (32, "auto", 5e-4, 1)),
-        ("scratch", (64, "auto", 1e-3, 0)),
+        ("features", (8, "f32", 1e-3, 0.0, 0.0)),
+        ("auto", (8, "f32", 1e-3, 0.0, 0.0)),
+        ("finetune", (32, "auto", 5e-4, 1.0, 0.5)),
+        ("scratch", (64, "auto", 1e-3, 1.0, 0.0)),
     ],
 )
 def test_unset_keys_follow_the_mode(mode: str, expected: tuple) -> None:
     train = parse_recipe({"train": {"mode": mode}}).train
-    assert (train.batch_size, train.precision, train.lr, train.head_epochs) == expected
+    assert (train.batch_size, train.precision, train.lr, train.warmup_epochs, train.soft_targets) == expected
+
+
+def test_fine_tuning_flips_unless_the_recipe_says_what_else() -> None:
+    flips = parse_recipe({"train": {"mode": "finetune"}}).augment
+    assert [step.model_dump() for step in flips] == [{"step": "flip", "horizontal": 0.5, "vertical": 0.5}]
+    assert parse_recipe({"train": {"mode": "finetune"}, "augment": []}).augment == ()
+    assert Recipe().augment == parse_recipe({"train": {"mode": "scratch"}}).augment == ()
 
 
 def test_what_the_user_says_wins_over_the_mode() -> None:
     train = load_recipe(overrides=["train.mode=finetune", "train.batch_size=5", "train.lr=find"]).train
-    assert (train.batch_size, train.lr, train.head_epochs) == (5, "find", 1)
+    assert (train.batch_size, train.lr, train.soft_targets) == (5, "find", 0.5)
 
 
 def test_a_resolved_recipe_reads_back_equal() -> None:

@@ -147,3 +147,11 @@ def test_batch_norm_below_the_head_keeps_its_statistics_where_asked() -> None:
     assert torch.equal(below.running_mean, before)
     set_learning(net, stages_of(net))
     assert (below.training, head.training) == (True, True)
+
+
+def test_depthwise_kernels_can_stay_as_they_came() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, groups=4, bias=False), nn.Flatten(), nn.Linear(4, 2))
+    set_learning(net, stages_of(net), keep_depthwise=True)
+    assert [name for name, parameter in net.named_parameters() if not parameter.requires_grad] == ["1.weight"]
+    set_learning(net, stages_of(net))
+    assert all(parameter.requires_grad for parameter in net.parameters())

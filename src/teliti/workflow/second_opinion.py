@@ -1,0 +1,101 @@
+"""Softer targets for a network that is fine-tuned: what the frozen network's own head says of the photos.
+
+A label is right or wrong, and some are wrong. The head of the features mode is fitted in folds, so that each photo is
+judged by a head that never saw it; its probabilities and the label together are what the network learns. After
+G. Hinton, O. Vinyals and J. Dean (2015), with an out-of-fold teacher, which cannot repeat a wrong label from memory.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teliti.cache import RowCache
+from teliti.errors import SplitError
+from teliti.models.compact import COMPACT
+from teliti.recipe import Recipe, override_recipe
+from teliti.recipe.model import NO_BACKBONE
+from teliti.training.features import compute_features
+from teliti.training.linear import fit_head
+from teliti.types import FloatArray, IntArray, Reporter
+from teliti.workflow.photos import Photos
+from teliti.workflow.plan import SplitPlan
+from teliti.workflow.setup import resolve_setup
+
+_NO_SHARE = 0.01  # less is nothing: few classes a photo keep the loss cheap
+
+
+@dataclass(frozen=True, eq=False)
+class SecondOpinion:
+    """What the frozen network's head says.
+
+    Attributes:
+        probs: (M, K) float32, of each photo by a head that never saw it.
+        engine: What computed the features; another one would give other last digits.
+    """
+
+    probs: FloatArray
+    engine: str
+
+    def shares(self, labels: IntArray, weight: float) -> FloatArray:
+        """(M, K) float32, adding to 1: `weight` of these probabilities, the rest the label's own class."""
+        probs = np.where(self.probs < _NO_SHARE, 0.0, self.probs)
+        probs = probs / probs.sum(axis=1, keepdims=True)
+        own = np.eye(self.probs.shape[1])[labels]
+        return np.asarray((1.0 - weight) * own + weight * probs, dtype=np.float32)
+
+
+def has_second_opinion(recipe: Recipe) -> bool:
+    """True for a recipe that asks for softer targets, of classes, from a network whose weights are given."""
+    train, model = recipe.train, recipe.model
+    frozen = model.backbone not in {*COMPACT, NO_BACKBONE} and model.weights != "random"
+    return train.mode == "finetune" and train.soft_targets > 0.0 and train.loss != "perceptron" and frozen
+
+
+def ask_frozen_network(
+    recipe: Recipe, photos: Photos, plan: SplitPlan, *, indices: IntArray, reporter: Reporter
+) -> SecondOpinion | None:
+    """What the head of the features mode says of photos that are learnt from, each by a head that never saw it.
+
+    Args:
+        recipe: From `resolve_data`.
+        photos: All photos, of classes.
+        plan: For groups, which stay together.
+        indices: (M,) positions of the photos.
+        reporter: Told about long work.
+
+    Returns:
+        None where a class has too few photos to be judged by others.
+
+    Raises:
+        RecipeError: the backbone has no stages to take features from.
+        PhotoRefused: a photo changed since it was read.
+    """
+    precision = "f32" if recipe.train.precision == "auto" else recipe.train.precision
+    values: dict[str, Any] = {"train": {"mode": "features", "precision": precision}, "model": {"layers": []}}
+    asked = override_recipe(recipe, {**values, "augment": []})
+    with reporter.task("Preparing the frozen network", 1) as advance:
+        setup = resolve_setup(asked)
+        advance(1)
+    own = indices.tolist()
+    features = compute_features(
+        [photos.samples[index] for index in own], [photos.digests[index] for index in own], setup.source,
+        cache=RowCache(), reporter=reporter, read=photos.decoded.read,
+    )  # fmt: skip
+    try:
+        fitted = fit_head(
+            features.matrix, photos.targets[indices], plan.groups[indices], model=setup.recipe.model,
+            task="classification", num_classes=len(photos.catalog.classes), seed=recipe.seed, reporter=reporter,
+        )  # fmt: skip
+    except SplitError:
+        reporter.note("Too few photos of a class for softer targets: the labels alone are learnt.")
+        return None
+    return SecondOpinion(_softmax(fitted.oof_logits), setup.engine.name)
+
+
+def _softmax(logits: NDArray[Any]) -> FloatArray:
+    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)

@@ -1,0 +1,93 @@
+"""Softer targets: half the label, half a head that never saw the photo; where none can be had, the labels alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import teliti
+from teliti.cache import RowCache
+from teliti.recipe import load_recipe, parse_recipe
+from teliti.types import SilentReporter
+from teliti.workflow.learn import settle_network_recipe
+from teliti.workflow.photos import Photos, read_photos
+from teliti.workflow.plan import plan_split
+from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion
+from teliti.workflow.setup import resolve_data
+
+SMALL = {"data": {"image_size": 32}, "train": {"mode": "finetune", "epochs": 1, "threads": 1}}
+
+
+@pytest.fixture
+def photos(parts_folder: Path) -> Photos:
+    return read_photos(str(parts_folder), use_group=True, cache=RowCache(), threads=1, reporter=SilentReporter())
+
+
+def test_shares_are_the_label_and_the_opinion_and_add_to_one() -> None:
+    opinion = SecondOpinion(np.array([[0.8, 0.195, 0.005], [0.1, 0.9, 0.0]], np.float32), "openvino")
+    shares = opinion.shares(np.array([0, 0]), 0.5)
+    assert shares.dtype == np.float32
+    np.testing.assert_allclose(shares, [[0.5 + 0.4 / 0.995, 0.0975 / 0.995, 0.0], [0.55, 0.45, 0.0]], atol=1e-6)
+    assert (shares[:, 2] == 0.0).all()  # what hardly counts is nothing
+
+
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [
+        ({"train": {"mode": "finetune"}}, True),
+        ({"train": {"mode": "finetune", "soft_targets": 0}}, False),
+        ({"train": {"mode": "finetune", "loss": "perceptron"}}, False),
+        ({"train": {"mode": "finetune"}, "model": {"weights": "random"}}, False),
+        ({"train": {"mode": "finetune"}, "model": {"backbone": "lenet"}}, False),
+        ({"train": {"mode": "scratch", "soft_targets": 0.5}}, False),
+    ],
+)
+def test_who_is_asked(values: dict, expected: bool) -> None:
+    recipe = parse_recipe(values)
+    assert has_second_opinion(recipe) is expected
+    settled = settle_network_recipe(recipe).train
+    assert settled.soft_targets == (0.5 if expected else 0.0)
+
+
+def test_frozen_parts_need_given_weights() -> None:
+    given = settle_network_recipe(parse_recipe({"train": {"mode": "finetune"}})).train
+    assert (given.frozen_stages, given.frozen_depthwise, given.batch_norm) == (3, True, "keep")
+    random = settle_network_recipe(parse_recipe({"train": {"mode": "finetune"}, "model": {"weights": "random"}})).train
+    assert (random.frozen_stages, random.frozen_depthwise, random.batch_norm) == (0, False, "learn")
+
+
+def test_each_photo_is_judged_by_a_head_that_never_saw_it(photos: Photos) -> None:
+    """With labels drawn by chance no such head can be right more often than by chance; one that saw them would be."""
+    recipe = settle_network_recipe(parse_recipe(SMALL))
+    plan = plan_split(photos, recipe)
+    recipe, _ = resolve_data(recipe, photos, plan)
+    train = plan.indices("train")
+    opinion = ask_frozen_network(recipe, photos, plan, indices=train, reporter=SilentReporter())
+    assert opinion is not None
+    assert opinion.probs.shape == (len(train), len(photos.catalog.classes))
+    np.testing.assert_allclose(opinion.probs.sum(axis=1), 1.0, atol=1e-5)
+    assert (opinion.probs.argmax(axis=1) == photos.targets[train]).mean() > 0.5
+    again = ask_frozen_network(recipe, photos, plan, indices=train, reporter=SilentReporter())
+    assert again is not None
+    assert np.array_equal(again.probs, opinion.probs)
+
+
+def test_too_few_photos_of_a_class_leave_the_labels_alone(photos: Photos) -> None:
+    recipe = settle_network_recipe(parse_recipe(SMALL))
+    plan = plan_split(photos, recipe)
+    recipe, _ = resolve_data(recipe, photos, plan)
+    one_each = np.array([int(np.flatnonzero(photos.targets == label)[0]) for label in (0, 1)])
+    assert ask_frozen_network(recipe, photos, plan, indices=one_each, reporter=SilentReporter()) is None
+
+
+def test_a_run_keeps_the_engine_that_its_targets_were_made_with_and_its_replay_the_bits(
+    parts_folder: Path, tmp_path: Path
+) -> None:
+    first = teliti.train(parts_folder, recipe=parse_recipe(SMALL), out=tmp_path / "first")
+    kept = load_recipe(tmp_path / "first" / "recipe.toml")
+    assert kept.train.engine in {"openvino", "onnxruntime", "torch"}
+    assert (kept.train.soft_targets, kept.train.frozen_stages) == (0.5, 3)
+    second = teliti.train(parts_folder, recipe=kept, out=tmp_path / "second")
+    assert second["history"]["rows"] == first["history"]["rows"]
