@@ -110,7 +110,7 @@ def set_learning(
     for name, parameter in net.named_parameters():
         parameter.requires_grad_(name in learning)
     for kernel in depthwise_kernels(net) if keep_depthwise else ():
-        kernel.requires_grad_(requires_grad=False)
+        kernel.requires_grad = False
     net.train()
     has_begun = False
     for module in net.modules():

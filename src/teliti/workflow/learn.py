@@ -366,7 +366,7 @@ def _options_after(options: TrainRecipe, opinion: SecondOpinion | None, *, secon
 
 def _shares(data: TrainingData, opinion: SecondOpinion, *, weight: float) -> FloatArray:
     """(M, K) for all photos of the data; those that are not learnt from have their class alone."""
-    shares = np.eye(data.num_classes, dtype=np.float32)[data.targets]
+    shares: FloatArray = np.eye(data.num_classes, dtype=np.float32)[data.targets]
     shares[data.train] = opinion.shares(data.targets[data.train], weight)
     return shares
 

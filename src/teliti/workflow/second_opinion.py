@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.cache import RowCache
-from teliti.errors import SplitError
+from teliti.errors import RecipeError, SplitError
 from teliti.models.compact import COMPACT
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
@@ -68,18 +68,20 @@ def ask_frozen_network(
         reporter: Told about long work.
 
     Returns:
-        None where a class has too few photos to be judged by others.
+        None where a class has too few photos to be judged by others, or the frozen network gives no features.
 
     Raises:
-        RecipeError: the backbone has no stages to take features from.
         PhotoRefused: a photo changed since it was read.
     """
-    precision = "f32" if recipe.train.precision == "auto" else recipe.train.precision
-    values: dict[str, Any] = {"train": {"mode": "features", "precision": precision}, "model": {"layers": []}}
-    asked = override_recipe(recipe, {**values, "augment": []})
-    with reporter.task("Preparing the frozen network", 1) as advance:
-        setup = resolve_setup(asked)
-        advance(1)
+    values: dict[str, Any] = {"train": {"mode": "features", "precision": "f32"}, "model": {"layers": []}}
+    asked = override_recipe(recipe, {**values, "augment": []})  # not in the run's precision: a replay knows that one
+    try:
+        with reporter.task("Preparing the frozen network", 1) as advance:
+            setup = resolve_setup(asked)
+            advance(1)
+    except RecipeError as error:  # weights made for photos of one size, for instance
+        reporter.note(f"The labels alone are learnt: {error.message}")
+        return None
     own = indices.tolist()
     features = compute_features(
         [photos.samples[index] for index in own], [photos.digests[index] for index in own], setup.source,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,10 @@ import pytest
 
 import teliti
 from teliti.cache import RowCache
-from teliti.recipe import load_recipe, parse_recipe
+from teliti.errors import RecipeError
+from teliti.recipe import Recipe, load_recipe, parse_recipe
 from teliti.types import SilentReporter
+from teliti.workflow import second_opinion
 from teliti.workflow.learn import settle_network_recipe
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import plan_split
@@ -58,8 +61,7 @@ def test_frozen_parts_need_given_weights() -> None:
     assert (random.frozen_stages, random.frozen_depthwise, random.batch_norm) == (0, False, "learn")
 
 
-def test_each_photo_is_judged_by_a_head_that_never_saw_it(photos: Photos) -> None:
-    """With labels drawn by chance no such head can be right more often than by chance; one that saw them would be."""
+def test_the_opinion_is_right_more_often_than_not_and_the_same_each_time(photos: Photos) -> None:
     recipe = settle_network_recipe(parse_recipe(SMALL))
     plan = plan_split(photos, recipe)
     recipe, _ = resolve_data(recipe, photos, plan)
@@ -82,6 +84,25 @@ def test_too_few_photos_of_a_class_leave_the_labels_alone(photos: Photos) -> Non
     assert ask_frozen_network(recipe, photos, plan, indices=one_each, reporter=SilentReporter()) is None
 
 
+def test_a_network_that_gives_no_features_leaves_the_labels_alone(
+    photos: Photos, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_recipe: Recipe) -> None:
+        raise RecipeError("model.backbone: made for 224 x 224.")
+
+    class Notes(SilentReporter):
+        def note(self, text: str) -> None:
+            notes.append(text)
+
+    notes: list[str] = []
+    monkeypatch.setattr(second_opinion, "resolve_setup", refuse)
+    recipe = settle_network_recipe(parse_recipe(SMALL))
+    plan = plan_split(photos, recipe)
+    recipe, _ = resolve_data(recipe, photos, plan)
+    assert ask_frozen_network(recipe, photos, plan, indices=plan.indices("train"), reporter=Notes()) is None
+    assert notes == ["The labels alone are learnt: model.backbone: made for 224 x 224."]
+
+
 def test_a_run_keeps_the_engine_that_its_targets_were_made_with_and_its_replay_the_bits(
     parts_folder: Path, tmp_path: Path
 ) -> None:
@@ -91,3 +112,18 @@ def test_a_run_keeps_the_engine_that_its_targets_were_made_with_and_its_replay_t
     assert (kept.train.soft_targets, kept.train.frozen_stages) == (0.5, 3)
     second = teliti.train(parts_folder, recipe=kept, out=tmp_path / "second")
     assert second["history"]["rows"] == first["history"]["rows"]
+
+
+def test_each_photo_is_judged_by_a_head_that_never_saw_it(photos: Photos) -> None:
+    """Whatever a photo's own label says, the heads of the other folds say the same of it or worse: turn one label."""
+    recipe = settle_network_recipe(parse_recipe(SMALL))
+    plan = plan_split(photos, recipe)
+    recipe, _ = resolve_data(recipe, photos, plan)
+    train = plan.indices("train")
+    wrong = photos.targets.copy()
+    wrong[train[0]] = 1 - wrong[train[0]]
+    opinion = ask_frozen_network(
+        recipe, dataclasses.replace(photos, targets=wrong), plan, indices=train, reporter=SilentReporter()
+    )
+    assert opinion is not None
+    assert opinion.probs[0, wrong[train[0]]] < 0.5  # it does not repeat the wrong label
