@@ -133,7 +133,7 @@ def fit_network(
             folder=folder, processes=processes,
             decide=lambda: _decide(net, data, options, objective=objective, seed=seed, stages=stages),
         )  # fmt: skip
-        for sentence in run.sentences():
+        for sentence in _sentences(run):
             reporter.note(sentence)
         with quiet_torch(run.options):
             try:
@@ -180,6 +180,25 @@ def _learn_epoch(run: Run, advance: Callable[[int], None]) -> None:
 
 def _show_nobody(_row: Record) -> None:
     """Where nobody asked for rows."""
+
+
+def _sentences(run: Run) -> list[str]:
+    """What was chosen, for people."""
+    options = run.options
+    replicas = int(options.replicas)
+    measured = measured_epochs(options, num_stages=len(run.stages))
+    how = f"{replicas} threads with a part of each batch" if replicas > 1 else f"{options.threads} threads"
+    found = [
+        f"Training on {options.device} in {options.precision}, {how}, channels last, batches of "
+        f"{options.batch_size}"
+        + (f" in {options.accumulate} parts" if options.accumulate > 1 else "")
+        + (f", {options.epochs} epochs." if not measured else f", as many epochs as fit {options.budget}.")
+    ]
+    if run.rate_search is not None:
+        found.append(f"The learning-rate finder chose train.lr = {run.rate_search.lr:g}.")
+    if run.steps_done:
+        found.append(f"Going on after step {run.steps_done} of an interrupted run.")
+    return found
 
 
 def _ending(run: Run) -> Ending | None:

@@ -111,24 +111,6 @@ class Run:
         """Steps of the whole run."""
         return self.epoch * self.steps_per_epoch + self.step
 
-    def sentences(self) -> list[str]:
-        """What was chosen, for people."""
-        options = self.options
-        replicas = int(options.replicas)
-        measured = measured_epochs(options, num_stages=len(self.stages))
-        how = f"{replicas} threads with a part of each batch" if replicas > 1 else f"{options.threads} threads"
-        found = [
-            f"Training on {options.device} in {options.precision}, {how}, channels last, batches of "
-            f"{options.batch_size}"
-            + (f" in {options.accumulate} parts" if options.accumulate > 1 else "")
-            + (f", {options.epochs} epochs." if not measured else f", as many epochs as fit {options.budget}.")
-        ]
-        if self.rate_search is not None:
-            found.append(f"The learning-rate finder chose train.lr = {self.rate_search.lr:g}.")
-        if self.steps_done:
-            found.append(f"Going on after step {self.steps_done} of an interrupted run.")
-        return found
-
     def begin_epoch(self) -> None:
         """Freeze and free the stages of this epoch, and start its clock."""
         lowest = lowest_learning(self.options, num_stages=len(self.stages), epoch=self.epoch)

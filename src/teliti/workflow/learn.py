@@ -21,8 +21,7 @@ from teliti.models.heads import HeadWeights
 from teliti.models.weights import find_weights
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
-from teliti.recipe.sections import parse_seconds
-from teliti.recipe.train import NETWORK_MODES, TrainRecipe
+from teliti.recipe.train import NETWORK_MODES
 from teliti.runtime import default_threads, installed_versions, keep_freed_memory, require
 from teliti.training.backbone_file import number_layers
 from teliti.training.engines import EngineChoice
@@ -44,7 +43,7 @@ from teliti.workflow.fit import (
 from teliti.workflow.photos import Photos
 from teliti.workflow.pictures import Pictures, prepared_pictures
 from teliti.workflow.plan import SplitPlan
-from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion
+from teliti.workflow.second_opinion import ask_frozen_network, has_second_opinion, options_after
 from teliti.workflow.setup import Setup, build_recipe_chain
 from teliti.workflow.stopwatch import Stopwatch
 
@@ -207,7 +206,7 @@ def teach(
     if has_second_opinion(recipe) and photos.catalog.task == "classification":
         with watch.stage("second opinion"):
             opinion = ask_frozen_network(recipe, photos, plan, indices=parts.learn, reporter=reporter)
-        options = _options_after(options, opinion, seconds=clock.elapsed())
+        options = options_after(options, opinion, seconds=clock.elapsed())
     with _pictures_of(recipe, photos, parts.used, reporter=reporter) as pictures:
         targets = _Targets.of(photos, parts.used)
         numbers = _fit_numbers(recipe, pictures, parts)
@@ -215,7 +214,7 @@ def teach(
             pictures, targets, parts, recipe=recipe, photos=photos, network=network, numbers=numbers
         )  # fmt: skip
         if opinion is not None:
-            data = replace(data, shares=_shares(data, opinion, weight=options.soft_targets))
+            data = replace(data, shares=opinion.shares(data.targets, data.train, weight=options.soft_targets))
         # a comparison of many trainings, which keeps nothing, does not show each one's epochs either
         tell = None if folder is None else tell_epochs(reporter, data, options, scale=targets.std)
         with watch.stage("learn"):
@@ -354,21 +353,6 @@ def _training_data(
         augment=build_augment(steps) if steps else None,
         numbers=None if numbers is None else NumberInput(number_layers(numbers)),
     )
-
-
-def _options_after(options: TrainRecipe, opinion: SecondOpinion | None, *, seconds: float) -> TrainRecipe:
-    """Options with what is left of the budget, and the engine that a replay must use for the same targets."""
-    values: Record = {} if opinion is None else {"engine": opinion.engine}
-    if options.budget is not None:
-        values["budget"] = max(1.0, parse_seconds(options.budget) - seconds)
-    return options.model_copy(update=values)
-
-
-def _shares(data: TrainingData, opinion: SecondOpinion, *, weight: float) -> FloatArray:
-    """(M, K) for all photos of the data; those that are not learnt from have their class alone."""
-    shares: FloatArray = np.eye(data.num_classes, dtype=np.float32)[data.targets]
-    shares[data.train] = opinion.shares(data.targets[data.train], weight)
-    return shares
 
 
 def _fit_of(

@@ -18,12 +18,14 @@ from teliti.errors import RecipeError, SplitError
 from teliti.models.compact import COMPACT
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
+from teliti.recipe.sections import parse_seconds
+from teliti.recipe.train import TrainRecipe
 from teliti.training.features import compute_features
 from teliti.training.linear import fit_head
 from teliti.types import FloatArray, IntArray, Reporter
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
-from teliti.workflow.setup import resolve_setup
+from teliti.workflow.setup import fit_recipe_numbers, resolve_setup
 
 _NO_SHARE = 0.01  # less is nothing: few classes a photo keep the loss cheap
 
@@ -33,19 +35,36 @@ class SecondOpinion:
     """What the frozen network's head says.
 
     Attributes:
-        probs: (M, K) float32, of each photo by a head that never saw it.
+        probs: (M, K) float32, of each picture that is learnt from by a head that never saw its photo.
         engine: What computed the features; another one would give other last digits.
     """
 
     probs: FloatArray
     engine: str
 
-    def shares(self, labels: IntArray, weight: float) -> FloatArray:
-        """(M, K) float32, adding to 1: `weight` of these probabilities, the rest the label's own class."""
+    def shares(self, labels: IntArray, learnt: IntArray, *, weight: float) -> FloatArray:
+        """What is learnt in the place of the class: of the pictures learnt from `weight` of these probabilities.
+
+        Args:
+            labels: (N,) class of each picture.
+            learnt: (M,) positions of the pictures that are learnt from, in the order of `probs`.
+            weight: In [0, 1].
+
+        Returns:
+            (N, K) float32, adding to 1 a picture; of the others the class alone.
+        """
         probs = np.where(self.probs < _NO_SHARE, 0.0, self.probs)
-        probs = probs / probs.sum(axis=1, keepdims=True)
-        own = np.eye(self.probs.shape[1])[labels]
-        return np.asarray((1.0 - weight) * own + weight * probs, dtype=np.float32)
+        shares = np.eye(self.probs.shape[1])[labels]
+        shares[learnt] = (1.0 - weight) * shares[learnt] + weight * probs / probs.sum(axis=1, keepdims=True)
+        return shares.astype(np.float32)
+
+
+def options_after(options: TrainRecipe, opinion: SecondOpinion | None, *, seconds: float) -> TrainRecipe:
+    """Options with what is left of the budget, and the engine that a replay must use for the same targets."""
+    values: dict[str, Any] = {} if opinion is None else {"engine": opinion.engine}
+    if options.budget is not None:
+        values["budget"] = max(1.0, parse_seconds(options.budget) - seconds)
+    return options.model_copy(update=values)
 
 
 def has_second_opinion(recipe: Recipe) -> bool:
@@ -77,7 +96,7 @@ def ask_frozen_network(
     asked = override_recipe(recipe, {**values, "augment": []})  # not in the run's precision: a replay knows that one
     try:
         with reporter.task("Preparing the frozen network", 1) as advance:
-            setup = resolve_setup(asked)
+            setup = resolve_setup(asked, numbers=fit_recipe_numbers(asked, photos, plan))
             advance(1)
     except RecipeError as error:  # weights made for photos of one size, for instance
         reporter.note(f"The labels alone are learnt: {error.message}")
@@ -87,9 +106,10 @@ def ask_frozen_network(
         [photos.samples[index] for index in own], [photos.digests[index] for index in own], setup.source,
         cache=RowCache(), reporter=reporter, read=photos.decoded.read,
     )  # fmt: skip
+    owners = indices[features.owners]  # a row for each tile of a photo
     try:
         fitted = fit_head(
-            features.matrix, photos.targets[indices], plan.groups[indices], model=setup.recipe.model,
+            features.matrix, photos.targets[owners], plan.groups[owners], model=setup.recipe.model,
             task="classification", num_classes=len(photos.catalog.classes), seed=recipe.seed, reporter=reporter,
         )  # fmt: skip
     except SplitError:

@@ -17,7 +17,7 @@ from teliti.workflow import second_opinion
 from teliti.workflow.learn import settle_network_recipe
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import plan_split
-from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion
+from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion, options_after
 from teliti.workflow.setup import resolve_data
 
 SMALL = {"data": {"image_size": 32}, "train": {"mode": "finetune", "epochs": 1, "threads": 1}}
@@ -30,10 +30,19 @@ def photos(parts_folder: Path) -> Photos:
 
 def test_shares_are_the_label_and_the_opinion_and_add_to_one() -> None:
     opinion = SecondOpinion(np.array([[0.8, 0.195, 0.005], [0.1, 0.9, 0.0]], np.float32), "openvino")
-    shares = opinion.shares(np.array([0, 0]), 0.5)
+    shares = opinion.shares(np.array([0, 2, 0]), np.array([0, 2]), weight=0.5)
     assert shares.dtype == np.float32
-    np.testing.assert_allclose(shares, [[0.5 + 0.4 / 0.995, 0.0975 / 0.995, 0.0], [0.55, 0.45, 0.0]], atol=1e-6)
-    assert (shares[:, 2] == 0.0).all()  # what hardly counts is nothing
+    np.testing.assert_allclose(shares[[0, 2]], [[0.5 + 0.4 / 0.995, 0.0975 / 0.995, 0.0], [0.55, 0.45, 0.0]], atol=1e-6)
+    assert shares[1].tolist() == [0.0, 0.0, 1.0]  # the photo between them chooses and does not learn
+    assert (shares[[0, 2], 2] == 0.0).all()  # what hardly counts is nothing
+
+
+def test_the_opinions_time_is_part_of_the_budget() -> None:
+    train = parse_recipe({"train": {"mode": "finetune", "budget": "10m"}}).train
+    after = options_after(train, SecondOpinion(np.zeros((0, 2), np.float32), "openvino"), seconds=45.0)
+    assert (after.budget, after.engine) == (555.0, "openvino")
+    assert options_after(train, None, seconds=900.0).budget == 1.0
+    assert options_after(train.model_copy(update={"budget": None}), None, seconds=9.0).budget is None
 
 
 @pytest.mark.parametrize(
