@@ -186,13 +186,14 @@ def _sentences(run: Run) -> list[str]:
     """What was chosen, for people."""
     options = run.options
     replicas = int(options.replicas)
-    measured = measured_epochs(options, num_stages=len(run.stages))
+    is_measured = measured_epochs(options, num_stages=len(run.stages)) > 0
+    length = f"{options.epochs} epochs"
+    if is_measured:
+        length = f"as many epochs as fit {parse_seconds(options.budget or 0.0):.0f} s"
     how = f"{replicas} threads with a part of each batch" if replicas > 1 else f"{options.threads} threads"
     found = [
         f"Training on {options.device} in {options.precision}, {how}, channels last, batches of "
-        f"{options.batch_size}"
-        + (f" in {options.accumulate} parts" if options.accumulate > 1 else "")
-        + (f", {options.epochs} epochs." if not measured else f", as many epochs as fit {options.budget}.")
+        f"{options.batch_size}" + (f" in {options.accumulate} parts" if options.accumulate > 1 else "") + f", {length}."
     ]
     if run.rate_search is not None:
         found.append(f"The learning-rate finder chose train.lr = {run.rate_search.lr:g}.")

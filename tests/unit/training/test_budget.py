@@ -83,5 +83,5 @@ def test_the_length_is_told() -> None:
             return nullcontext(lambda _done: None)
 
     found = fit_network(conv_net(), training_data(), options(**LONG, budget=1.0), seed=1, reporter=Notes())  # type: ignore[arg-type]
-    assert any("as many epochs as fit 1.0" in note for note in notes)
+    assert any("as many epochs as fit 1 s." in note for note in notes)
     assert f"The budget holds {found.options.epochs} epochs." in notes
