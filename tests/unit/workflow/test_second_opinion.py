@@ -11,7 +11,7 @@ import pytest
 import teliti
 from teliti.cache import RowCache
 from teliti.errors import RecipeError
-from teliti.recipe import Recipe, load_recipe, parse_recipe
+from teliti.recipe import load_recipe, parse_recipe
 from teliti.types import SilentReporter
 from teliti.workflow import second_opinion
 from teliti.workflow.learn import settle_network_recipe
@@ -96,7 +96,7 @@ def test_too_few_photos_of_a_class_leave_the_labels_alone(photos: Photos) -> Non
 def test_a_network_that_gives_no_features_leaves_the_labels_alone(
     photos: Photos, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse(_recipe: Recipe) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise RecipeError("model.backbone: made for 224 x 224.")
 
     class Notes(SilentReporter):
