@@ -81,8 +81,9 @@ def penalty(net: nn.Module, options: TrainRecipe, of_layers: LayerPenalty | None
         options: With `l1` and `l2`, which hold for all kernels.
         of_layers: What single layers add to them.
     """
-    kernels = [parameter for parameter in net.parameters() if parameter.requires_grad and is_kernel(parameter)]
-    parts = []
+    kernels, parts = [], []
+    if options.l1 or options.l2:
+        kernels = [parameter for parameter in net.parameters() if parameter.requires_grad and is_kernel(parameter)]
     if options.l1:
         parts.append(options.l1 * torch.stack([kernel.abs().sum() for kernel in kernels]).sum())
     if options.l2:

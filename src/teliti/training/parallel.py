@@ -111,6 +111,7 @@ class Replicas:
 
     def __init__(self, net: nn.Module, count: int) -> None:
         self.nets = [net, *(_sharing_copy(net) for _ in range(count - 1))]
+        self._parameters = [list(own.parameters()) for own in self.nets]  # a walk over the modules costs 0.1 ms a step
         self._pool = None
         if count > 1:
             self._pool = ThreadPoolExecutor(count, "teliti-train", initializer=torch.set_num_threads, initargs=(1,))
@@ -139,17 +140,24 @@ class Replicas:
 
     def forget_gradients(self) -> None:
         """Drop the gradients of all replicas."""
-        for net in self.nets:
-            net.zero_grad(set_to_none=True)
+        for parameters in self._parameters:
+            for parameter in parameters:
+                parameter.grad = None
 
     def collect_gradients(self) -> None:
         """Add the copies' gradients to the network's, in the order of the replicas."""
-        for parameters in zip(*(net.parameters() for net in self.nets), strict=True):
-            first, *others = parameters
-            for other in others:
+        for copied in self._parameters[1:]:
+            sums, addends = [], []
+            for first, other in zip(self._parameters[0], copied, strict=True):
                 if other.grad is None:
                     continue
-                first.grad = other.grad if first.grad is None else first.grad.add_(other.grad)
+                if first.grad is None:
+                    first.grad = other.grad
+                else:
+                    sums.append(first.grad)
+                    addends.append(other.grad)
+            if sums:
+                torch._foreach_add_(sums, addends)
 
     def close(self) -> None:
         """Stop the threads and leave the network as it was."""

@@ -34,6 +34,8 @@ PROBE_SECONDS = 1.0
 _MEMORY_SHARE = 0.7  # of what is free
 _BACKWARD = 1.5  # memory of a whole step over that of the activations that are kept for it
 _FEWEST_A_PART = 4
+_MOST_ROUNDS = 12
+_RISK_OF_ONE_TEAM = 1.1
 _VALIDATION_COST = 1 / 3  # of a training step, for one photo
 
 
@@ -95,7 +97,7 @@ def choose_options(
     if len(candidates) == 1 and not cuts_epochs:
         return Choice(candidates[0])
     seconds = _time_candidates(net, data, candidates, objective=objective)
-    best = min(range(len(candidates)), key=seconds.__getitem__)
+    best = _fastest(candidates, seconds)
     probe = tuple(
         {
             "precision": candidate.precision,
@@ -204,30 +206,58 @@ def _possible_replicas(net: nn.Module, data: TrainingData, options: TrainRecipe,
 def _time_candidates(
     net: nn.Module, data: TrainingData, candidates: list[TrainRecipe], *, objective: Objective
 ) -> list[float]:
-    """Seconds a photo of each candidate: the best of a few steps, candidates in turn, about a second in all."""
+    """Seconds a photo of each candidate: the best of several steps, candidates in turn, about a second in all."""
     steppers = [
         Stepper(copy.deepcopy(net), data, objective, options=candidate, seed=0, processes=Processes())
         for candidate in candidates
     ]
-    part = max(1, candidates[0].batch_size // candidates[0].accumulate)
-    fewest = min(part, 2 * max(int(candidate.replicas) for candidate in candidates))
     try:
-        trial = _time_step(steppers[0], candidates[0], _probe_batch(data, fewest))
-        share = PROBE_SECONDS / (4 * len(candidates))  # a warm-up and three rounds
-        photos = int(np.clip(fewest * share / trial, fewest, part))
-        batch = _probe_batch(data, photos)
-        best = [float("inf")] * len(candidates)
         started = time.perf_counter()
-        for number in range(4):
+        batch = _affordable_batch(steppers[0], data, candidates)
+        best = [float("inf")] * len(candidates)
+        for number in range(1 + _MOST_ROUNDS):
             for place, (stepper, candidate) in enumerate(zip(steppers, candidates, strict=True)):
                 taken = _time_step(stepper, candidate, batch)
-                best[place] = min(best[place], taken / photos)
+                if number:  # the first is the warm-up: kernels of this size are made
+                    best[place] = min(best[place], taken / batch.total)
             if number and time.perf_counter() - started > PROBE_SECONDS:
                 break
         return best
     finally:
         for stepper in steppers:
             stepper.close()
+
+
+def _affordable_batch(stepper: Stepper, data: TrainingData, candidates: list[TrainRecipe]) -> Batch:
+    """As many photos of a real step as leave time for a warm-up and three rounds of all candidates.
+
+    A few photos alone would mislead: bf16 and threads pay with the work that a real step has.
+    """
+    whole = max(1, candidates[0].batch_size // candidates[0].accumulate)
+    photos = min(whole, 2 * max(int(candidate.replicas) for candidate in candidates))
+    share = PROBE_SECONDS / (4 * len(candidates))
+    while True:
+        batch = _probe_batch(data, photos)
+        cold = _time_step(stepper, candidates[0], batch)
+        if photos == whole or cold > share:
+            return batch
+        warm = _time_step(stepper, candidates[0], batch)
+        fitting = min(whole, int(photos * share / warm))
+        if fitting <= photos:
+            return batch
+        photos = min(fitting, 4 * photos)
+
+
+def _fastest(candidates: list[TrainRecipe], seconds: list[float]) -> int:
+    """Place of the fastest; replicas are taken where they are nearly as fast.
+
+    A program that takes a core makes replicas 1.5 to 2 times slower and one team of threads 5 to 20 times.
+    """
+    worth = [
+        taken * (1.0 if int(candidate.replicas) > 1 else _RISK_OF_ONE_TEAM)
+        for candidate, taken in zip(candidates, seconds, strict=True)
+    ]
+    return min(range(len(candidates)), key=worth.__getitem__)
 
 
 def _time_step(stepper: Stepper, options: TrainRecipe, batch: Batch) -> float:

@@ -1,0 +1,223 @@
+"""Training throughput: our loop beside plain torch, Keras on TensorFlow and on torch, and fastai.
+
+    make bench ARGS="throughput --write"
+    python bench/bench_throughput.py FOLDER PART...    # measure some parts and keep them; without a part: list them
+    THROUGHPUT_PARTS=FOLDER make bench ARGS="throughput --write"    # a page of what lies there, the rest measured
+
+A part is one network with all its sides. Every side is a process of its own (training_sides.py) that trains for a few
+seconds when it is told to; sides take turns, and a ratio is of the same round. On a machine that others use too, the
+parts can be measured when it is calm.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+PEERS, SCRIPT = ROOT / ".venv-peers", ROOT / "bench" / "training_sides.py"
+BATCH, ROUNDS, BUSY_ROUNDS = 32, 7, 5
+KERAS = ("Keras + TensorFlow", "Keras + TensorFlow, bf16", "Keras + torch")
+IN_PEERS = {*KERAS, "fastai"}
+PARTS = {
+    "small CNN 64": ("small CNN", 64, ("plain torch", *KERAS)),
+    "small CNN 128": ("small CNN", 128, ("plain torch", *KERAS)),
+    "resnet50 128": ("resnet50", 128, ("plain torch", *KERAS)),
+    "resnet18 128": ("resnet18", 128, ("plain torch", "fastai")),
+    "efficientnet_lite0 128": ("tf_efficientnet_lite0", 128, ("plain torch",)),
+    "busy, small CNN 128": ("small CNN", 128, ("plain torch", "Keras + TensorFlow")),
+    "busy, resnet50 128": ("resnet50", 128, ("plain torch",)),
+}
+BURNER = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
+SEAT = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TELITI_THREADS"}
+
+
+def run() -> dict:
+    """All parts, those of THROUGHPUT_PARTS read and not measured."""
+    folder = os.environ.get("THROUGHPUT_PARTS")
+    rows = []
+    for part in PARTS:
+        file = Path(folder) / f"{part}.json" if folder else None
+        kept = json.loads(file.read_text()) if file is not None and file.exists() else measure(part)
+        rows += _busy_rows(kept) if part.startswith("busy") else _rows(kept)
+    return {
+        "name": "Training throughput beside plain torch, Keras and fastai",
+        "about": f"Adam, batches of {BATCH}, two classes, random weights and photos. Ours is the loop of `teliti "
+        "train` with what its own probe chose: an epoch from the decoded uint8 cache (a memory map) to its row in the "
+        "history, gradient norm, counts and activity of the units included. The others train on float batches that "
+        "wait in memory: plain torch is eager float32 with nothing set, Keras is `compile` and `fit` "
+        "(`train_on_batch` on torch) with their defaults, fastai its Learner without validation. Bare steps: our "
+        "precision and threads, forward, backward and optimiser on one kept batch, no loop around. Equal numbers of "
+        f"parameters are checked. Each side is a process; {ROUNDS} rounds in turn ({BUSY_ROUNDS} where another "
+        "process keeps one core busy: each side calm, then busy). Medians; ratios are medians of the per-round "
+        "ratios. Share of peak: operations of forward and backward pass (counted by torch) over the best dense rate "
+        "that torch reached in the same part, matrix product or 3x3 convolution, of the side's precision.",
+        "rows": rows,
+    }
+
+
+def measure(part: str) -> dict:
+    """Rates by side of every round, and what the sides told about themselves."""
+    network, pixels, peers = PARTS[part]
+    is_busy = part.startswith("busy")
+    sides: dict[str, Side] = {}
+    try:
+        sides["ours"] = Side("ours", network, pixels)
+        if not is_busy:
+            sides["bare steps"] = Side("bare steps", network, pixels, choice=sides["ours"].facts["choice"])
+        for name in (*peers, *(() if is_busy else ("peak, f32", "peak, bf16"))):
+            sides[name] = Side(name, network, pixels)
+        _check_equal_networks(sides)
+        rounds = _busy_rounds(sides) if is_busy else _calm_rounds(sides)
+    finally:
+        for side in sides.values():
+            side.close()
+    return {"part": part, "facts": {name: side.facts for name, side in sides.items()}, "rounds": rounds}
+
+
+def _calm_rounds(sides: dict[str, Side]) -> dict[str, list[float]]:
+    rates: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(ROUNDS):
+        for name, side in sides.items():
+            rates[name].append(side.round())
+    return rates
+
+
+def _busy_rounds(sides: dict[str, Side]) -> dict[str, list[float]]:
+    rates: dict[str, list[float]] = {f"{name}{state}": [] for name in sides for state in (", calm", ", busy")}
+    for _ in range(BUSY_ROUNDS):
+        for name, side in sides.items():
+            rates[f"{name}, calm"].append(side.round())
+            burner = subprocess.Popen([sys.executable, "-c", BURNER])
+            try:
+                time.sleep(0.3)
+                rates[f"{name}, busy"].append(side.round())
+            finally:
+                burner.kill()
+                burner.wait()
+    return rates
+
+
+def _check_equal_networks(sides: dict[str, Side]) -> None:
+    counts = {name: side.facts["parameters"] for name, side in sides.items() if "parameters" in side.facts}
+    if len(set(counts.values())) != 1:
+        raise SystemExit(f"The networks differ: {counts}.")
+
+
+def _rows(kept: dict) -> list[dict]:
+    rounds, facts = kept["rounds"], kept["facts"]
+    ours, flop = rounds["ours"], facts["plain torch"]["flop"]
+    choice = facts["ours"]["choice"]
+    how = f"{choice['precision']}, " + ("1 team" if choice["replicas"] == 1 else f"{choice['replicas']} replicas")
+    rows = []
+    for name, rates in rounds.items():
+        if name.startswith("peak"):
+            continue
+        own = choice["precision"] if name in {"ours", "bare steps"} else "bf16" if "bf16" in name else "f32"
+        peak = rounds[f"peak, {own}"]
+        share = statistics.median(rate * flop / 1e9 / best for rate, best in zip(rates, peak, strict=True))
+        rows.append(
+            {
+                "network": kept["part"],
+                "side": f"ours ({how})" if name == "ours" else name,
+                "photos/s": f"{statistics.median(rates):.1f}",
+                "ours is faster by": "-" if name == "ours" else f"{_ratio(ours, rates):.2f}",
+                "share of peak": f"{share:.2f}",
+            }
+        )
+    peaks = ", ".join(f"{statistics.median(rounds[f'peak, {kind}']):.0f} GFLOP/s {kind}" for kind in ("f32", "bf16"))
+    return [*rows, {"network": kept["part"], "side": f"peak: {peaks}", "photos/s": "-", "ours is faster by": "-",
+                    "share of peak": "1.00"}]  # fmt: skip
+
+
+def _busy_rows(kept: dict) -> list[dict]:
+    rounds = kept["rounds"]
+    rows = []
+    for name in kept["facts"]:
+        calm, busy = rounds[f"{name}, calm"], rounds[f"{name}, busy"]
+        rows.append(
+            {
+                "network": kept["part"].removeprefix("busy, "),
+                "side": f"{name}, one core taken: {_ratio(calm, busy):.1f} times slower than calm",
+                "photos/s": f"{statistics.median(busy):.1f}",
+                "ours is faster by": "-" if name == "ours" else f"{_ratio(rounds['ours, busy'], busy):.2f}",
+                "share of peak": "-",
+            }
+        )
+    return rows
+
+
+def _ratio(ours: list[float], others: list[float]) -> float:
+    return statistics.median(a / b for a, b in zip(ours, others, strict=True))
+
+
+class Side:
+    """One side's process.
+
+    Attributes:
+        facts: What it told when it was ready.
+    """
+
+    def __init__(self, name: str, network: str, pixels: int, *, choice: dict | None = None) -> None:
+        python = _peers_python() if name in IN_PEERS else Path(sys.executable)
+        command = [str(python), str(SCRIPT), name, network, str(pixels), str(BATCH)]
+        calm = {key: value for key, value in os.environ.items() if key not in SEAT}  # as a user's shell has it
+        self._name = name
+        self._process = subprocess.Popen(
+            command + ([json.dumps(choice)] if choice else []), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL, text=True, env={**calm, "TF_CPP_MIN_LOG_LEVEL": "3"},
+        )  # fmt: skip
+        word, _, facts = self._answer().partition(" ")
+        if word != "ready":
+            raise SystemExit(f"{name} did not start.")
+        self.facts = json.loads(facts)
+
+    def round(self) -> float:
+        """Photos per second of one round."""
+        print("round", file=self._process.stdin, flush=True)
+        photos, seconds = self._answer().split()
+        return float(photos) / float(seconds)
+
+    def close(self) -> None:
+        """End it."""
+        self._process.kill()
+        self._process.wait()
+
+    def _answer(self) -> str:
+        answer = self._process.stdout.readline().strip()
+        if not answer:
+            raise SystemExit(f"{self._name} ended without an answer.")
+        return answer
+
+
+def _peers_python() -> Path:
+    """The interpreter of the peers' environment, made on first use from peers.txt."""
+    python = PEERS / "bin" / "python"
+    quiet = {**os.environ, "UV_PYTHON_DOWNLOADS": "never"}
+    uv = [sys.executable, "-m", "uv"]
+    if not python.exists():
+        subprocess.run([*uv, "venv", "-q", "--python", sys.executable, str(PEERS)], check=True, env=quiet)
+    wanted = str(ROOT / "bench" / "peers.txt")
+    subprocess.run([*uv, "pip", "install", "-q", "--python", str(python), "-r", wanted], check=True, env=quiet)
+    return python
+
+
+def main() -> None:
+    """Measure the named parts into a folder."""
+    if len(sys.argv) < 3:
+        raise SystemExit("\n".join(PARTS))
+    for part in sys.argv[2:]:
+        kept = measure(part)
+        (Path(sys.argv[1]) / f"{part}.json").write_text(json.dumps(kept))
+        rows = _busy_rows(kept) if part.startswith("busy") else _rows(kept)
+        for row in rows:
+            print(*row.values(), sep=" | ", flush=True)
+
+
+if __name__ == "__main__":
+    main()
