@@ -21,7 +21,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS, SCRIPT = ROOT / ".venv-peers", ROOT / "bench" / "training_sides.py"
-BATCH, ROUNDS, BUSY_ROUNDS = 32, 7, 5
+BATCH, ROUNDS = 32, 5
 KERAS = ("Keras + TensorFlow", "Keras + TensorFlow, bf16", "Keras + torch")
 IN_PEERS = {*KERAS, "fastai"}
 PARTS = {
@@ -53,8 +53,8 @@ def run() -> dict:
         "wait in memory: plain torch is eager float32 with nothing set, Keras is `compile` and `fit` "
         "(`train_on_batch` on torch) with their defaults, fastai its Learner without validation. Bare steps: our "
         "precision and threads, forward, backward and optimiser on one kept batch, no loop around. Equal numbers of "
-        f"parameters are checked. Each side is a process; {ROUNDS} rounds in turn ({BUSY_ROUNDS} where another "
-        "process keeps one core busy: each side calm, then busy). Medians; ratios are medians of the per-round "
+        f"parameters are checked. Each side is a process; {ROUNDS} rounds in turn (where another process keeps one "
+        "core busy: each side calm, then busy). Medians; ratios are medians of the per-round "
         "ratios. Share of peak: operations of forward and backward pass (counted by torch) over the best dense rate "
         "that torch reached in the same part, matrix product or 3x3 convolution, of the side's precision.",
         "rows": rows,
@@ -90,7 +90,7 @@ def _calm_rounds(sides: dict[str, Side]) -> dict[str, list[float]]:
 
 def _busy_rounds(sides: dict[str, Side]) -> dict[str, list[float]]:
     rates: dict[str, list[float]] = {f"{name}{state}": [] for name in sides for state in (", calm", ", busy")}
-    for _ in range(BUSY_ROUNDS):
+    for _ in range(ROUNDS):
         for name, side in sides.items():
             rates[f"{name}, calm"].append(side.round())
             burner = subprocess.Popen([sys.executable, "-c", BURNER])

@@ -38,6 +38,11 @@ def default_threads() -> int:
     return int(own) if own.isdigit() and int(own) > 0 else available_cores()
 
 
+def is_helping_process() -> bool:
+    """True in every process but the first of those that `torchrun` started for one training."""
+    return os.environ.get("WORLD_SIZE", "1") not in {"", "1"} and os.environ.get("RANK", "0") not in {"", "0"}
+
+
 def quiet_environment() -> None:
     """Set what must be set before numerical libraries load: passive OpenMP waiting, no hub, no telemetry."""
     for name, value in {

@@ -252,3 +252,14 @@ def test_the_report_is_what_opens(workflow, run, solar_record, monkeypatch: pyte
     run("demo", "--json")
     run("demo", "--quiet")
     assert len(opened) == 1
+
+
+def test_a_further_process_helps_and_says_nothing(workflow, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple] = []
+    workflow("train", help_train=lambda source, **choices: calls.append((source, choices["recipe"].train.mode)),
+             help_resume=lambda folder: calls.append((folder,)))  # fmt: skip
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("RANK", "1")
+    assert run("train", "photos", "--mode", "scratch", "--out", "runs/x") == (0, "", "")
+    assert run("train", "--resume", "runs/x") == (0, "", "")
+    assert calls == [("photos", "scratch"), (Path("runs/x"),)]

@@ -19,6 +19,7 @@ from teliti.runtime import (
     default_threads,
     environment_record,
     installed_versions,
+    is_helping_process,
     is_installed,
     keep_freed_memory,
     peak_memory_bytes,
@@ -125,3 +126,13 @@ def test_asking_the_allocator_is_harmless_even_without_one(monkeypatch: pytest.M
 
     monkeypatch.setattr(runtime.ctypes, "CDLL", no_library)
     keep_freed_memory()
+
+
+def test_the_first_process_speaks_and_the_others_help(monkeypatch: pytest.MonkeyPatch) -> None:
+    for rank, world, helps in (("0", "2", False), ("1", "2", True), ("3", "4", True), ("0", "1", False)):
+        monkeypatch.setenv("RANK", rank)
+        monkeypatch.setenv("WORLD_SIZE", world)
+        assert is_helping_process() is helps
+    monkeypatch.delenv("RANK")
+    monkeypatch.delenv("WORLD_SIZE")
+    assert not is_helping_process()

@@ -13,8 +13,10 @@ from teliti.cli.gates import parse_gate, reasons_unmet
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, stdout_console, typed_command
 from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
 from teliti.errors import GateError, UserError
+from teliti.runtime import is_helping_process
 
 if TYPE_CHECKING:
+    from teliti.recipe import Recipe
     from teliti.types import Record
 
 
@@ -39,6 +41,8 @@ def train(
         output: How to speak.
     """
     gates = [parse_gate(text) for text in fail_on or ()]
+    if is_helping_process():
+        return _help(data, resume=resume, recipe=recipe)
     if resume is None:
         record = _start(data, out=out, recipe=recipe, output=output)
     else:
@@ -57,15 +61,32 @@ def train(
 
 def _start(data: str | None, *, out: Path | None, recipe: RecipeOptions, output: OutputOptions) -> Record:
     chosen = recipe.load()
+    source = _source(data, chosen)
+    from teliti.workflow.train import train as train_inspector
+
+    return train_inspector(source, recipe=chosen, out=out, reporter=output.reporter(), command=typed_command())
+
+
+def _source(data: str | None, chosen: Recipe) -> str:
     source = data if data is not None else chosen.data.source
     if source is None:
         raise UserError(
             "DATA must be given: a folder of photos, a CSV file, a zip, or a built-in name, got nothing.",
             hint="For instance `teliti train photos`, where photos has one folder for each class.",
         )
-    from teliti.workflow.train import train as train_inspector
+    return source
 
-    return train_inspector(source, recipe=chosen, out=out, reporter=output.reporter(), command=typed_command())
+
+def _help(data: str | None, *, resume: Path | None, recipe: RecipeOptions) -> int:
+    """In the further processes of `torchrun`: the first one speaks and writes."""
+    from teliti.workflow.train import help_resume, help_train
+
+    if resume is not None:
+        help_resume(resume)
+    else:
+        chosen = recipe.load()
+        help_train(_source(data, chosen), recipe=chosen)
+    return 0
 
 
 def _resume(run: Path, *, data: str | None, out: Path | None, recipe: RecipeOptions, output: OutputOptions) -> Record:

@@ -101,6 +101,12 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
             dist.destroy_process_group()
 
 
+def processes_here() -> int:
+    """How many of the processes share this machine's cores."""
+    here = os.environ.get("LOCAL_WORLD_SIZE", "1")
+    return int(here) if here.isdigit() and int(here) else 1
+
+
 class Replicas:
     """A network and its copies that share the weights; each has a thread.
 

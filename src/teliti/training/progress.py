@@ -40,7 +40,7 @@ from teliti.training.losses import Objective
 from teliti.training.optim import LayerPenalty, make_optimizer
 from teliti.training.parallel import Processes
 from teliti.training.rate_finder import RateSearch
-from teliti.training.speed import Choice, with_values
+from teliti.training.speed import Choice, all_threads, with_values
 from teliti.training.steps import Stepper, StepResult
 from teliti.training.unfreeze import StageModules, lowest_learning, set_learning, stages_of
 from teliti.types import IntArray, Record, Reporter
@@ -268,7 +268,8 @@ class Run:
             targets = np.asarray(data.targets[data.val])
             row = measure_validation(outputs, losses, targets, task=data.task, num_classes=data.num_classes)
         few = data.train[:: max(1, len(data.train) // _LOOKED_AT)][:_LOOKED_AT]
-        self.activity = measure_activity(shown, self.stepper.inputs(few), lambda x: self.stepper.call(shown, x))
+        with all_threads(self.options):
+            self.activity = measure_activity(shown, self.stepper.inputs(few), lambda x: self.stepper.call(shown, x))
         row["dead_units"] = overall_share(self.activity, "dead")
         row["saturated_units"] = overall_share(self.activity, "saturated")
         return row
@@ -317,7 +318,7 @@ def open_run(
         seed: Of the run.
         stages: Of the network.
         layer_penalty: Of its layers.
-        folder: For checkpoints; None: none.
+        folder: For checkpoints; None: none. All processes read from the first one's.
         processes: Who shares it.
         decide: Replaces what the options leave open; called for a new run only.
 
@@ -330,7 +331,8 @@ def open_run(
     net.to(device).to(memory_format=torch.channels_last).train()
     processes.copy_from_first(list(net.state_dict().values()))
     job = _job(net, data, options, seed=seed)
-    saved = None if folder is None else load_checkpoint(folder)
+    place = processes.text_from_first("" if folder is None else str(folder.absolute()), device)
+    saved = load_checkpoint(Path(place)) if place else None
     processes.wait()  # all have read before the first one writes
     if saved is not None and (saved.record["schema"], saved.record["job"]) != (_SCHEMA, job):
         raise UserError(

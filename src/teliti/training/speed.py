@@ -26,7 +26,7 @@ from teliti.runtime import default_threads, keep_freed_memory
 from teliti.training.batches import Batch, InputMaker, TrainingData
 from teliti.training.budget import PLANNED_SHARE, has_open_budget
 from teliti.training.losses import Objective
-from teliti.training.parallel import Processes, draws_global_randomness
+from teliti.training.parallel import Processes, draws_global_randomness, processes_here
 from teliti.training.steps import Stepper
 from teliti.types import Record
 
@@ -84,7 +84,7 @@ def choose_options(
     Raises:
         RecipeError: replicas are asked for that this network or device cannot have.
     """
-    values: dict[str, Any] = {"threads": options.threads or default_threads()}
+    values: dict[str, Any] = {"threads": options.threads or max(1, default_threads() // processes_here())}
     values["accumulate"] = _parts_for_memory(net, data, options)
     replicas = _possible_replicas(net, data, options, threads=values["threads"])
     precisions = ["f32", "bf16"] if options.precision == "auto" else [options.precision]
@@ -130,6 +130,20 @@ def quiet_torch(options: TrainRecipe) -> Iterator[None]:
         finally:
             torch.set_num_threads(threads)
             cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = before
+
+
+@contextmanager
+def all_threads(options: TrainRecipe) -> Iterator[None]:
+    """The run's threads as one team, for work that the main thread does alone between the steps of replicas.
+
+    Args:
+        options: Resolved.
+    """
+    try:
+        torch.set_num_threads(int(options.threads or default_threads()))
+        yield
+    finally:
+        torch.set_num_threads(_team(options))
 
 
 def bytes_per_photo(net: nn.Module, x: Tensor) -> float:

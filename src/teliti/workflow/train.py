@@ -19,7 +19,7 @@ from teliti.runtime import default_threads, environment_record, is_installed, re
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.deciding import decide
 from teliti.workflow.fit import Candidate, fit_best_within_budget, try_setup, why_chosen
-from teliti.workflow.learn import learn_network, learns_network, settle_network_recipe
+from teliti.workflow.learn import learn_network, learns_network, settle_network_recipe, teach
 from teliti.workflow.novelty import learn_novelty
 from teliti.workflow.packing import pack_bundle
 from teliti.workflow.photos import Photos, read_photos
@@ -122,6 +122,43 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Record:
             hint="Start a new run.",
         )
     return _run(_Job(folder, photos, plan, state["command"], cache, watch, reporter), recipe)
+
+
+def help_train(source: str | Path, *, recipe: Recipe) -> None:
+    """The part of `train` that a further process of `torchrun` has: its share of each batch. It writes nothing.
+
+    Args:
+        source: As for `train`.
+        recipe: As for `train`.
+
+    Raises:
+        UserError: as `train`.
+    """
+    _require_extra()
+    _help(_stay_findable(source), settle_network_recipe(recipe))
+
+
+def help_resume(run: str | Path) -> None:
+    """The same for a run that goes on.
+
+    Args:
+        run: The run's folder.
+    """
+    folder = RunFolder(Path(run))
+    state = folder.read_state()
+    if state["state"] != "done":
+        _require_extra()
+        _help(state["source"], folder.read_recipe())
+
+
+def _help(source: str, asked: Recipe) -> None:
+    check_recipe(asked)
+    if not learns_network(asked):
+        return  # features are computed once, by the first process
+    watch, silent = Stopwatch(), SilentReporter()
+    photos, plan = _read(source, asked, cache=RowCache(), watch=watch, reporter=silent)
+    recipe, _ = resolve_data(asked, photos, plan)
+    teach(recipe, photos, plan, folder=None, watch=watch, reporter=silent)
 
 
 def _run(job: _Job, asked: Recipe) -> Record:

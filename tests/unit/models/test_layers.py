@@ -11,7 +11,7 @@ import torch
 from timm.layers import Conv2dSame, create_pool2d
 from torch import nn
 
-from teliti.models.layers import Maxout, Step, build_layers
+from teliti.models.layers import Maxout, SameAvgPool2d, SamePad2d, Step, build_layers
 from teliti.models.shapes import plan_layers
 from teliti.recipe import parse_recipe
 
@@ -70,6 +70,14 @@ def test_maxout_is_the_largest_affine_map() -> None:
 def test_the_gradient_of_maxout_against_finite_differences(shape: tuple[int, ...]) -> None:
     x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(1), requires_grad=True)
     assert torch.autograd.gradcheck(Maxout(2), (x,))
+
+
+@pytest.mark.parametrize("layer", [SamePad2d((3, 2), (2, 2)), SamePad2d((3, 3), (2, 1), dilation=(2, 1)),
+                                   SameAvgPool2d((3, 3), (2, 2)), SameAvgPool2d((2, 3), (2, 1))])  # fmt: skip
+def test_the_gradient_of_a_border_of_our_own_against_finite_differences(layer: nn.Module) -> None:
+    shape = (2, 3, 5, 4)
+    x = torch.randn(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(3), requires_grad=True)
+    assert torch.autograd.gradcheck(layer, (x,))
 
 
 def test_the_step_has_the_gradient_zero_and_does_not_break_the_chain() -> None:

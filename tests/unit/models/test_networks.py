@@ -235,3 +235,24 @@ def test_the_names_are_compact_ones_and_timms() -> None:
 def test_a_photo_too_small_for_a_backbone_is_one_sentence() -> None:
     with pytest.raises(RecipeError, match=r"model\.backbone: vgg11 cannot take photos of 16 x 16: .*\. Choose another"):
         build(side=(16, 16), backbone="vgg11")
+
+
+def test_the_gradient_of_the_layers_penalty_against_finite_differences() -> None:
+    network = build(layers=[{"kind": "flatten"}, {"kind": "dense", "units": 2, "l2": 0.3}], side=(2, 2)).double()
+    dense = network.layers[1]
+
+    def of_weights(weight: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(_Penalised(network), {"network.layers.2_dense.weight": weight}, ())
+
+    assert torch.autograd.gradcheck(of_weights, (dense.weight.detach().clone().requires_grad_(),))
+
+
+class _Penalised(nn.Module):
+    """The penalty as the output of a module, so that weights can be put in."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self) -> torch.Tensor:
+        return l2_penalty(self.network)

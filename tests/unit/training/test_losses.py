@@ -173,6 +173,12 @@ def mixed_losses(num_outputs: int, shares: torch.Tensor, logits: torch.Tensor, *
     return objective.mixed_losses(logits, shares.numpy(), "classification")
 
 
+@pytest.mark.parametrize("loss", ["cross_entropy", "focal", "half_squared_error", "sum_of_squares"])
+def test_the_gradients_of_mixed_photos_agree_with_finite_differences(loss: str) -> None:
+    x = LOGITS.clone().requires_grad_()
+    assert torch.autograd.gradcheck(lambda logits: mixed_losses(3, SHARES, logits, loss=loss).sum(), x)
+
+
 @pytest.mark.parametrize("label_smoothing", [0.0, 0.1])
 def test_the_cross_entropy_of_a_mixed_photo_is_torchs_of_its_shares(label_smoothing: float) -> None:
     expected = functional.cross_entropy(LOGITS, SHARES, reduction="none", label_smoothing=label_smoothing)

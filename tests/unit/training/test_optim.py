@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from teliti.recipe.train import TrainRecipe
 from teliti.training.optim import StepLength, make_optimizer, penalty, set_rate, shorten
 from teliti.training.unfreeze import stages_of
 from unit.training.tiny_networks import conv_net, options
@@ -128,3 +129,24 @@ def test_the_length_of_a_step_is_a_share_of_the_kernels_length() -> None:
     with torch.no_grad():
         net.requires_grad_().weight.zero_()
     assert StepLength(net).measure() == 0.0
+
+
+def test_the_gradient_of_the_penalties_against_finite_differences() -> None:
+    chosen = options(l1=0.3, l2=0.2)
+
+    def of_weight(weight: torch.Tensor) -> torch.Tensor:
+        return torch.func.functional_call(_Penalised(), {"kernel": weight}, (chosen,))
+
+    weight = torch.tensor([[0.5, -1.5], [2.0, -0.25]], dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(of_weight, (weight,))
+
+
+class _Penalised(nn.Module):
+    """What one kernel costs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kernel = nn.Parameter(torch.zeros(2, 2, dtype=torch.float64))
+
+    def forward(self, chosen: TrainRecipe) -> torch.Tensor:
+        return penalty(self, chosen)

@@ -105,6 +105,17 @@ def test_own_dropout_drops_its_share_scales_the_rest_and_repeats(kind: type[nn.M
     assert "forward" not in net[1].__dict__
 
 
+def test_the_gradient_of_own_dropout_against_finite_differences() -> None:
+    net = nn.Sequential(nn.Dropout(0.4)).train()
+    generator = give_own_dropout(net)
+
+    def drop(x: torch.Tensor) -> torch.Tensor:
+        generator.manual_seed(5)  # the same values are dropped at each call
+        return net(x)
+
+    assert torch.autograd.gradcheck(drop, (torch.randn(3, 4, dtype=torch.float64, requires_grad=True),))
+
+
 def test_dropout_of_everything_leaves_nothing() -> None:
     net = nn.Sequential(nn.Linear(2, 2), nn.Dropout(1.0)).train()
     give_own_dropout(net)

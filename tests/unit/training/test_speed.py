@@ -14,6 +14,7 @@ from teliti.training.loop import fit_network
 from teliti.training.losses import make_objective
 from teliti.training.speed import (
     PROBE_SECONDS,
+    all_threads,
     bytes_per_photo,
     choose_device,
     choose_options,
@@ -126,6 +127,15 @@ def test_threads_are_the_machines_when_unset(monkeypatch: pytest.MonkeyPatch) ->
     assert choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE).options.threads == 3
 
 
+def test_processes_on_one_machine_share_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TELITI_THREADS", "6")
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")
+    asked = options(threads=None)
+    assert choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE).options.threads == 3
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
+    assert choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE).options.threads == 1
+
+
 def test_a_network_with_randomness_of_its_own_gets_no_replicas() -> None:
     free = choose_options(DrawsItsOwn(), training_data(), options(replicas="auto", threads=2), objective=OBJECTIVE)
     assert free.options.replicas == 1
@@ -208,5 +218,8 @@ def test_torch_has_the_runs_threads_inside_and_its_own_after() -> None:
     with quiet_torch(options(threads=2, replicas=1)):
         assert torch.get_num_threads() == 2
     with quiet_torch(options(threads=2, replicas=2)):
+        assert torch.get_num_threads() == 1
+        with all_threads(options(threads=2, replicas=2)):
+            assert torch.get_num_threads() == 2
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
