@@ -54,9 +54,10 @@ def run() -> dict:
         "(`train_on_batch` on torch) with their defaults, fastai its Learner without validation. Bare steps: our "
         "precision and threads, forward, backward and optimiser on one kept batch, no loop around. Equal numbers of "
         f"parameters are checked. Each side is a process; {ROUNDS} rounds in turn (where another process keeps one "
-        "core busy: each side calm, then busy). Medians; ratios are medians of the per-round "
-        "ratios. Share of peak: operations of forward and backward pass (counted by torch) over the best dense rate "
-        "that torch reached in the same part, matrix product or 3x3 convolution, of the side's precision.",
+        "core busy: each side calm, then busy). Medians; ratios are medians of the per-round ratios. Share of peak: "
+        "operations of forward and backward pass (three times the forward pass, which torch counts, without the "
+        "gradient of the photos) over the best dense rate that torch reached in the same part, matrix product or 3x3 "
+        "convolution, of the side's precision.",
         "rows": rows,
     }
 

@@ -51,7 +51,7 @@ def measure_activity(net: nn.Module, x: Tensor, run: Callable[[Tensor], Tensor])
 
     def watch(name: str, module: nn.Module) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            found.append(_look(name, module, output.detach().float()))
+            found.append(_look(name, module, output.detach()))
 
         return hook
 
@@ -78,10 +78,11 @@ def overall_share(layers: list[LayerActivity], kind: str) -> float | None:
 
 def _look(name: str, module: nn.Module, output: Tensor) -> LayerActivity:
     units = output.shape[1]
-    per_unit = output.transpose(0, 1).reshape(units, -1)  # (units, photos x places)
     if isinstance(module, nn.ReLU | nn.ReLU6):
-        return LayerActivity(name, "dead", float((per_unit.amax(dim=1) <= 0.0).float().mean()), units)
-    far = per_unit.abs() > _TANH_LIMIT
+        largest = output.amax(dim=[0, *range(2, output.ndim)])  # (units,)
+        return LayerActivity(name, "dead", float((largest <= 0.0).float().mean()), units)
+    values = output.float()
+    far = values.abs() > _TANH_LIMIT
     if isinstance(module, nn.Sigmoid):
-        far = (per_unit > _SIGMOID_LIMIT) | (per_unit < 1.0 - _SIGMOID_LIMIT)
+        far = (values > _SIGMOID_LIMIT) | (values < 1.0 - _SIGMOID_LIMIT)
     return LayerActivity(name, "saturated", float(far.float().mean()), units)

@@ -238,7 +238,7 @@ def test_a_photo_too_small_for_a_backbone_is_one_sentence() -> None:
 
 
 def test_the_gradient_of_the_layers_penalty_against_finite_differences() -> None:
-    network = build(layers=[{"kind": "flatten"}, {"kind": "dense", "units": 2, "l2": 0.3}], side=(2, 2)).double()
+    network = build(2, layers=[{"kind": "flatten"}, {"kind": "dense", "l2": 0.3}], side=(2, 2)).double()
     dense = network.layers[1]
 
     def of_weights(weight: torch.Tensor) -> torch.Tensor:
