@@ -31,7 +31,6 @@ PARTS = {
     "resnet18 128": ("resnet18", 128, ("plain torch", "fastai")),
     "efficientnet_lite0 128": ("tf_efficientnet_lite0", 128, ("plain torch",)),
     "busy, small CNN 128": ("small CNN", 128, ("plain torch", "Keras + TensorFlow")),
-    "busy, resnet50 128": ("resnet50", 128, ("plain torch",)),
 }
 BURNER = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
 SEAT = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TELITI_THREADS"}

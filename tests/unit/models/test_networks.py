@@ -239,12 +239,12 @@ def test_a_photo_too_small_for_a_backbone_is_one_sentence() -> None:
 
 def test_the_gradient_of_the_layers_penalty_against_finite_differences() -> None:
     network = build(2, layers=[{"kind": "flatten"}, {"kind": "dense", "l2": 0.3}], side=(2, 2)).double()
-    dense = network.layers[1]
+    (name,) = network.l2
 
     def of_weights(weight: torch.Tensor) -> torch.Tensor:
-        return torch.func.functional_call(_Penalised(network), {"network.layers.2_dense.weight": weight}, ())
+        return torch.func.functional_call(_Penalised(network), {f"network.layers.{name}.weight": weight}, ())
 
-    assert torch.autograd.gradcheck(of_weights, (dense.weight.detach().clone().requires_grad_(),))
+    assert torch.autograd.gradcheck(of_weights, (network.layers[-1].weight.detach().clone().requires_grad_(),))
 
 
 class _Penalised(nn.Module):

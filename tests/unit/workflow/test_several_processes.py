@@ -40,7 +40,7 @@ def test_two_processes_make_one_run_with_the_weights_of_one_process(tmp_path: Pa
     assert shared.stderr.count("Training on cpu") == alone.stderr.count("Training on cpu") == 1
     assert shared.stdout.count("Report") == alone.stdout.count("Report") == 1
     histories = [json.loads((tmp_path / name / "history.json").read_text()) for name in ("one", "two")]
-    losses = [[row["train_loss"] for row in history["network"]["rows"]] for history in histories]
+    losses = [[row["train_loss"] for row in history["rows"]] for history in histories]
     np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
     one, two = (load_file(tmp_path / name / "bundle" / "weights.safetensors") for name in ("one", "two"))
     for name in one:
