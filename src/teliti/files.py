@@ -55,6 +55,56 @@ def write_json_atomic(path: Path, record: Mapping[str, Any]) -> None:
     write_text_atomic(path, json.dumps(record, indent=2, ensure_ascii=True, allow_nan=False) + "\n")
 
 
+def write_bytes_new(path: Path, data: bytes) -> None:
+    """As `write_bytes_atomic`, but never in the place of another file.
+
+    Raises:
+        FileExistsError: the name is taken.
+        StorageError: the disk is full or the folder is not writable.
+    """
+    temporary: str | None = None
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        _name_new(temporary, path)
+        _sync_folder(path.parent)
+    except FileExistsError:
+        raise
+    except OSError as error:
+        raise storage_error(path, error, size=len(data)) from error
+    finally:
+        if temporary is not None:
+            Path(temporary).unlink(missing_ok=True)
+
+
+def link_new(source: Path, target: Path, *, data: bytes) -> None:
+    """Give a regular file a second name, never overwriting; where that cannot be, write its content there.
+
+    A second name costs nothing and exists only on the same disk, if that has hard links. It is on the disk when this
+    returns.
+
+    Args:
+        source: The file.
+        target: In an existing folder.
+        data: The file's content, for the second way.
+
+    Raises:
+        FileExistsError: the target's name is taken.
+        StorageError: the disk is full or the folder is not writable.
+    """
+    try:
+        os.link(source, target)
+        _sync_folder(target.parent)
+    except FileExistsError:
+        raise
+    except OSError:
+        write_bytes_new(target, data)
+
+
 def storage_error(path: Path, error: OSError, *, size: int | None = None) -> StorageError:
     """The sentence for a failed write or read of `path`."""
     if error.errno in _NO_SPACE:
@@ -121,6 +171,18 @@ def hash_file(path: Path) -> str:
     """SHA-256 of a file's content as 64 hexadecimal digits, read in blocks."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _name_new(temporary: str, path: Path) -> None:
+    """Give a finished file its name, if that is free."""
+    try:
+        os.link(temporary, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links
+        if os.path.lexists(path):
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path)) from None
+        os.replace(temporary, path)
 
 
 def _sync_folder(folder: Path) -> None:

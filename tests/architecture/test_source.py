@@ -24,6 +24,9 @@ OWNERS = {
     "cyclopts": ("cli",),
     "rich": ("cli",),
     "sqlite3": ("cache.py",),
+    "sqlalchemy": ("journal/",),
+    "alembic": ("journal/",),
+    "paho": ("serve/",),
     "matplotlib": ("report",),
     "tomli_w": ("recipe/", "transforms/policy_file.py"),
 }

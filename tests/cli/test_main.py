@@ -11,6 +11,10 @@ import pytest
 from teliti import __version__
 from teliti.cli.main import GROUPS, VERBS, build_app
 
+_BELOW = [
+    "recipe show", "recipe list", "recipe schema", "recipe new", "weights convert", "journal verify", "journal head", "journal trace", "journal correct",
+    "journal feedback", "journal export",
+]  # fmt: skip
 SOURCE = Path(__file__).parents[2] / "src"
 
 
@@ -35,9 +39,7 @@ def test_help_names_every_verb(run) -> None:
     assert all(f" {verb} " in out for verb in [*VERBS, *GROUPS])
 
 
-@pytest.mark.parametrize(
-    "verb", [*VERBS, "recipe show", "recipe list", "recipe schema", "recipe new", "weights convert"]
-)
+@pytest.mark.parametrize("verb", [*VERBS, *_BELOW])
 def test_every_verb_explains_itself(verb: str, run) -> None:
     code, out, _ = run(*verb.split(), "--help")
     assert code == 0

@@ -26,9 +26,11 @@ VERBS = {
     "agree": ("How far inspectors agree with each other and with the net.", "LABELS.csv [OPTIONS]"),
     "predict": ("Inspect photos with a bundle.", "BUNDLE PATH... [OPTIONS]"),
     "export": ("A bundle as the file of another runtime, with the proof that it is the same.", "BUNDLE --to RUNTIME"),
+    "watch": ("Judge photos as a camera drops them into a folder.", "BUNDLE FOLDER [OPTIONS]"),
     "info": ("What is in a bundle, on this machine, in the cache, or in a network.", "[BUNDLE] [OPTIONS]"),
 }
 GROUPS = {
+    "journal": "Verify, trace, correct and export the inspection journal.",
     "recipe": "Show, list, describe or start a recipe.",
     "weights": "Convert weights of other programs into the format that a recipe can name.",
 }

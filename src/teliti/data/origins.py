@@ -1,4 +1,4 @@
-"""Where the bytes of one photo come from: a regular file, a member of a zip archive, or an array in memory.
+"""Where the bytes of one photo come from: a regular file, a member of a zip archive, or memory.
 
 Origins are small, picklable and read nothing until asked. A file is looked at before it is opened and opened without
 waiting, so that folders, pipes, devices and link loops are refused and nothing hangs.
@@ -158,6 +158,21 @@ class ArrayOrigin:
         """The same bytes each time."""
         shape = (self.height, self.width) if self.channels == 1 else (self.height, self.width, self.channels)
         return write_netpbm(np.frombuffer(self.pixels, np.uint8).reshape(shape))
+
+
+@dataclass(frozen=True, slots=True)
+class BytesOrigin:
+    """A photo whose encoded bytes are in memory: they were received, or had to be hashed first.
+
+    Attributes:
+        data: The encoded file, whole.
+    """
+
+    data: bytes
+
+    def read_bytes(self) -> bytes:
+        """The same bytes each time."""
+        return self.data
 
 
 def open_regular(path: Path) -> BinaryIO:

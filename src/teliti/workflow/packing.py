@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from teliti import __version__
 from teliti.bundle import MODEL, SEEN_DIGITS, SEEN_FILE, WEIGHTS, Bundle, write_bundle
 from teliti.data.beside import read_beside
 from teliti.export import build_graph
+from teliti.files import sha256_hex
 from teliti.predictor import Predictor, golden_files
 from teliti.recipe import recipe_values
 from teliti.runtime import installed_versions, require
@@ -55,6 +57,8 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
             "engine": {"name": candidate.setup.engine.name, "precision": candidate.setup.engine.precision},
             "versions": installed_versions(_VERSIONS),
             "photos": len(photos.samples),
+            "run": folder.resolve().parent.name,
+            "data": {"source": photos.catalog.source, "sha256": _data_hash(trained)},
         },
     }
     draft = write_bundle(folder, files=files, facts=facts)
@@ -90,6 +94,13 @@ def _classes_in_turn(trained: Trained) -> list[Sample]:
         seen[label] = seen.get(label, 0) + 1
         turn.append((seen[label], label, index))
     return [trained.photos.samples[index] for _, _, index in sorted(turn)]
+
+
+def _data_hash(trained: Trained) -> str:
+    """SHA-256 over name, label and SHA-256 of every photo, in the order of names: which data this was."""
+    pairs = zip(trained.photos.samples, trained.photos.fingerprints, strict=True)
+    lines = sorted(json.dumps([sample.name, sample.label, mark.digest.hex()]) for sample, mark in pairs)
+    return sha256_hex("\n".join(lines).encode())
 
 
 def _seen(trained: Trained) -> str:

@@ -1,0 +1,1 @@
+"""The revisions; their order stands in `journal.tables.SCHEMAS`."""
