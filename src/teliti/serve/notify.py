@@ -121,24 +121,19 @@ class Mqtt:
                 "--mqtt must look like mqtt://HOST/TOPIC, without wildcards in the topic.",
                 hint="For instance mqtt://broker/line-1/verdicts, or mqtts:// for TLS.",
             )
-        client = require("paho.mqtt.client", extra="mqtt", purpose="send verdicts to an MQTT broker")
-        enums = require("paho.mqtt.enums", extra="mqtt", purpose="send verdicts to an MQTT broker")
+        self._library = require("paho.mqtt.client", extra="mqtt", purpose="send verdicts to an MQTT broker")
+        self._url = parts
         self._host, self._port = parts.hostname, parts.port or _MQTT_PORTS[parts.scheme]
         self._timeout_s = timeout_s
-        self._is_open = False
-        self._client: Any = client.Client(enums.CallbackAPIVersion.VERSION2)
-        self._client.connect_timeout = timeout_s
-        if parts.username is not None:
-            self._client.username_pw_set(unquote(parts.username), unquote(parts.password or ""))
-        if parts.scheme == "mqtts":
-            self._client.tls_set()
+        self._client: Any = None
         self.shown = f"MQTT broker {self._host}:{self._port}"
         self.key = f"mqtt {self._host}:{self._port}/{self._topic}"
 
     def send(self, record: Record) -> None:
         """Publish one record."""
         try:
-            self._connect()
+            if self._client is None:
+                self._client = self._connect()
             told = self._client.publish(self._topic, json.dumps(record), qos=1)
             told.wait_for_publish(self._timeout_s)
             if not told.is_published():
@@ -149,17 +144,22 @@ class Mqtt:
 
     def close(self) -> None:
         """End the connection."""
-        if self._is_open:
-            self._is_open = False
+        if self._client is not None:
             self._client.disconnect()
             self._client.loop_stop()
+            self._client = None
 
-    def _connect(self) -> None:
-        if self._is_open:
-            return
-        self._client.connect(self._host, self._port)
-        self._client.loop_start()
-        self._is_open = True
+    def _connect(self) -> Any:
+        """A connected client; a new one each time, since an old one would send again what it has not seen taken."""
+        client = self._library.Client(self._library.CallbackAPIVersion.VERSION2)
+        client.connect_timeout = self._timeout_s
+        if self._url.username is not None:
+            client.username_pw_set(unquote(self._url.username), unquote(self._url.password or ""))
+        if self._url.scheme == "mqtts":
+            client.tls_set()
+        client.connect(self._host, self._port)
+        client.loop_start()
+        return client
 
 
 class Deliveries:

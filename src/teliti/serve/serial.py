@@ -25,7 +25,7 @@ def serial_reader(pattern: str | None) -> Callable[[str], str | None]:
     """
     if pattern is None:
         return lambda name: PurePath(name).stem
-    if pattern.count(SERIAL) != 1 or "**" in pattern or pattern.count("*") > 4:  # noqa: PLR2004 - keeps matching fast
+    if pattern.count(SERIAL) != 1 or "**" in pattern or pattern.count("*") > 4:
         raise UserError(f"--serial must have {SERIAL} once, and at most four single *, got {pattern!r}.", hint=_EXAMPLE)
     before, after = (_expression(part) for part in pattern.split(SERIAL))
     expression = re.compile(f"{before}(?P<serial>.+?){after}", re.DOTALL)

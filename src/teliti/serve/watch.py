@@ -68,7 +68,7 @@ class _Taken:
     refusal: PhotoRefused | None = None
 
 
-def watch(  # noqa: PLR0913 - one keyword for each thing that a caller may put in its place
+def watch(
     bundle: str | Path,
     folder: str | Path,
     *,

@@ -24,15 +24,15 @@ def postgres_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def new_database(postgres_server: str) -> Callable[[], str]:
-    """A function that makes an empty database and gives its URL."""
+def new_schema(postgres_server: str) -> Callable[[], str]:
+    """A function that makes an empty place in the server's database and gives its URL."""
     import psycopg
 
     def make() -> str:
         name = f"journal_{next(_numbers)}"
         with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-        return f"{postgres_server}/{name}"
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{postgres_server}/postgres?options=-csearch_path%3D{name}"
 
     return make
 
@@ -42,4 +42,4 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """Where a new journal may be."""
     if request.param == "sqlite":
         return str(tmp_path / "journal.sqlite")
-    return request.getfixturevalue("new_database")()
+    return request.getfixturevalue("new_schema")()

@@ -42,13 +42,20 @@ def test_a_removed_record(position: int) -> None:
     rows, head = chain(5)
     del rows[position - 1]
     problem = find_problem(rows, head=head)
-    assert (problem.position, problem.kind, problem.sentence) == (position, "removed", f"Record {position} was removed.")
+    assert (problem.position, problem.kind, problem.sentence) == (
+        position,
+        "removed",
+        f"Record {position} was removed.",
+    )
 
 
 @pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 5), (4, 5)])
 def test_reordered_records(first: int, second: int) -> None:
     rows, head = chain(5)
-    rows[first - 1], rows[second - 1] = ({**rows[second - 1], "position": first}, {**rows[first - 1], "position": second})
+    rows[first - 1], rows[second - 1] = (
+        {**rows[second - 1], "position": first},
+        {**rows[first - 1], "position": second},
+    )
     problem = find_problem(rows, head=head)
     assert (problem.position, problem.kind) == (first, "reordered")
     assert problem.sentence == f"Record {first} was reordered: it is record {second}."

@@ -120,7 +120,9 @@ def test_a_folder_that_cannot_be_made(tmp_path: Path) -> None:
 
 
 def test_a_server_that_is_not_there() -> None:
-    with pytest.raises(StorageError, match=r"postgresql\+psycopg://ana:\*\*\*@127.0.0.1.*could not be opened") as caught:
+    with pytest.raises(
+        StorageError, match=r"postgresql\+psycopg://ana:\*\*\*@127.0.0.1.*could not be opened"
+    ) as caught:
         Journal(f"postgresql://ana:secret@127.0.0.1:{free_port()}/journal")
     assert "secret" not in str(caught.value)
 

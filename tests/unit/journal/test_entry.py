@@ -17,7 +17,9 @@ NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
 def test_the_hash_is_sha256_of_the_canonical_json_with_the_hash_before() -> None:
-    row = make_row(Entry("verdict", "watch /line", serial="A1", score=0.5, probs={"b": 0.5, "a": 0.5}), after=START, time=NOON)
+    row = make_row(
+        Entry("verdict", "watch /line", serial="A1", score=0.5, probs={"b": 0.5, "a": 0.5}), after=START, time=NOON
+    )
     said = (
         '{"kind":"verdict","position":1,"previous":"' + "0" * 64 + '","probs":"{\\"a\\":0.5,\\"b\\":0.5}","score":0.5,'
         '"serial":"A1","source":"watch /line","time":"2026-05-04T12:00:00.000000+00:00"}'
