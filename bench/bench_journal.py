@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,6 +29,8 @@ def run() -> dict[str, Any]:
         filled = time.perf_counter() - began
         single = _median(lambda number: journal.append([_verdict(RECORDS + number)]))
         traced = _median(lambda number: trace(journal, f"A{number * 10_007}"))
+        command = [sys.executable, "-m", "teliti", "journal", "trace", "A77777", "--journal", journal.shown]
+        whole = _median(lambda _: subprocess.run(command, check=True, capture_output=True))
         began = time.perf_counter()
         if not journal.verify()["whole"]:
             raise RuntimeError("the journal of the benchmark is not whole")
@@ -39,6 +43,7 @@ def run() -> dict[str, Any]:
             _row("append, 1,000 records a call", f"{RECORDS / filled:,.0f} records/s"),
             _row("append, one record a call", f"{single * 1000:.1f} ms"),
             _row("trace a serial number", f"{traced * 1000:.1f} ms"),
+            _row("teliti journal trace, the whole process", f"{whole:.2f} s"),
             _row("verify the whole chain", f"{verified:.1f} s"),
         ],
     }

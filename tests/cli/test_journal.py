@@ -114,7 +114,7 @@ def test_corrections_become_a_label_file(run, tmp_path: Path, monkeypatch: pytes
     assert "1 corrected photos." in err
     code, out, _ = run("journal", "feedback", "--into", str(tmp_path / "desk"), "--json")
     assert json.loads(out)["file"] == str(tmp_path / "desk" / "corrections.csv")
-    rows = list(csv.DictReader((tmp_path / "desk" / "corrections.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "desk" / "corrections.csv").read_text().splitlines()))
     assert (tmp_path / "desk" / rows[0]["path"]).is_file()
     monkeypatch.chdir(tmp_path / "bundle")
     code, out, err = run("journal", "feedback")

@@ -18,12 +18,14 @@ from teliti import files
 from teliti.errors import StorageError, UserError
 from teliti.files import (
     hash_file,
+    link_new,
     require_space,
     resolve_inside,
     sha256_hex,
     spreadsheet_cell,
     storage_error,
     write_bytes_atomic,
+    write_bytes_new,
     write_json_atomic,
     write_text_atomic,
 )
@@ -199,3 +201,39 @@ def test_a_disk_that_is_too_full_is_refused_before_the_work(tmp_path: Path, monk
         StorageError, match=r'The disk is full: ".*there" needs about 100 MB, 2 MB are free\. Free some'
     ):
         require_space(tmp_path / "there", 100 * 10**6)
+
+
+def test_a_new_file_never_takes_the_place_of_another(tmp_path: Path) -> None:
+    write_bytes_new(tmp_path / "a", b"one")
+    with pytest.raises(FileExistsError):
+        write_bytes_new(tmp_path / "a", b"two")
+    (tmp_path / "b").symlink_to(tmp_path / "nowhere")
+    with pytest.raises(FileExistsError):
+        write_bytes_new(tmp_path / "b", b"two")
+    assert (tmp_path / "a").read_bytes() == b"one"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_second_name_is_the_same_file_and_never_that_of_another(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    link_new(tmp_path / "a", tmp_path / "b", data=b"one")
+    assert (tmp_path / "a").samefile(tmp_path / "b")
+    with pytest.raises(FileExistsError):
+        link_new(tmp_path / "a", tmp_path / "b", data=b"one")
+
+
+def test_without_hard_links_the_content_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").write_bytes(b"one")
+    monkeypatch.setattr(os, "link", failing_with(errno.EPERM))
+    link_new(tmp_path / "a", tmp_path / "b", data=b"one")
+    assert (tmp_path / "b").read_bytes() == b"one"
+    with pytest.raises(FileExistsError):
+        link_new(tmp_path / "a", tmp_path / "b", data=b"two")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+
+
+def test_a_full_disk_makes_no_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", failing_with(errno.ENOSPC))
+    with pytest.raises(StorageError, match="The disk is full"):
+        write_bytes_new(tmp_path / "a", b"one")
+    assert list(tmp_path.iterdir()) == []

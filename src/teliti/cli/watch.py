@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -17,7 +18,40 @@ from teliti.errors import GateError, UserError
 
 if TYPE_CHECKING:
     from teliti.serve.notify import Receiver
+    from teliti.serve.watch import WatchOptions
     from teliti.types import Record
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class LineOptions:
+    """What the line is like.
+
+    Attributes:
+        serial: How a name tells the serial number, such as "cam1_{serial}_*". [default: the name without its ending]
+        operator: Who is at the line; kept in every record.
+        settle: A photo counts as written when nothing changed for so long.
+        patience: A file that is no whole photo after so long is refused.
+        webhook: Post every verdict there as JSON.
+        mqtt: Publish every verdict there: mqtt://HOST/TOPIC.
+    """
+
+    serial: Annotated[str | None, Parameter(metavar="PATTERN", allow_leading_hyphen=True)] = None
+    operator: str | None = None
+    settle: Annotated[float, Parameter(metavar="SECONDS")] = 0.5
+    patience: Annotated[float, Parameter(metavar="SECONDS")] = 5.0
+    webhook: Annotated[str | None, Parameter(metavar="URL")] = None
+    mqtt: Annotated[str | None, Parameter(metavar="URL")] = None
+
+    def receivers(self) -> list[Receiver]:
+        """Who is told of each verdict."""
+        from teliti.serve.notify import Mqtt, Webhook
+
+        told: list[Receiver] = [] if self.webhook is None else [Webhook(self.webhook)]
+        return told if self.mqtt is None else [*told, Mqtt(self.mqtt)]
+
+
+DEFAULT_LINE = LineOptions()
 
 
 def watch(
@@ -28,14 +62,9 @@ def watch(
     into: Annotated[list[str] | None, Parameter(metavar="VERDICT=DIR", consume_multiple=True, negative="")] = None,
     keep: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     journal: Annotated[str | None, Parameter(metavar="PLACE")] = None,
-    serial: Annotated[str | None, Parameter(metavar="PATTERN", allow_leading_hyphen=True)] = None,
-    operator: str | None = None,
-    webhook: Annotated[str | None, Parameter(metavar="URL")] = None,
-    mqtt: Annotated[str | None, Parameter(metavar="URL")] = None,
-    settle: Annotated[float, Parameter(metavar="SECONDS")] = 0.5,
-    patience: Annotated[float, Parameter(metavar="SECONDS")] = 5.0,
     once: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     fail_on: Literal["reject"] | None = None,
+    line: LineOptions = DEFAULT_LINE,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Judge each photo once, in order, when it is completely written; SIGTERM ends it after the photos in hand.
@@ -46,43 +75,23 @@ def watch(
         into: Move photos by their verdict: pass=DIR reject=DIR review=DIR refused=DIR, or a class name.
         keep: Link photos into those folders and leave them in the watched one, too.
         journal: A path, or postgresql://USER@HOST/DATABASE. [default: TELITI_JOURNAL, or FOLDER-journal.sqlite]
-        serial: How a name tells the serial number, such as "cam1_{serial}_*". [default: the name without its ending]
-        operator: Who is at the line; kept in every record.
-        webhook: Post every verdict there as JSON.
-        mqtt: Publish every verdict there: mqtt://HOST/TOPIC.
-        settle: A photo counts as written when nothing changed for so long.
-        patience: A file that is no whole photo after so long is refused.
         once: Judge what is there and end.
         fail_on: With "reject", leave with exit code 3 when a photo was rejected or refused.
+        line: What the line is like.
         output: How to speak.
     """
     from teliti.serve.watch import WatchOptions
-    from teliti.serve.watch import watch as watch_folder
-    from teliti.workflow.journal import open_journal
 
     options = WatchOptions(
         into=_parse_into(into or []),
         keep=keep,
-        serial=serial,
-        operator=operator,
-        settle_s=_seconds("--settle", settle),
-        patience_s=_seconds("--patience", patience),
+        serial=line.serial,
+        operator=line.operator,
+        settle_s=_seconds("--settle", line.settle),
+        patience_s=_seconds("--patience", line.patience),
         until_empty=once,
     )
-    resolved = folder.resolve()
-    with ExitStack() as stack:
-        opened = open_journal(journal, create=True, default=resolved.with_name(f"{resolved.name}-journal.sqlite"))
-        stack.enter_context(opened)
-        record = watch_folder(
-            bundle,
-            folder,
-            journal=opened,
-            options=options,
-            receivers=_receivers(webhook, mqtt),
-            stop=stack.enter_context(_stopped_by_sigterm()),
-            on_verdict=None if output.json or output.quiet else _print_verdict,
-            reporter=output.reporter(),
-        )
+    record = _run(bundle, folder, place=journal, options=options, receivers=line.receivers(), output=output)
     if output.json:
         print_json(record)
     elif not output.quiet:
@@ -91,6 +100,33 @@ def watch(
     if unmet:
         print_failure(describe_failure(GateError(unmet)))
     return GateError.exit_code if unmet else 0
+
+
+def _run(
+    bundle: Path,
+    folder: Path,
+    *,
+    place: str | None,
+    options: WatchOptions,
+    receivers: list[Receiver],
+    output: OutputOptions,
+) -> Record:
+    from teliti.serve.watch import watch as watch_folder
+    from teliti.workflow.journal import open_journal
+
+    resolved = folder.resolve()
+    beside = resolved.with_name(f"{resolved.name}-journal.sqlite")
+    with _stopped_by_sigterm() as stop, open_journal(place, create=True, default=beside) as journal:
+        return watch_folder(
+            bundle,
+            folder,
+            journal=journal,
+            options=options,
+            receivers=receivers,
+            stop=stop,
+            on_verdict=None if output.json or output.quiet else _print_verdict,
+            reporter=output.reporter(),
+        )
 
 
 def _parse_into(words: list[str]) -> dict[str, Path]:
@@ -109,13 +145,6 @@ def _seconds(name: str, value: float) -> float:
     if not 0 <= value < float("inf"):
         raise UserError(f"{name} must be seconds, 0 or more, got {value:g}.", hint="Slow network drives need more.")
     return value
-
-
-def _receivers(webhook: str | None, mqtt: str | None) -> list[Receiver]:
-    from teliti.serve.notify import Mqtt, Webhook
-
-    receivers: list[Receiver] = [] if webhook is None else [Webhook(webhook)]
-    return receivers if mqtt is None else [*receivers, Mqtt(mqtt)]
 
 
 @contextmanager

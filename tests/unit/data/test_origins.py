@@ -14,7 +14,7 @@ import pytest
 from teliti.data.archives import list_archive
 from teliti.data.decode import decode_image
 from teliti.data.limits import DEFAULT_LIMITS
-from teliti.data.origins import ArrayOrigin, FileOrigin
+from teliti.data.origins import ArrayOrigin, BytesOrigin, FileOrigin
 from teliti.errors import PhotoRefused
 
 
@@ -116,6 +116,10 @@ def test_array_rows_pass_the_image_door_unchanged() -> None:
     assert origin.read_bytes() == origin.read_bytes()
     assert np.array_equal(decode_image(origin.read_bytes())[..., 1], grey)
     assert np.array_equal(decode_image(ArrayOrigin(colour.tobytes(), 3, 4, 3).read_bytes()), colour)
+
+
+def test_bytes_in_memory_are_given_as_they_are() -> None:
+    assert BytesOrigin(b"photo").read_bytes() == b"photo"
 
 
 @pytest.fixture

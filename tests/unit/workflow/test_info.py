@@ -11,6 +11,7 @@ from handmade import write_brightness_bundle
 from teliti import __version__
 from teliti.cache import RowCache, keep_file
 from teliti.errors import BundleError
+from teliti.files import hash_file, sha256_hex
 from teliti.workflow import info
 from teliti.workflow.info import info_bundle, info_cache, info_environment
 
@@ -26,6 +27,17 @@ def test_a_bundle_says_what_it_is_and_that_its_golden_photos_still_pass(trained_
     assert record["self_test"]["passed"]
     assert record["self_test"]["photos"] == 6
     assert len(record["model_sha256"]) == 64
+
+
+def test_a_bundle_says_which_run_and_which_data_made_it(trained_record: dict, parts_folder: Path) -> None:
+    """S23: what a trace of a verdict ends at."""
+    provenance = info_bundle(trained_record["bundle"])["provenance"]
+    photos = [
+        json.dumps([path.relative_to(parts_folder).as_posix(), path.parent.name, hash_file(path)])
+        for path in parts_folder.rglob("*.png")
+    ]
+    assert provenance["data"] == {"source": str(parts_folder), "sha256": sha256_hex("\n".join(sorted(photos)).encode())}
+    assert provenance["run"] == Path(trained_record["run"]).name
 
 
 def test_a_regression_bundle_has_no_threshold(tmp_path: Path) -> None:
