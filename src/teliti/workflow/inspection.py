@@ -149,6 +149,7 @@ class Inspector:
         else:
             said = {"verdict": answer.verdict, "label": answer.label, "score": answer.score, "probs": answer.probs}
             said["reason"] = "; ".join(answer.reasons) or None
+            details = {**(details or {}), **({} if answer.novelty is None else {"novelty": answer.novelty})}
         return Entry(
             "verdict",
             source,
@@ -189,5 +190,5 @@ def read_photo_file(path: Path) -> bytes:
 def _finite(answer: Prediction | PhotoRefused) -> Prediction | PhotoRefused:
     if isinstance(answer, PhotoRefused):
         return answer
-    numbers = (answer.score, *answer.probs.values())
+    numbers = (answer.score, *answer.probs.values(), 0.0 if answer.novelty is None else answer.novelty)
     return answer if all(map(math.isfinite, numbers)) else PhotoRefused(_NOT_A_NUMBER)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,12 @@ def test_an_entry_has_the_hashes_of_photo_model_and_bundle(inspector: Inspector,
     assert (entry.photo_hash, entry.model_hash) == (sha256_hex(BRIGHT), hash_file(tmp_path / "bundle" / MODEL))
     assert entry.details == {"request": "r1", "bundle_hash": hash_file(tmp_path / "bundle" / MANIFEST)}
     assert (entry.verdict, entry.label, entry.threshold, entry.operator) == ("reject", "bright", 0.5, "Ana")
+
+
+def test_what_is_unlike_the_training_photos_is_recorded_so(inspector: Inspector) -> None:
+    (answer,) = inspector.inspect([Photo("a.png", BRIGHT)])
+    entry = inspector.entry(Photo("a.png", BRIGHT), replace(answer, novelty=1.5), source="serve")
+    assert entry.details["novelty"] == 1.5
 
 
 def test_a_refusal_is_an_entry_without_numbers(inspector: Inspector) -> None:
