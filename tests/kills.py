@@ -26,7 +26,7 @@ def check_kills(folder: Path, *, photos: int, kills: int, photos_per_second: flo
     chance = random.Random(5)
     with running_hook() as hook:
         words = [bundle, drops, "--into", *(f"{verdict}={path}" for verdict, path in places.items()),
-                 "--journal", place, "--settle", "0.2", "--webhook", hook.url]  # fmt: skip
+                 "--journal", place, "--settle", "0.2", "--webhook", hook.url, "--quiet"]  # fmt: skip
         camera.start()
         for _ in range(kills):
             seen = photos_in(list(places.values()))

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teliti.errors import PhotoRefused, StorageError, UserError
+from teliti.errors import PhotoRefused, StorageError, TelitiError, UserError
 from teliti.journal.entry import REFUSED, Entry, storable
 from teliti.registry import closest
 from teliti.serve.arrivals import Arrivals, Drop, is_same_file
@@ -144,7 +144,8 @@ class _Line:
             self._watch(stop, on_verdict)
         except BaseException as error:
             with contextlib.suppress(StorageError):  # the first failure is the one to tell
-                self._journal.append([Entry("stop", self._source, reason=str(error) or type(error).__name__)])
+                reason = error.message if isinstance(error, TelitiError) else type(error).__name__
+                self._journal.append([Entry("stop", self._source, reason=reason)])
             raise
         finally:
             self._deliveries.close()
