@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from teliti.errors import UserError
+from teliti.errors import MissingExtraError, UserError
 from teliti.files import sha256_hex, write_bytes_atomic
 from teliti.journal.entry import Entry
 from teliti.registry import closest
-from teliti.runtime import require
+from teliti.runtime import is_installed
 from teliti.types import Record
 from teliti.workflow.kept_photos import find_kept_photo
 
@@ -38,7 +38,8 @@ def open_journal(place: str | Path | None, *, create: bool = False, default: Pat
         MissingExtraError: the database libraries are not installed.
     """
     for library in ("sqlalchemy", "alembic"):
-        require(library, extra="serve", purpose=_PURPOSE)
+        if not is_installed(library):  # importing Alembic costs more than a whole trace, and is rarely needed
+            raise MissingExtraError("serve", purpose=_PURPOSE, library=library)
     from teliti.journal.store import Journal
 
     chosen = place or os.environ.get(PLACE_VARIABLE) or default

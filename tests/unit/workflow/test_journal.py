@@ -175,6 +175,6 @@ def test_the_place_of_the_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_the_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("teliti.runtime.is_installed", lambda library: library != "sqlalchemy")
+    monkeypatch.setattr("teliti.workflow.journal.is_installed", lambda library: library != "sqlalchemy")
     with pytest.raises(MissingExtraError, match=r'remembers what was judged.*pip install "teliti\[serve\]"'):
         open_journal("journal.sqlite")
