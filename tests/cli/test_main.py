@@ -12,8 +12,8 @@ from teliti import __version__
 from teliti.cli.main import GROUPS, VERBS, build_app
 
 _BELOW = [
-    "recipe show", "recipe list", "recipe schema", "recipe new", "weights convert", "journal verify", "journal head", "journal trace", "journal correct",
-    "journal feedback", "journal export",
+    "recipe show", "recipe list", "recipe schema", "recipe new", "weights convert", "journal verify", "journal head",
+    "journal trace", "journal correct", "journal feedback", "journal export",
 ]  # fmt: skip
 SOURCE = Path(__file__).parents[2] / "src"
 
