@@ -343,7 +343,7 @@ def open_run(
         probe, search, resolved = _decided(decide, processes, device)
     else:
         probe, found = tuple(saved.record["probe"]), saved.record["rate_search"]
-        search = None if found is None else _search(found)
+        search = None if found is None else RateSearch.from_record(found)
         kept = {name: value for name, value in saved.record["options"].items() if name not in _NOT_THE_RESULT}
         resolved = TrainRecipe.model_validate({**options.model_dump(), **kept})
     run = Run(
@@ -383,11 +383,7 @@ def _decided(decide: Decide, processes: Processes, device: torch.device) -> tupl
     answer = json.loads(processes.text_from_first(text, device))
     found = answer["search"]
     options = TrainRecipe.model_validate(answer["options"])
-    return tuple(answer["probe"]), None if found is None else _search(found), options
-
-
-def _search(record: Record) -> RateSearch:
-    return RateSearch(record["lr"], tuple((float(lr), float(loss)) for lr, loss in record["curve"]))
+    return tuple(answer["probe"]), None if found is None else RateSearch.from_record(found), options
 
 
 def _job(net: nn.Module, data: TrainingData, options: TrainRecipe, *, seed: int) -> str:

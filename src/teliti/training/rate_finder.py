@@ -53,6 +53,11 @@ class RateSearch:
     lr: float
     curve: tuple[tuple[float, float], ...]
 
+    @classmethod
+    def from_record(cls, record: Record) -> RateSearch:
+        """A search as `to_record` gave it."""
+        return cls(record["lr"], tuple((float(lr), float(loss)) for lr, loss in record["curve"]))
+
     def to_record(self) -> Record:
         """JSON-ready."""
         return {"lr": self.lr, "curve": [list(point) for point in self.curve]}
