@@ -179,6 +179,8 @@ def _judge_features(
             record["learning_curve"], found = learning_curve(known, heads[0], seed=seed, reporter=reporter)
             record["split_price"], priced = price_of_split(known, heads[0], seed=seed, reporter=reporter)
             findings += [*found, *priced]
+    elif examined.is_labelled:
+        reporter.note("Label errors and the learning curve are left out: a class has fewer than 2 separate photos.")
     if pool is not None:
         with job.watch.stage("pool"):
             findings += choose_from_pool(str(pool), known, heads, count=pool_count, cache=job.cache, reporter=reporter)
