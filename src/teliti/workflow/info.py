@@ -6,6 +6,7 @@ from pathlib import Path
 
 from teliti import __version__
 from teliti.cache import RowCache
+from teliti.evaluation import threshold_record
 from teliti.models.weights import installed_backbones
 from teliti.predictor import Predictor
 from teliti.runtime import default_threads, environment_record, is_installed
@@ -29,9 +30,7 @@ def info_bundle(bundle: str | Path) -> Record:
         "task": opened.task,
         "classes": list(decision.classes) if decision else [],
         "positive": decision.positive if decision else None,
-        "threshold": {"value": decision.threshold, "rule": decision.rule, "sentence": decision.sentence}
-        if decision
-        else None,
+        "threshold": threshold_record(decision) if decision else None,
         "prepare": opened.chain.to_record(),
         "image_size": list(opened.chain.image_size),
         "model_sha256": opened.model_hash,

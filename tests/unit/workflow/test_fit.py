@@ -11,10 +11,9 @@ from teliti.errors import RecipeError
 from teliti.recipe import Recipe, parse_recipe
 from teliti.training.features import Features
 from teliti.types import SilentReporter
+from teliti.workflow.deciding import decide, decide_by_fold
 from teliti.workflow.fit import (
     Candidate,
-    decide,
-    decide_by_fold,
     fit_best_within_budget,
     fit_inspector,
     outputs_of,

@@ -92,6 +92,9 @@ class Watched:
     def __init__(self, *place: object, **options: object) -> None:
         self._session = _SESSION(*place, **options)
 
+    def get_outputs(self) -> list[object]:
+        return self._session.get_outputs()
+
     def run(self, outputs: list[str], inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         GIVEN.extend(picture.copy() for picture in inputs["image"])
         return self._session.run(outputs, inputs)
