@@ -25,7 +25,7 @@ NETWORK_MODES = ("finetune", "scratch")
 MODE_DEFAULTS: dict[str, dict[str, Any]] = {
     "finetune": {
         "batch_size": 32, "precision": "auto", "lr": 5e-4, "warmup_epochs": 1.0, "frozen_stages": "auto",
-        "frozen_depthwise": True, "soft_targets": 0.5,
+        "frozen_depthwise": True, "soft_targets": 0.5, "clip_norm": 5.0,
     },
     "scratch": {"batch_size": 64, "precision": "auto", "warmup_epochs": 1.0},
 }  # fmt: skip
@@ -77,7 +77,7 @@ class TrainRecipe(Section):
             classes, with "finetune" and given weights. 0.5 for "finetune" when unset.
         label_smoothing: Share of the target that is spread over all classes.
         class_weights: "balanced" lets each class weigh the same.
-        clip_norm: Longest gradient that is taken as it is; unset: never shortened.
+        clip_norm: Longest gradient that is taken as it is; unset: never shortened, with "finetune" 5.
         accumulate: Steps of the network per step of the optimizer; a batch is cut into so many parts.
         ema: Decay of an average of the weights that is measured and kept instead of them; 0: none.
         head_epochs: First epochs in which only the head learns.
