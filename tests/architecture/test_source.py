@@ -27,6 +27,11 @@ OWNERS = {
     "sqlalchemy": ("journal/",),
     "alembic": ("journal/",),
     "paho": ("serve/",),
+    "fastapi": ("serve/",),
+    "starlette": ("serve/",),
+    "uvicorn": ("serve/",),
+    "python_multipart": ("serve/",),
+    "prometheus_client": ("serve/",),
     "matplotlib": ("report",),
     "tomli_w": ("recipe/", "transforms/policy_file.py"),
 }

@@ -27,6 +27,7 @@ VERBS = {
     "predict": ("Inspect photos with a bundle.", "BUNDLE PATH... [OPTIONS]"),
     "export": ("A bundle as the file of another runtime, with the proof that it is the same.", "BUNDLE --to RUNTIME"),
     "watch": ("Judge photos as a camera drops them into a folder.", "BUNDLE FOLDER [OPTIONS]"),
+    "serve": ("Answer requests for verdicts over HTTP.", "BUNDLE... [OPTIONS]"),
     "info": ("What is in a bundle, on this machine, in the cache, or in a network.", "[BUNDLE] [OPTIONS]"),
 }
 GROUPS = {

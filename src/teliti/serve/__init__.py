@@ -1,1 +1,1 @@
-"""Inspection while the line runs: the watch folder. It calls `workflow` and the journal and knows nothing deeper."""
+"""Inspection while the line runs: watch folder and the HTTP service. It calls `workflow` and the journal."""

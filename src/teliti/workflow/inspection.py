@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from teliti.data.origins import BytesOrigin, FileOrigin
 from teliti.errors import PhotoRefused, RunError, UserError
 from teliti.files import hash_file, sha256_hex
 from teliti.journal.entry import REFUSED, Entry
-from teliti.predictor import Prediction, Predictor
+from teliti.predictor import GOLDEN_TOLERANCE, Prediction, Predictor
 from teliti.types import Sample
 
 _NOT_A_NUMBER = "the network's answer is not a number"
@@ -75,6 +75,7 @@ class Inspector:
                 hint=_HINT,
             )
         self.bundle_hash = hash_file(opened.path / MANIFEST)
+        self._golden = [((opened.path / golden.file).read_bytes(), golden.outputs) for golden in opened.golden[:1]]
 
     @property
     def model_hash(self) -> str:
@@ -101,6 +102,18 @@ class Inspector:
         """
         if self._identity() != self._seen:
             raise RunError(f'The bundle "{self.predictor.bundle.path}" was changed or removed.', hint=_HINT)
+
+    def answers_golden(self, decode: Callable[[bytes], bytes]) -> bool:
+        """True when the first golden photo gets the scores that the bundle says; without golden photos, too.
+
+        Args:
+            decode: What stands between an encoded photo and the network: encoded photo in, encoded photo out.
+        """
+        return all(
+            max(abs(float(a) - b) for a, b in zip(self.predictor.score_files([decode(data)]), said, strict=True))
+            <= GOLDEN_TOLERANCE
+            for data, said in self._golden
+        )
 
     def inspect(self, photos: Sequence[Photo]) -> list[Prediction | PhotoRefused]:
         """The answer for each photo, in order; a photo that cannot be used gets its refusal.

@@ -1,0 +1,121 @@
+"""The bundles that are served, by name; one is exchanged at once and whole."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+from teliti.errors import UserError
+from teliti.serve.drift import Drift
+from teliti.types import Record
+from teliti.workflow.inspection import Inspector
+
+_LONGEST_NAME = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """One opened bundle under its name.
+
+    Attributes:
+        name: As requests name it.
+        inspector: What judges.
+        drift: Of its scores.
+        since: When it was opened.
+    """
+
+    name: str
+    inspector: Inspector
+    drift: Drift = field(default_factory=Drift)
+    since: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    def to_record(self, *, is_default: bool) -> Record:
+        """What clients are told of it."""
+        opened = self.inspector.predictor.bundle
+        return {
+            "name": self.name,
+            "default": is_default,
+            "model_hash": self.inspector.model_hash,
+            "bundle_hash": self.inspector.bundle_hash,
+            "task": opened.task,
+            "classes": list(self.inspector.classes),
+            "threshold": self.inspector.threshold,
+            "since": self.since.isoformat(timespec="seconds"),
+        }
+
+
+class Models:
+    """Bundles by name; the first is the default.
+
+    Args:
+        folders: Folder by name.
+
+    Raises:
+        BundleError, RunError, UserError: as `Inspector`.
+    """
+
+    def __init__(self, folders: Mapping[str, Path]) -> None:
+        self._folders = dict(folders)
+        self._served = {name: Served(name, Inspector(folder, threads=1)) for name, folder in folders.items()}
+        self._lock = threading.Lock()
+
+    def all(self) -> list[Served]:
+        """Every bundle, the default first."""
+        return list(self._served.values())
+
+    def get(self, name: str | None) -> Served:
+        """The bundle of that name, or the default. Whoever holds it goes on with it when it is exchanged.
+
+        Raises:
+            KeyError: there is none of that name.
+        """
+        return self.all()[0] if name is None else self._served[name]
+
+    def reload(self, name: str) -> Served:
+        """Open the folder of that name anew, test it, and put it in the place of the old one.
+
+        Raises:
+            KeyError: there is none of that name.
+            BundleError, RunError, UserError: as `Inspector`; the old one stays.
+        """
+        with self._lock:
+            fresh = Served(name, Inspector(self._folders[name], threads=1))
+            self._served[name] = fresh
+        return fresh
+
+    def to_record(self) -> Record:
+        """What clients are told of all."""
+        return {
+            "schema": 1,
+            "models": [served.to_record(is_default=not at) for at, served in enumerate(self.all())],
+        }
+
+
+def name_bundles(words: Sequence[str]) -> dict[str, Path]:
+    """Folder by name, from `FOLDER` or `NAME=FOLDER`.
+
+    A folder that is called `bundle` gets the name of the run around it.
+
+    Raises:
+        UserError: none is given, a name is taken twice, or it cannot be written in a URL as it is.
+    """
+    if not words:
+        raise UserError("`teliti serve` must have a bundle.", hint="Give the folder that `teliti train` printed.")
+    folders: dict[str, Path] = {}
+    for word in words:
+        given, sign, rest = word.partition("=")
+        folder = Path(rest if sign else word)
+        resolved = folder.resolve()
+        name = given if sign else (resolved.parent.name if resolved.name == "bundle" else resolved.name)
+        if not name or len(name) > _LONGEST_NAME or not all(letter.isalnum() or letter in "._-" for letter in name):
+            raise UserError(
+                f"A bundle's name must be of letters, digits, dots, dashes and underscores, got {name!r}.",
+                hint="Name it: NAME=FOLDER.",
+            )
+        if name in folders:
+            raise UserError(f'Two bundles must not have one name, got "{name}" twice.', hint="Name them: NAME=FOLDER.")
+        folders[name] = folder
+    return folders

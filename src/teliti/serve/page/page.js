@@ -1,0 +1,85 @@
+"use strict";
+
+const part = (id) => document.getElementById(id);
+
+function add(parent, tag, text, className) {
+  const made = document.createElement(tag);
+  made.textContent = text;
+  if (className) made.className = className;
+  parent.append(made);
+  return made;
+}
+
+function headers() {
+  return { Authorization: `Bearer ${part("token").value.trim()}` };
+}
+
+async function ask(path, options) {
+  const answer = await fetch(path, options);
+  const said = await answer.json();
+  if (!answer.ok && !said.photos) throw new Error(`${said.error.message} ${said.error.hint}`.trim());
+  return said;
+}
+
+async function listModels() {
+  const choice = part("model");
+  try {
+    const { models } = await ask("/v1/models", { headers: headers() });
+    choice.replaceChildren();
+    for (const model of models) {
+      const option = add(choice, "option", model.name);
+      option.value = model.name;
+    }
+    part("said").textContent = "";
+  } catch (error) {
+    part("said").textContent = error.message;
+  }
+}
+
+function show(file, said) {
+  const item = document.createElement("li");
+  const picture = document.createElement("img");
+  picture.alt = "";
+  picture.src = URL.createObjectURL(file);
+  picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
+  item.append(picture);
+  const facts = add(item, "div", "");
+  const [photo] = said.photos;
+  const verdict = photo.verdict ?? photo.score.toPrecision(4);
+  const known = ["pass", "reject", "review", "refused"].includes(verdict) ? ` ${verdict}` : "";
+  add(facts, "div", verdict, `verdict${known}`);
+  add(facts, "div", photo.photo, "name");
+  for (const reason of photo.reasons) add(facts, "div", reason);
+  const probs = Object.entries(photo.probs).sort((a, b) => b[1] - a[1]).slice(0, 5);
+  const shown = probs.map(([name, p]) => `${name} ${p.toFixed(3)}`).join(", ");
+  if (shown) add(facts, "div", shown, "facts");
+  add(facts, "div", `model ${said.model_hash.slice(0, 12)}, ${said.total_ms.toFixed(0)} ms, request ${said.request_id}`, "facts");
+  part("answers").prepend(item);
+}
+
+async function judge(files) {
+  for (let at = 0; at < files.length; at += 1) {
+    const form = new FormData();
+    form.append("photos", files[at]);
+    part("said").textContent = `Judging ${at + 1} of ${files.length} ...`;
+    const model = encodeURIComponent(part("model").value);
+    try {
+      show(files[at], await ask(`/v1/predict${model ? `?model=${model}` : ""}`, { method: "POST", headers: headers(), body: form }));
+    } catch (error) {
+      part("said").textContent = `${files[at].name}: ${error.message}`;
+      return;
+    }
+  }
+  part("said").textContent = "";
+}
+
+part("form").addEventListener("submit", (event) => event.preventDefault());
+part("token").addEventListener("change", listModels);
+part("files").addEventListener("change", (event) => judge([...event.target.files]));
+for (const name of ["dragover", "dragleave", "drop"]) {
+  part("drop").addEventListener(name, (event) => {
+    event.preventDefault();
+    part("drop").classList.toggle("over", name === "dragover");
+    if (name === "drop") judge([...event.dataTransfer.files]);
+  });
+}
