@@ -1,0 +1,172 @@
+"""`teliti serve` as a process and as a command line: mistakes, start, signals, what it listens at."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from handmade import write_brightness_bundle
+from served import AUTHORIZED, BRIGHT, DARK, TOKEN, Running, exchange_bundle, running_service
+from teliti.journal.store import Journal
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> str:
+    return str(write_brightness_bundle(tmp_path / "line").path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ([], "`teliti serve` must have a bundle."),
+        (["{bundle}", "{bundle}"], 'got "line" twice'),
+        (["{bundle}", "--no-journal", "--journal", "x"], "--journal must stand without --no-journal"),
+        (["{bundle}", "--max-waiting", "0"], "--max-waiting must be at least 1"),
+        (["{bundle}", "--port", "99999"], "--port must be 0 to 65535"),
+        (["{bundle}", "--host", "0.0.0.0"], "so a token must be given"),
+        (["{bundle}", "--token-file", "missing"], "cannot be read"),
+        (["{bundle}/nothing", "--port", "0", "--no-journal"], "is not a bundle"),
+    ],
+)
+def test_mistakes(run, bundle: str, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """R28, S16: exit code 2, one sentence, nothing listens."""
+    monkeypatch.delenv("TELITI_TOKEN", raising=False)
+    code, out, err = run("serve", *(word.format(bundle=bundle) for word in words))
+    assert (code, out) == (2, "")
+    assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_port_in_use(run, bundle: str) -> None:
+    """R28: the user's mistake, with the next step."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        code, _, err = run("serve", bundle, "--port", str(taken.getsockname()[1]), "--no-journal")
+    assert code == 2
+    assert "Address already in use" in err
+    assert "Choose another --port" in err
+
+
+def test_a_service_from_start_to_end(tmp_path: Path) -> None:
+    """R27, R29, S9, S16, S19 on the real process: start, verdict, exchange by SIGHUP, SIGTERM with exit code 0."""
+    with running_service(tmp_path) as service:
+        assert service.ready["token"] is None
+        assert Path(service.ready["journal"]) == tmp_path / "line-journal.sqlite"
+        assert (tmp_path / "line-journal.sqlite").stat().st_mode & 0o077 == 0
+        status, _, body = service.ask("POST", "/v1/predict?name=A1.png", BRIGHT)
+        assert (status, json.loads(body)["photos"][0]["verdict"]) == (200, "reject")
+        assert service.ask("GET", "/readyz")[0] == 200
+        assert _listening(service) == {"0100007F"}
+        assert TOKEN not in Path(f"/proc/{service.process.pid}/cmdline").read_text(encoding="utf-8")
+        fresh = exchange_bundle(tmp_path / "line", threshold=0.9)
+        service.process.send_signal(signal.SIGHUP)
+        _wait(lambda: json.loads(service.ask("GET", "/v1/models")[2])["models"][0]["model_hash"] == fresh)
+        assert json.loads(service.ask("POST", "/v1/predict", BRIGHT)[2])["photos"][0]["verdict"] == "pass"
+        service.process.send_signal(signal.SIGTERM)
+        assert service.process.wait(10) == 0
+    log = (tmp_path / "log.txt").read_text(encoding="utf-8")
+    assert TOKEN not in log
+    assert "Traceback" not in log
+    with Journal(tmp_path / "line-journal.sqlite", create=False) as journal:
+        assert journal.verify()["whole"]
+        kinds = [record["kind"] for record in journal.records()]
+    assert kinds == ["model", "start", "verdict", "model", "start", "verdict", "stop"]
+
+
+def test_what_is_in_hand_is_answered(tmp_path: Path) -> None:
+    """R27: SIGTERM with 32 requests in flight: all 32 answered, new ones refused, exit 0 within 10 s."""
+    with running_service(tmp_path, threads=1) as service:
+        started = threading.Barrier(33)
+
+        def ask(number: int) -> int:
+            connection = service.connect()
+            connection.putrequest("POST", f"/v1/predict?serial={number}")
+            for name, value in {**AUTHORIZED, "Content-Length": str(len(DARK))}.items():
+                connection.putheader(name, value)
+            connection.endheaders(DARK[:10])
+            started.wait(20)
+            time.sleep(0.2)  # the signal is there before the rest of the photo
+            connection.send(DARK[10:])
+            answer = connection.getresponse()
+            said = json.loads(answer.read())
+            assert said["photos"][0]["serial"] == str(number)
+            return answer.status
+
+        with ThreadPoolExecutor(32) as clients:
+            waiting = [clients.submit(ask, number) for number in range(32)]
+            started.wait(20)
+            time.sleep(0.1)
+            began = time.monotonic()
+            service.process.send_signal(signal.SIGTERM)
+            assert [one.result() for one in waiting] == [200] * 32
+        assert service.process.wait(10) == 0
+        assert time.monotonic() - began <= 10
+        with pytest.raises(OSError, match="refused"):
+            service.ask("GET", "/healthz")
+
+
+def test_a_random_token_works(tmp_path: Path) -> None:
+    with running_service(tmp_path, "--no-journal", TELITI_TOKEN=None) as service:
+        token = service.ready["token"]
+        assert len(token) >= 40
+        assert service.ready["journal"] is None
+        assert service.ask("GET", "/v1/models", Authorization=f"Bearer {token}")[0] == 200
+        assert service.ask("GET", "/v1/models")[0] == 401
+        assert not list(tmp_path.glob("*.sqlite"))
+
+
+def test_requests_that_want_too_much(tmp_path: Path) -> None:
+    """S12, S14: long queries, many headers and ranges, bodies too large or in pieces: 4xx, soon, no memory kept."""
+    token = f"Authorization: Bearer {TOKEN}\r\n".encode()
+    post = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\n" + token
+    ranges = ",".join(f"{n}-{n}" for n in range(10_000)).encode()
+    form = b"Content-Type: multipart/form-data; boundary=b\r\n"
+    parts = b'--b\r\nContent-Disposition: form-data; name="f"\r\n\r\nx\r\n' * 15_000
+    requests = {
+        "long query": b"GET /healthz?" + b"q" * 1_000_000 + b" HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        "ranges": b"GET / HTTP/1.1\r\nHost: localhost\r\nRange: bytes=" + ranges + b"\r\n\r\n",
+        "headers": b"GET / HTTP/1.1\r\nHost: localhost\r\n" + b"X-A: 1\r\n" * 10_000 + b"\r\n",
+        "boundary": post + b"Content-Type: multipart/form-data; boundary=" + b"b" * 1_000_000 + b"\r\n\r\n",
+        "said too large": post + b"Content-Length: 999999999999\r\n\r\n",
+        "absurd length": post + b"Content-Length: " + b"9" * 400 + b"\r\n\r\n",
+        "length that is none": post + b"Content-Length: -5\r\n\r\n",
+        "chunks": post + b"Transfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 100_000,
+        "parts": post + form + f"Content-Length: {len(parts)}\r\n\r\n".encode() + parts,
+        "grammar": b"GET\x00/ HTTP/9.9\r\n\r\n",
+    }
+    with running_service(tmp_path, "--no-journal") as service:
+        service.ask("POST", "/v1/predict", DARK)
+        memory = _memory_kb(service)
+        for name, raw in requests.items():
+            began = time.monotonic()
+            assert service.send(raw) in {400, 413, 431, None}, name  # None: cut before it was all sent
+            assert time.monotonic() - began <= 2, name
+        assert service.ask("POST", "/v1/predict", DARK)[0] == 200
+        assert _memory_kb(service) - memory <= 64 * 1024
+
+
+def _listening(service: Running) -> set[str]:
+    """Addresses at which the process listens, from the socket table."""
+    sockets = {os.readlink(path) for path in Path(f"/proc/{service.process.pid}/fd").iterdir() if path.is_symlink()}
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
+    return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
+
+
+def _memory_kb(service: Running) -> int:
+    status = Path(f"/proc/{service.process.pid}/status").read_text(encoding="ascii")
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+def _wait(is_so: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.05)

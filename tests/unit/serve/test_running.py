@@ -1,0 +1,71 @@
+"""Address and token: what may be reached from where, and with which secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from teliti.errors import MissingExtraError, UserError
+from teliti.serve import running
+from teliti.serve.running import TOKEN_VARIABLE, ServeOptions, choose_token, is_loopback, serve
+
+
+@pytest.fixture(autouse=True)
+def no_token(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(TOKEN_VARIABLE, raising=False)
+
+
+def test_a_random_token_on_loopback() -> None:
+    first, is_random = choose_token(ServeOptions())
+    assert is_random
+    assert len(first) >= 40
+    assert first != choose_token(ServeOptions())[0]
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.0.2.1"])
+def test_other_addresses_need_a_token(host: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """S16: refuses to start, says why."""
+    with pytest.raises(UserError, match="is reached from other machines, so a token must be given"):
+        serve({"a": tmp_path}, journal=None, options=ServeOptions(host=host, port=0))
+    monkeypatch.setenv(TOKEN_VARIABLE, "x" * 20)
+    assert choose_token(ServeOptions(host=host)) == ("x" * 20, False)
+
+
+def test_a_token_file_counts_before_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(TOKEN_VARIABLE, "x" * 20)
+    (tmp_path / "token").write_text("y" * 20 + "\n")
+    assert choose_token(ServeOptions(token_file=tmp_path / "token")) == ("y" * 20, False)
+
+
+@pytest.mark.parametrize("token", ["", "short", "x" * 600, "with\x07bell-and-more-letters"])
+def test_weak_tokens(token: str, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text(token)
+    with pytest.raises(UserError, match="must have 16 to 512 printable ASCII characters"):
+        choose_token(ServeOptions(token_file=tmp_path / "token"))
+
+
+def test_a_token_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read"):
+        choose_token(ServeOptions(token_file=tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize(("host", "is_local"), [("127.0.0.1", True), ("127.1.2.3", True), ("::1", True),
+                                                ("0.0.0.0", False), ("192.0.2.1", False), ("no host", False)])  # fmt: skip
+def test_which_addresses_are_loopback(host: str, is_local: bool) -> None:
+    assert is_loopback(host) == is_local
+
+
+@pytest.mark.parametrize(("port", "said"), [(70000, "--port must be 0 to 65535"), (-1, "--port must be 0 to 65535")])
+def test_ports_that_do_not_exist(port: int, said: str, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=said):
+        serve({"a": tmp_path}, journal=None, options=ServeOptions(port=port))
+
+
+def test_without_the_web_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def missing(library: str, **said: str) -> None:
+        raise MissingExtraError(said["extra"], purpose=said["purpose"], library=library)
+
+    monkeypatch.setattr(running, "require", missing)
+    with pytest.raises(MissingExtraError, match=r"fastapi is needed to answer requests.*teliti\[serve\]"):
+        serve({"a": tmp_path}, journal=None)
