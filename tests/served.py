@@ -159,10 +159,11 @@ def running_service(folder: Path, *words: str, threads: int = 2, **environment: 
     if not bundle.exists():
         write_brightness_bundle(bundle)
     surroundings = {"PYTHONPATH": str(SOURCE), "TELITI_TOKEN": TOKEN, "TELITI_THREADS": str(threads), **environment}
+    known = {name: value for name, value in {**os.environ, **surroundings}.items() if value is not None}
     with (folder / "log.txt").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "teliti", "serve", str(bundle), "--port", "0", "--json", *words],
-            env={name: value for name, value in {**os.environ, **surroundings}.items() if value is not None}, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder,
+            env=known, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder,
         )  # fmt: skip
         try:
             line = process.stdout.readline()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import socket
 import threading
@@ -155,7 +154,7 @@ def test_requests_that_want_too_much(tmp_path: Path) -> None:
 
 def _listening(service: Running) -> set[str]:
     """Addresses at which the process listens, from the socket table."""
-    sockets = {os.readlink(path) for path in Path(f"/proc/{service.process.pid}/fd").iterdir() if path.is_symlink()}
+    sockets = {str(path.readlink()) for path in Path(f"/proc/{service.process.pid}/fd").iterdir()}
     rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
     return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
 

@@ -92,7 +92,8 @@ def test_slow_senders_are_cut_and_others_do_not_wait(tmp_path: Path) -> None:
 def test_bytes_of_every_kind_never_make_it_fail(tmp_path: Path) -> None:
     """S18 in small: broken HTTP and broken forms: no answer of 500, and the service lives."""
     chance = random.Random(3)
-    good = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+    good = b"POST /v1/predict HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n"
+    good += b"Content-Type: multipart/form-data; boundary=b\r\n"
     with running_service(tmp_path, "--no-journal") as service:
         whole = good + "".join(f"{k}: {v}\r\n" for k, v in AUTHORIZED.items()).encode() + b"\r\n--b--"
         for _ in range(500):
