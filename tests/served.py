@@ -24,6 +24,7 @@ from teliti.journal.store import Journal
 from teliti.serve.app import build_app
 from teliti.serve.decoder import DecoderLimits
 from teliti.serve.guard import GuardOptions
+from teliti.serve.models import Models
 from teliti.serve.service import Service, ServiceLimits
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -31,8 +32,8 @@ TOKEN = "a-token-for-tests-0123456789"
 AUTHORIZED = {"Authorization": f"Bearer {TOKEN}"}
 DARK, BRIGHT = encode_png(even_photo(40)), encode_png(even_photo(220))
 LIMITS = ServiceLimits(
-    photo=DecoderLimits(max_bytes=1_000_000, max_pixels=1_000_000, seconds=2.0),
-    max_body_bytes=2_000_000, max_photos=4, body_s=1.0, request_s=8.0,
+    photo=DecoderLimits(max_bytes=1_000_000, max_pixels=1_000_000, seconds=5.0),
+    max_body_bytes=2_000_000, max_photos=4, body_s=1.0, request_s=12.0,
 )  # fmt: skip
 
 EVIL_CHILD = """
@@ -87,7 +88,7 @@ def running_api(
     bundle = write_brightness_bundle(folder / "line", is_regression=is_regression).path
     journal = Journal(folder / "journal.sqlite") if has_journal else None
     service = Service(
-        {"line": bundle}, journal=journal, limits=limits, workers=workers, decoder_command=decoder_command
+        Models({"line": bundle}), journal=journal, limits=limits, workers=workers, decoder_command=decoder_command
     )
     app = build_app(service, GuardOptions(TOKEN))
     try:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -78,17 +80,17 @@ def serve(
         max_waiting=address.max_waiting,
     )
     default = beside.with_name(f"{beside.name}-journal.sqlite")
-    _log_to_stderr(logging.ERROR if output.quiet else logging.INFO)
-    serve_bundles(
-        folders,
-        journal=None if no_journal else partial(open_journal, journal, create=True, default=default),
-        options=options,
-        on_ready=print_json_now if output.json else _print_ready,
-    )
+    with _log_on_stderr(logging.ERROR if output.quiet else logging.INFO):
+        serve_bundles(
+            folders,
+            journal=None if no_journal else partial(open_journal, journal, create=True, default=default),
+            options=options,
+            on_ready=_print_json_now if output.json else _print_ready,
+        )
     return 0
 
 
-def print_json_now(record: Record) -> None:
+def _print_json_now(record: Record) -> None:
     """One JSON document, for whoever waits for it at the other end of a pipe."""
     print_json(record)
     sys.stdout.flush()
@@ -106,11 +108,16 @@ def _print_ready(record: Record) -> None:
     sys.stdout.flush()
 
 
-def _log_to_stderr(level: int) -> None:
+@contextmanager
+def _log_on_stderr(level: int) -> Iterator[None]:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    for name in ("teliti.serve", "uvicorn.error"):
-        logger = logging.getLogger(name)
-        logger.handlers = [handler]
-        logger.propagate = False
-        logger.setLevel(level if name == "teliti.serve" else logging.ERROR)
+    levels = {"teliti.serve": level, "uvicorn.error": logging.ERROR}
+    for name, own in levels.items():
+        logging.getLogger(name).addHandler(handler)
+        logging.getLogger(name).setLevel(own)
+    try:
+        yield
+    finally:
+        for name in levels:
+            logging.getLogger(name).removeHandler(handler)

@@ -63,6 +63,7 @@ def build_app(service: Service, guard: GuardOptions) -> ASGIApp:
         version=__version__,
         docs_url=None,  # these pages load their scripts from elsewhere
         redoc_url=None,
+        redirect_slashes=False,
     )
     _add_answers_to_errors(app)
     _add_inspection(app, service)

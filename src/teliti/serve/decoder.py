@@ -137,7 +137,7 @@ class Decoder:
         try:
             self._process = subprocess.Popen(  # noqa: S603 - our own program
                 self._command,
-                env={**os.environ, **_ONE_THREAD},
+                env=_surroundings(),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
@@ -222,6 +222,11 @@ def _read(pipe: IO[bytes], size: int) -> bytes:
     if len(data) != size:
         raise EOFError("the child ended")
     return data
+
+
+def _surroundings() -> dict[str, str]:
+    """The environment without our own variables: among them are the token and the journal's address."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("TELITI_")} | _ONE_THREAD
 
 
 def _cannot_start() -> RunError:

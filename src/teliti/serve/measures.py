@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -48,7 +49,8 @@ class Measures:
     def watch_model(self, served: Served, *, before: Served | None = None) -> None:
         """Follow a model; in the place of the one that it replaces."""
         if before is not None:
-            self._models.remove(before.name, before.inspector.model_hash)
+            with suppress(KeyError):  # two reloads at once
+                self._models.remove(before.name, before.inspector.model_hash)
         self._models.labels(served.name, served.inspector.model_hash).set(1)
         self._drift.labels(served.name).set_function(served.drift.index)
 

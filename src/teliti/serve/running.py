@@ -150,12 +150,14 @@ def _serve(
     token: tuple[str, bool],
     on_ready: Callable[[Record], None],
 ) -> None:
+    from teliti.serve.models import Models
     from teliti.serve.service import Service, ServiceLimits
 
+    models = Models(folders)
     opened = None if journal is None else journal()
     try:
         service = Service(
-            folders,
+            models,
             journal=opened,
             limits=ServiceLimits(max_waiting=options.max_waiting),
             workers=min(default_threads(), _MOST_WORKERS),
@@ -164,7 +166,7 @@ def _serve(
             "schema": 1,
             "url": _url(listener),
             "token": token[0] if token[1] else None,
-            "models": service.models.to_record()["models"],
+            "models": models.to_record()["models"],
             "journal": None if opened is None else opened.shown,
         }
         try:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from teliti.errors import PhotoRefused, RunError, StorageError, TelitiError
@@ -85,20 +85,19 @@ class Service:
     """Models, decoders, journal and queue of one process.
 
     Args:
-        folders: Bundle by name; the first is the default.
+        models: What judges.
         journal: Where every verdict is kept; None keeps none.
         limits: What it takes on.
         workers: Photos judged at once.
         decoder_command: The program to decode with instead of our child.
 
     Raises:
-        BundleError, RunError, UserError: a bundle cannot be used.
         StorageError: the journal cannot be written.
     """
 
     def __init__(
         self,
-        folders: Mapping[str, Path],
+        models: Models,
         *,
         journal: Journal | None,
         limits: ServiceLimits | None = None,
@@ -106,14 +105,10 @@ class Service:
         decoder_command: Sequence[str] | None = None,
     ) -> None:
         self.limits = limits or ServiceLimits()
+        self.models = models
+        if journal is not None:
+            journal.append([entry for served in models.all() for entry in _opened(served)])
         self.decoders = Decoders(workers, limits=self.limits.photo, command=decoder_command)
-        try:
-            self.models = Models(folders)
-            if journal is not None:
-                journal.append([entry for served in self.models.all() for entry in _opened(served)])
-        except BaseException:
-            self.decoders.close()
-            raise
         self._recorder = None if journal is None else Recorder(journal, source=SOURCE)
         self._workers = ThreadPoolExecutor(workers, thread_name_prefix="teliti-judge")
         self._asides = ThreadPoolExecutor(2, thread_name_prefix="teliti-aside")
@@ -252,7 +247,7 @@ class Service:
 
     def _find_problems(self) -> list[str]:
         checks: list[tuple[str, Callable[[], None]]] = [
-            (f'The model "{served.name}" does not answer as it must.', lambda served=served: self._test(served))  # type: ignore[misc]
+            (f'The model "{served.name}" does not answer as it must.', partial(self._test, served))
             for served in self.models.all()
         ]
         if self._recorder is not None:
