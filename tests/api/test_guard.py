@@ -173,7 +173,7 @@ TRAVERSALS = [
 
 def test_no_name_leads_outside(api: Api) -> None:
     """S6: traversal strings on every route that takes a name; the same answer whether the file exists or not."""
-    for name in [*TRAVERSALS, "/etc/passwd", "a" * 4000, "con", "line/../line"]:
+    for name in [*TRAVERSALS, "/etc/passwd", "a" * 4000, "con"]:
         answers = {
             api.client.post(f"/v1/models/{name}/reload", headers=AUTHORIZED).status_code,
             api.client.post("/v1/predict", params={"model": name}, content=DARK, headers=AUTHORIZED).status_code,

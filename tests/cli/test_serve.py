@@ -96,6 +96,7 @@ def test_what_is_in_hand_is_answered(tmp_path: Path) -> None:
             connection.send(DARK[10:])
             answer = connection.getresponse()
             said = json.loads(answer.read())
+            connection.close()
             assert said["photos"][0]["serial"] == str(number)
             return answer.status
 

@@ -27,6 +27,8 @@ from teliti.serve.problems import RequestError, to_document
 LOG = logging.getLogger("teliti.serve")
 PUBLIC = frozenset({"/", "/page.js", "/page.css", "/healthz", "/readyz", "/openapi.json"})
 METRICS = "/metrics"
+HEADER_BYTES = 16 * 1024
+"""Of address and header lines together; the HTTP parser holds it only while a header is incomplete."""
 LOCAL_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 _CONTENT_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
@@ -113,6 +115,9 @@ class Guard:
         await self._app(scope, receive, answer.send)
 
     def _check_place(self, scope: Scope) -> None:
+        lines = (len(name) + len(value) for name, value in scope["headers"])
+        if len(scope["path"]) + len(scope["query_string"]) + sum(lines) > HEADER_BYTES:
+            raise RequestError(431, f"Address and headers must have at most {HEADER_BYTES // 1024} KB.")
         hosts = _values(scope, b"host")
         name = _host_name(hosts[0]) if len(hosts) == 1 else None
         if name is None or not (name in self._names or (self._any_address and _is_address(name))):

@@ -32,7 +32,6 @@ TOKEN_VARIABLE = "TELITI_TOKEN"  # noqa: S105 - a variable's name
 LOG = logging.getLogger("teliti.serve")
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 512
 _MOST_WORKERS = 8
-_HEADER_BYTES = 16 * 1024
 _DRAIN_S = 8
 _IDLE_S, _LOOK_S = 15.0, 1.0
 
@@ -133,7 +132,7 @@ def _listen(host: str, port: int) -> socket.socket:
         raise UserError(f"--port must be 0 to 65535, got {port}.", hint="0 takes a free one.")
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=1024)  # type: ignore[arg-type]
+        return socket.create_server(address[:2], family=family, backlog=1024)
     except (OSError, UnicodeError) as error:
         said = getattr(error, "strerror", None) or "no such address"
         raise UserError(
@@ -191,6 +190,7 @@ def _make_server(service: Service, guard: GuardOptions) -> uvicorn.Server:
     import uvicorn
 
     from teliti.serve.app import build_app
+    from teliti.serve.guard import HEADER_BYTES
 
     config = uvicorn.Config(
         build_app(service, guard),
@@ -201,7 +201,7 @@ def _make_server(service: Service, guard: GuardOptions) -> uvicorn.Server:
         access_log=False,
         server_header=False,
         proxy_headers=False,  # whoever sends X-Forwarded-For must not become loop-back by it
-        h11_max_incomplete_event_size=_HEADER_BYTES,
+        h11_max_incomplete_event_size=HEADER_BYTES,
         timeout_keep_alive=30,
         timeout_graceful_shutdown=_DRAIN_S,
     )
