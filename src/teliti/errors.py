@@ -105,11 +105,13 @@ class RunInterrupted(KeyboardInterrupt):
 
     Args:
         run: The run's folder.
+        verb: The verb that goes on with it.
     """
 
-    def __init__(self, run: Path) -> None:
+    def __init__(self, run: Path, *, verb: str = "train") -> None:
         super().__init__(str(run))
         self.run = run
+        self.verb = verb
 
 
 class GateError(TelitiError):

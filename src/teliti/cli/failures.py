@@ -110,7 +110,7 @@ def silence_stdout() -> None:
 
 def _how_to_go_on(interruption: KeyboardInterrupt) -> str:
     if isinstance(interruption, RunInterrupted):
-        return f"Go on with: teliti train --resume {shlex.quote(str(interruption.run))}"
+        return f"Go on with: teliti {interruption.verb} --resume {shlex.quote(str(interruption.run))}"
     return "Run the same command again."
 
 

@@ -12,8 +12,10 @@ from teliti.recipe.model import Head, ModelRecipe, Pooling, Stage
 from teliti.recipe.reading import (
     dump_recipe,
     load_recipe,
+    nest_value,
     override_recipe,
     parse_recipe,
+    read_value,
     recipe_schema,
     recipe_values,
 )
@@ -24,5 +26,6 @@ from teliti.recipe.train import Engine, Mode, Precision, TrainRecipe
 __all__ = [
     "PRESETS", "Cost", "DataRecipe", "DecideRecipe", "Engine", "Fit", "Head", "Mode", "ModelRecipe", "Pooling",
     "Precision", "Preset", "Recipe", "SplitFractions", "Stage", "StepEntry", "TrainRecipe", "dump_recipe",
-    "load_recipe", "override_recipe", "parse_recipe", "parse_seconds", "recipe_schema", "recipe_values",
+    "load_recipe", "nest_value", "override_recipe", "parse_recipe", "parse_seconds", "read_value", "recipe_schema",
+    "recipe_values",
 ]  # fmt: skip

@@ -90,16 +90,34 @@ def _parse_override(override: str) -> dict[str, Any]:
     key, equals, text = override.partition("=")
     if not equals or not key.strip():
         raise RecipeError(f"--set must look like key=value, got {override!r}.", hint="For instance --set model.c=10")
+    return nest_value(key.strip(), read_value(text, subject=f"--set {key.strip()}"))
+
+
+def read_value(text: str, *, subject: str = "A value") -> Any:
+    """A value as it is typed behind `--set key=`: TOML, or else the words themselves.
+
+    Args:
+        text: As typed.
+        subject: What an error is about.
+
+    Raises:
+        RecipeError: a list, table or quotation that is not closed.
+    """
     try:
-        value: Any = tomllib.loads(f"value = {text}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError as error:
         value = text.strip()
         if value.startswith(_TOML_STARTS):
             raise RecipeError(
-                f"--set {key.strip()} must be a value as in TOML, got {value}: {_reason(error)}.",
+                f"{subject} must be a value as in TOML, got {value}: {_reason(error)}.",
                 hint="Close what is opened, and quote the whole for the shell: --set 'prepare=[{step = \"clahe\"}]'",
             ) from error
-    for part in reversed(key.strip().split(".")):
+        return value
+
+
+def nest_value(key: str, value: Any) -> dict[str, Any]:
+    """A value under its dotted key: `nest_value("train.lr", 0.1)` is {"train": {"lr": 0.1}}."""
+    for part in reversed(key.split(".")):
         value = {part: value}
     return dict(value)
 

@@ -107,7 +107,7 @@ def fit_head(
         MissingExtraError: scikit-learn is not installed.
     """
     started = time.perf_counter()
-    head = _resolve_head(model, task)
+    head = resolve_head(model, task)
     labels = np.asarray(targets, np.float64 if task == "regression" else np.int64)
     num_labels = 0 if task == "regression" else num_classes
     _check(features, labels, groups, task=task, num_classes=num_classes)
@@ -231,7 +231,12 @@ def make_solver(head: str, examples: Examples, model: ModelRecipe, *, method: Me
     return LogisticSolver(examples, model, one_vs_rest=head == "logistic")
 
 
-def _resolve_head(model: ModelRecipe, task: Task) -> str:
+def resolve_head(model: ModelRecipe, task: Task) -> str:
+    """The head that a recipe's `model.head` means for a task.
+
+    Raises:
+        RecipeError: the head is not one of this task.
+    """
     known = _NUMBER_HEADS if task == "regression" else _CLASS_HEADS
     if model.head == "auto":
         return "svr" if task == "regression" else "rbf_svm"

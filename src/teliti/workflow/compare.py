@@ -10,89 +10,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
 
 from teliti.cache import RowCache
 from teliti.errors import RecipeError, UserError
-from teliti.metrics.classification import measure as measure_classes
-from teliti.metrics.regression import measure_regression
-from teliti.recipe import Recipe, override_recipe, parse_recipe, recipe_values
-from teliti.runtime import default_threads, require
-from teliti.types import FloatArray, IntArray, Record, Reporter, SilentReporter
-from teliti.workflow.deciding import decide
-from teliti.workflow.fit import OUT_OF_FOLD, answer_photos, try_setup
-from teliti.workflow.learn import answer_by_network, learns_network, settle_network_recipe, teach
+from teliti.recipe import Recipe
+from teliti.runtime import default_threads
+from teliti.types import Record, Reporter, SilentReporter
+from teliti.workflow.learn import learns_network, settle_network_recipe
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.ranking import MEASURES, rank_variants
 from teliti.workflow.repeats import Repeats, plan_repeats
 from teliti.workflow.setup import check_recipe, recipe_steps, resolve_data
 from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.trial import FeaturesTrial, NetworkTrial, Scores, Trial, check_measure, measure_test
 
 FEWEST_REPEATS, DEFAULT_REPEATS = 2, 5
-_IMPORTED_FIRST = ("sklearn.svm", "sklearn.linear_model", "sklearn.model_selection", "scipy.stats")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """What one training says about the photos of its repeat.
-
-    Attributes:
-        chooser: (M,) positions of the photos that the threshold is chosen on; never test photos.
-        chooser_outputs: (M, K) outputs for them, by a head that did not learn from them.
-        test_outputs: (T, K) outputs for the test part of the plan, in the order of its positions.
-        once_s: Seconds of the work that the next repeat takes from the cache, for instance features.
-        each_s: Seconds of the work that every repeat does anew.
-    """
-
-    chooser: IntArray
-    chooser_outputs: FloatArray
-    test_outputs: FloatArray
-    once_s: float
-    each_s: float
-
-
-class Trial(Protocol):
-    """One training: a resolved recipe, the photos, and a plan with a train and a test part."""
-
-    def __call__(self, recipe: Recipe, photos: Photos, plan: SplitPlan, /, *, reporter: Reporter) -> Scores: ...
-
-
-@dataclass(frozen=True)
-class FeaturesTrial:
-    """Train a head on features, which the cache keeps from one repeat to the next.
-
-    Attributes:
-        cache: Where features are kept.
-    """
-
-    cache: RowCache
-
-    def __call__(self, recipe: Recipe, photos: Photos, plan: SplitPlan, /, *, reporter: Reporter) -> Scores:
-        for library in _IMPORTED_FIRST:  # so that the first time is like the later ones
-            require(library, extra="train", purpose="compare variants")
-        watch, recipe = Stopwatch(), override_recipe(recipe, {"train": {"mode": "features"}})
-        candidate = try_setup(recipe, photos=photos, plan=plan, cache=self.cache, watch=watch, reporter=reporter)
-        features = candidate.setup.features(photos, cache=self.cache, reporter=reporter)
-        fit, seconds = candidate.fit, watch.to_record()
-        outputs = answer_photos(candidate, features, plan.indices("test"), photos=photos)
-        once = float(seconds["features"]) if candidate.computed else 0.0
-        each = float(seconds["total"]) - float(seconds["backbone"]) - once
-        return Scores(fit.chooser, fit.chooser_outputs, outputs, once, each)
-
-
-@dataclass(frozen=True)
-class NetworkTrial:
-    """Train the network itself, anew in every repeat; without an exported file."""
-
-    def __call__(self, recipe: Recipe, photos: Photos, plan: SplitPlan, /, *, reporter: Reporter) -> Scores:
-        values = recipe_values(recipe)
-        values["train"].pop("budget", None)  # it bounds the comparison, not each training
-        watch, recipe = Stopwatch(), parse_recipe(values)
-        lesson = teach(recipe, photos, plan, folder=None, watch=watch, reporter=reporter)
-        outputs = answer_by_network(lesson, recipe, photos, indices=plan.indices("test"), reporter=reporter)
-        return Scores(lesson.fit.chooser, lesson.fit.chooser_outputs, outputs, 0.0, watch.elapsed())
 
 
 def compare_variants(
@@ -141,7 +74,7 @@ def compare_variants(
         reporter=reporter,
         chains=[recipe_steps(recipe) for recipe in variants.values()],
     )  # fmt: skip
-    measure = _check_measure(measure, task=photos.catalog.task)
+    measure = check_measure(measure, task=photos.catalog.task)
     shared = plan_repeats(photos, base, repeats=repeats)
     if trial is None:
         trial = NetworkTrial() if learns_network(base) else FeaturesTrial(cache)
@@ -200,15 +133,6 @@ def _data_of(recipe: Recipe) -> Record:
     return recipe.data.model_dump(exclude={"image_size", "fit"}) | {"own_seed": recipe.seed}
 
 
-def _check_measure(measure: str | None, *, task: str) -> str:
-    known = MEASURES[task]
-    if measure is not None and measure not in known:
-        raise UserError(
-            f"The measure of a {task} must be one of {', '.join(known)}, got {measure!r}.", hint="Choose one of them."
-        )
-    return measure or next(iter(known))
-
-
 class _Runner:
     """Trains repeat by repeat, every variant in turn, and keeps what was measured.
 
@@ -254,7 +178,7 @@ class _Runner:
         photos, clock = self._shared.photos, Stopwatch()
         reporter = self._reporter if is_first else SilentReporter()  # later repeats are short and all alike
         scores = self._trial(recipe, photos, plan, reporter=reporter)
-        for key, value in _measure(scores, photos, plan, recipe=recipe).items():
+        for key, value in measure_test(scores, photos, plan, recipe=recipe).items():
             self.values[name][key].append(value)
         self.seconds[name] += clock.elapsed()
         return scores
@@ -285,23 +209,6 @@ class _Runner:
         left_out = len(self._shared.plans) - self.done
         self._reporter.note(f"The budget is used up: {self.done} repeats were done, {left_out} left out.")
         return False
-
-
-def _measure(scores: Scores, photos: Photos, plan: SplitPlan, *, recipe: Recipe) -> dict[str, float | None]:
-    """The measures of one training on its test part, the threshold chosen on the training part."""
-    targets = photos.targets[plan.indices("test")]
-    keys = MEASURES[photos.catalog.task]
-    if photos.catalog.task == "regression":
-        record = measure_regression(targets, scores.test_outputs[:, 0], seed=recipe.seed)
-    else:
-        classes = photos.catalog.classes
-        decision = decide(
-            scores.chooser_outputs, photos.targets[scores.chooser], classes=classes, recipe=recipe, photos=OUT_OF_FOLD
-        )
-        positive = None if decision.positive is None else classes.index(decision.positive)
-        preds = decision.labels(scores.test_outputs)
-        record = measure_classes(targets, scores.test_outputs, preds, positive=positive, seed=recipe.seed)
-    return {key: record[key] for key in keys}
 
 
 def _time(seconds: float) -> str:

@@ -6,6 +6,7 @@ the frozen backbone, its closing layer as the head. Everything behind it is the 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -170,8 +171,9 @@ class Lesson:
 
 
 def teach(
-    recipe: Recipe, photos: Photos, plan: SplitPlan, *, folder: Path | None, watch: Stopwatch, reporter: Reporter
-) -> Lesson:
+    recipe: Recipe, photos: Photos, plan: SplitPlan, *, folder: Path | None, watch: Stopwatch, reporter: Reporter,
+    on_epoch: Callable[[Record], None] | None = None,
+) -> Lesson:  # fmt: skip
     """Train the recipe's network and calibrate it.
 
     Args:
@@ -181,6 +183,7 @@ def teach(
         folder: For checkpoints; None: none are kept.
         watch: The stage "learn" is timed.
         reporter: Told about long work.
+        on_epoch: Called with each row of the history in the place of the reporter's table; may raise to stop it.
 
     Raises:
         RecipeError: see `check_network`.
@@ -216,7 +219,9 @@ def teach(
         if opinion is not None:
             data = replace(data, shares=opinion.shares(data.targets, data.train, weight=options.soft_targets))
         # a comparison of many trainings, which keeps nothing, does not show each one's epochs either
-        tell = None if folder is None else tell_epochs(reporter, data, options, scale=targets.std)
+        tell = on_epoch
+        if tell is None and folder is not None:
+            tell = tell_epochs(reporter, data, options, scale=targets.std)
         with watch.stage("learn"):
             fitted = fit_network(
                 network, data, options, seed=recipe.seed, stages=stages(network), layer_penalty=l2_penalty,

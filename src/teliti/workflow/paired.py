@@ -32,11 +32,13 @@ class Estimate:
         interval: Lower and upper end, 95 %; None where the repeats do not vary or there is one only.
         p: Two-sided probability of a mean this far from zero if the true one were zero; 1 where every repeat is zero,
             None where nothing can be said.
+        error: Standard error of the mean; 0 where the repeats do not vary, None where there is one only.
     """
 
     mean: float
     interval: tuple[float, float] | None
     p: float | None
+    error: float | None = None
 
 
 def estimate(values: Sequence[float], *, test_to_train: float) -> Estimate:
@@ -50,11 +52,12 @@ def estimate(values: Sequence[float], *, test_to_train: float) -> Estimate:
     mean, repeats = float(array.mean()), len(array)
     spread = float(array.std(ddof=1)) if repeats > 1 else 0.0
     if spread <= _ROUNDING * max(1.0, float(np.abs(array).max())):
-        return Estimate(mean, None, 1.0 if not array.any() and repeats > 1 else None)
+        return Estimate(mean, None, 1.0 if not array.any() and repeats > 1 else None, 0.0 if repeats > 1 else None)
     student = require("scipy.stats", extra="train", purpose="compare variants").t
     error = spread * math.sqrt(1.0 / repeats + test_to_train)
     half = float(student.ppf((1.0 + CONFIDENCE) / 2.0, repeats - 1)) * error
-    return Estimate(mean, (mean - half, mean + half), float(2.0 * student.sf(abs(mean) / error, repeats - 1)))
+    p = float(2.0 * student.sf(abs(mean) / error, repeats - 1))
+    return Estimate(mean, (mean - half, mean + half), p, error)
 
 
 def adjust_for_many(p_values: Mapping[str, float]) -> dict[str, float]:

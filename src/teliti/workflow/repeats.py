@@ -46,7 +46,7 @@ def plan_repeats(photos: Photos, recipe: Recipe, *, repeats: int) -> Repeats:
     plan = plan_split(photos, recipe)
     parts = np.array(plan.parts)
     inside = np.flatnonzero(parts != "test") if plan.folds is None else np.arange(len(parts))
-    pool, groups = _take(photos, inside), plan.groups[inside]
+    pool, groups = take_photos(photos, inside), plan.groups[inside]
     folds = plan.num_folds or int(np.clip(fewest_groups(pool.targets, groups), FEWEST_FOLDS, DEFAULT_FOLDS))
     first = recipe.seed if recipe.data.seed is None else recipe.data.seed
     seeds = tuple(first + number // folds for number in range(repeats))
@@ -78,7 +78,13 @@ def _sentence(plan: SplitPlan, *, folds: int, pool: int, sealed: int) -> str:
     )
 
 
-def _take(photos: Photos, inside: IntArray) -> Photos:
+def take_photos(photos: Photos, inside: IntArray) -> Photos:
+    """Some photos, as if the others had never been there.
+
+    Args:
+        photos: All photos.
+        inside: (M,) positions of those that stay.
+    """
     places = inside.tolist()
     return replace(
         photos,

@@ -114,8 +114,13 @@ class RunFolder:
             lock.unlink(missing_ok=True)
 
 
-def create_run_folder(out: Path | None, *, source: str) -> RunFolder:
+def create_run_folder(out: Path | None, *, source: str, verb: str = "train") -> RunFolder:
     """A new run folder: `out`, or runs/<date>-<name> below the current folder.
+
+    Args:
+        out: A new or empty folder; None: see above.
+        source: Gives the name.
+        verb: What would go on with a folder that is in use.
 
     Raises:
         UserError: `out` exists and is not empty.
@@ -129,7 +134,7 @@ def create_run_folder(out: Path | None, *, source: str) -> RunFolder:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(
                 f'--out must be a new or an empty folder, got "{out}".',
-                hint=f'Choose another one, or go on with: teliti train --resume "{out}"',
+                hint=f'Choose another one, or go on with: teliti {verb} --resume "{out}"',
             )
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:

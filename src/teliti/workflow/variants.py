@@ -39,13 +39,18 @@ def parse_variants(words: str, base: Recipe) -> dict[str, Recipe]:
         raise RecipeError(f"The variants must name something beside none, got {words!r}.", hint=_HOW)
     if NONE not in names:
         names.insert(0, NONE)
-    recipes = {name: override_recipe(base, {"prepare": _steps_of(name)}) for name in names}
+    recipes = {name: override_recipe(base, {"prepare": variant_steps(name)}) for name in names}
     for name, recipe in recipes.items():
         _check(name, recipe)
     return recipes
 
 
-def _steps_of(name: str) -> list[Record]:
+def variant_steps(name: str) -> list[Record]:
+    """The [[prepare]] entries of one variant by its words.
+
+    Raises:
+        RecipeError: an unknown step, or a file that cannot be used.
+    """
     if name == NONE:
         return []
     if name.lower().endswith(_FILE_SUFFIX):

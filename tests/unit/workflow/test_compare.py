@@ -14,7 +14,8 @@ from teliti.cache import RowCache
 from teliti.errors import RecipeError, UserError
 from teliti.recipe import Recipe, override_recipe, parse_recipe
 from teliti.types import SilentReporter
-from teliti.workflow.compare import Scores, compare_variants
+from teliti.workflow.compare import compare_variants
+from teliti.workflow.trial import Scores
 from teliti.workflow.variants import parse_variants
 
 TINY = parse_recipe(TINY_RECIPE)

@@ -1,0 +1,218 @@
+"""The stages of a search: trials, finals, the one look at the test part, and the record of it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol, cast, runtime_checkable
+
+from teliti.errors import RecipeError, RunError
+from teliti.runtime import default_threads, environment_record
+from teliti.tuning.engines import Engine, Outcome, Task
+from teliti.tuning.ledger import Ledger, do_missing
+from teliti.tuning.space import Point, Space
+from teliti.tuning.study import Study, TrialRow
+from teliti.types import Record, Reporter
+from teliti.workflow.finalists import AS_GIVEN, Finalist, choose_finalist
+from teliti.workflow.photos import Photos
+from teliti.workflow.plan import SplitPlan
+from teliti.workflow.run_folder import RunFolder
+from teliti.workflow.shared_base import SharedBase
+from teliti.workflow.trainings import Trainer, Training
+
+DEFAULT_TRIALS = 40
+_MOST_TRIALS = 100_000
+_SHARE_OF_TRIALS = 0.7  # of a budget; the finals get the rest
+_HOPELESS = 5  # trials that fail before any has worked
+_ON_TEST = "the winner on test"
+
+
+@runtime_checkable
+class TrialReporter(Protocol):
+    """A reporter that can show the trials of a search as they end."""
+
+    def trial(self, row: Record) -> None:
+        """{"number", "factors", "state", "mean", "measure", "seconds", "best": whether it is the best so far}."""
+        ...
+
+
+@dataclass(frozen=True)
+class SearchJob:
+    """What every stage of one search shares."""
+
+    folder: RunFolder
+    request: Record
+    photos: Photos
+    plan: SplitPlan
+    shared: SharedBase
+    space: Space
+    study: Study
+    engine: Engine
+    trainer: Trainer
+    ledger: Ledger
+    reporter: Reporter
+
+    @property
+    def measure(self) -> str:
+        return str(self.request["measure"])
+
+    @property
+    def sign(self) -> float:
+        return 1.0 if self.study.more_is_better else -1.0
+
+
+def search_trials(job: SearchJob) -> None:
+    """Ask, do and tell until there are enough trials or the time is over."""
+    request, study = job.request, job.study
+    wanted = request["trials"] or (DEFAULT_TRIALS if request["budget_s"] is None else _MOST_TRIALS)
+
+    def goes_on() -> bool:
+        return request["budget_s"] is None or _spent_s(job) < _SHARE_OF_TRIALS * request["budget_s"]
+
+    def tasks() -> Iterator[Task[Training]]:
+        for number, point in study.ask(trials=wanted, goes_on=goes_on):
+            try:
+                training = job.shared.training(job.space.values(point), told=job.measure)
+            except RecipeError as error:
+                study.fail(number, error.message)
+                continue
+            job.shared.warm(training, job.trainer, reporter=job.reporter)
+            yield Task(str(number), training)
+
+    def answer(key: str, question: Any) -> bool:
+        step, value = question
+        return study.report(int(key), step, value if job.study.more_is_better else -value)
+
+    total = wanted if wanted < _MOST_TRIALS else None
+    with job.reporter.task("Trying", total) as advance:
+        advance(len(study.rows()))
+        for outcome in job.engine.run(tasks(), job.trainer, answer=answer):
+            _tell(job, outcome)
+            advance(1)
+
+
+def _tell(job: SearchJob, outcome: Outcome[Record]) -> None:
+    number, found = int(outcome.key), outcome.value
+    facts = {} if found is None else {key: found[key] for key in ("seconds", "size")}
+    if found is None:
+        job.study.fail(number, outcome.trouble.message if outcome.trouble else "")
+    elif found["stopped"]:
+        job.study.prune(number, facts)
+    elif found["values"][job.measure] is None:
+        job.study.fail(number, f"{job.measure} is undefined on these photos")
+    else:
+        job.study.finish(number, float(found["values"][job.measure]), facts)
+    rows = job.study.rows()
+    row = next(row for row in rows if row.number == number)
+    if isinstance(job.reporter, TrialReporter):
+        job.reporter.trial({**_trial_record(row), "measure": job.measure, "best": row is _best(job, rows)})
+    if len(rows) >= _HOPELESS and all(row.state == "failed" for row in rows):
+        hint = outcome.trouble.hint if outcome.trouble else ""
+        raise RunError(f"None of the first {len(rows)} trials could be done: {row.reason}", hint=hint)
+
+
+def measure_finalists(job: SearchJob) -> Record:
+    """The best trials and the recipe as given, trained on every division."""
+    done = [row for row in job.study.rows() if row.state == "done" and row.value is not None]
+    done.sort(key=lambda row: (-job.sign * float(row.value or 0.0), row.number))
+    points: dict[str, Mapping[str, Any]] = {AS_GIVEN: {}}
+    points |= {f"trial {row.number}": row.point for row in done[: job.request["finalists"]]}
+    tasks = dict[str, Training]()
+    for name, point in points.items():
+        for number in range(job.request["repeats"]):
+            values = job.space.values(cast("Point", point))
+            training = job.shared.training(values, division=1 + number, measured_on="test", seed_shift=number)
+            tasks[f"{name}, repeat {number}"] = training
+            job.shared.warm(training, job.trainer, reporter=job.reporter)
+    do_missing(tasks, job.trainer, engine=job.engine, ledger=job.ledger, title="Measuring finalists",
+               reporter=job.reporter)  # fmt: skip
+    measured = [_finalist(job, name, point) for name, point in points.items()]
+    finalists = [one for one in measured if one is not None]
+    if not finalists:
+        raise RunError("No finalist could be trained on every division.", hint="See the trials in tune.json.")
+    plan = job.trainer.divisions[1].plan
+    ratio = len(plan.indices("test")) / max(1, len(plan.indices("train")))
+    return choose_finalist(finalists, more_is_better=job.study.more_is_better, test_to_train=ratio)
+
+
+def _finalist(job: SearchJob, name: str, point: Mapping[str, Any]) -> Finalist | None:
+    records = [job.ledger[f"{name}, repeat {number}"] for number in range(job.request["repeats"])]
+    values = [record.get("values", {}).get(job.measure) for record in records]
+    if any(value is None for value in values):
+        return None
+    size = sum(record["size"] for record in records) / len(records)
+    seconds = sum(record["seconds"] for record in records) / len(records)
+    return Finalist(name, dict(point), [float(value) for value in values], size, seconds)
+
+
+def measure_winner(job: SearchJob, factors: Mapping[str, Any]) -> Record | None:
+    """The winner's measures on the sealed test part; looked at once, and kept. None where there is no such part."""
+    if job.plan.folds is not None:
+        return None
+    training = job.shared.training(job.space.values(cast("Point", factors)), measured_on="test")
+    job.shared.warm(training, job.trainer, reporter=job.reporter)
+    do_missing({_ON_TEST: training}, job.trainer, engine=job.engine, ledger=job.ledger,
+               title="Measuring the winner", reporter=job.reporter)  # fmt: skip
+    return dict(job.ledger[_ON_TEST]["values"])
+
+
+def record_search(
+    job: SearchJob, state: Record, finals: Record, *, factors: Mapping[str, Any], test: Record | None
+) -> Record:
+    rows = job.study.rows()
+    best = next(row for row in finals["rows"] if row["name"] == finals["winner"])
+    return {
+        "schema": 1,
+        "title": f"Search on {Path(state['source']).name or state['source']}",
+        "kind": "tune",
+        "source": state["source"],
+        "command": state["command"],
+        "folder": str(job.folder.path),
+        "report": str(job.folder.report),
+        "task": job.photos.catalog.task,
+        "classes": list(job.photos.catalog.classes),
+        "photos": len(job.photos.samples),
+        "measure": job.measure,
+        "more_is_better": job.study.more_is_better,
+        "space": job.space.to_record(),
+        "trials": {name: sum(row.state == name for row in rows) for name in ("done", "pruned", "failed")},
+        "rows": [_trial_record(row) for row in rows],
+        "finalists": finals["rows"],
+        "best": {
+            "name": finals["winner"],
+            "factors": dict(factors),
+            "mean": best["mean"],
+            "interval": best["interval"],
+            "repeats": best["repeats"],
+            "test": test,
+            "sentence": finals["sentence"],
+        },
+        "importance": job.study.importances(),
+        "split": job.plan.sentence,
+        "environment": environment_record(threads=default_threads()),
+    }
+
+
+def _trial_record(row: TrialRow) -> Record:
+    return {
+        "number": row.number,
+        "factors": dict(row.point),
+        "mean": row.value if row.state == "done" else None,
+        "interval": None,
+        "repeats": 1,
+        "seconds": round(float(row.facts.get("seconds", 0.0)), 2),
+        "state": row.state,
+        "reason": row.reason,
+        "size": row.facts.get("size"),
+    }
+
+
+def _best(job: SearchJob, rows: list[TrialRow]) -> TrialRow | None:
+    done = [row for row in rows if row.state == "done" and row.value is not None]
+    return max(done, key=lambda row: job.sign * float(row.value or 0.0), default=None)
+
+
+def _spent_s(job: SearchJob) -> float:
+    """Seconds that the trials so far took, those before an interruption included."""
+    return sum(float(row.facts.get("seconds", 0.0)) for row in job.study.rows()) / job.engine.slots

@@ -1,0 +1,136 @@
+"""What all trainings of a search or a table have in common: photos, parts, the resolved recipe, one backbone pass."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from teliti.cache import RowCache
+from teliti.recipe import Recipe, override_recipe, recipe_values
+from teliti.runtime import default_threads
+from teliti.training.feature_columns import widest
+from teliti.tuning.space import Space
+from teliti.types import Record, Reporter
+from teliti.workflow.choices import apply_choices
+from teliti.workflow.learn import check_network, learns_network, settle_network_recipe
+from teliti.workflow.photos import Photos, read_photos
+from teliti.workflow.plan import SplitPlan, plan_split
+from teliti.workflow.setup import check_recipe, fit_recipe_numbers, recipe_steps, resolve_data, resolve_setup
+from teliti.workflow.trainings import Trainer, Training
+
+_WITHOUT_A_PASS = {"model": {"head", "c", "gamma", "stages", "pooling", "dropout"}}  # cost no pass of the backbone
+
+
+@dataclass(frozen=True)
+class SharedBase:
+    """The recipe that choices are put on.
+
+    Attributes:
+        base: Resolved on the photos, with the threads of one worker.
+        readers: Recipes whose prepare steps decide which photos can be used.
+        wide: `stages` and `pooling` of the one pass that serves all choices; empty where networks learn.
+    """
+
+    base: Recipe
+    readers: tuple[Recipe, ...]
+    wide: Record = field(default_factory=dict)
+    _warmed: set[str] = field(default_factory=set, compare=False, repr=False)
+
+    def with_space(self, space: Space) -> SharedBase:
+        """The same, with a pass that is wide enough for every choice of a space."""
+        if learns_network(self.base):
+            return self
+        choices = [one for one in space.parameters if one.key in {"model.stages", "model.pooling"}]
+        models = [apply_choices(self.base, {one.key: value}).model for one in choices for value in one.ends()]
+        return replace(self, wide=widest([self.base.model, *models]))
+
+    def training(
+        self,
+        values: Mapping[str, Any],
+        *,
+        division: int = 0,
+        measured_on: str = "chooser",
+        told: str | None = None,
+        seed_shift: int = 0,
+    ) -> Training:
+        """One training of the base with some keys chosen.
+
+        Args:
+            values: See `apply_choices`.
+            division: Position among the trainer's divisions.
+            measured_on: "chooser" or "test".
+            told: The measure that a network tells after every epoch.
+            seed_shift: Added to the seed; the parts of the photos stay.
+
+        Raises:
+            RecipeError: choices that do not fit together.
+        """
+        recipe = settle_network_recipe(apply_choices(self.base, values))
+        check_recipe(recipe)
+        if learns_network(recipe):
+            check_network(recipe, num_classes=2)
+        recipe = override_recipe(recipe, {"seed": recipe.seed + seed_shift})
+        return Training(
+            recipe, division, measured_on, told if learns_network(recipe) else None,
+            self.wide.get("stages"), self.wide.get("pooling"),
+        )  # fmt: skip
+
+    def warm(self, training: Training, trainer: Trainer, *, reporter: Reporter) -> None:
+        """Let the cache have what several workers would otherwise compute at once; a moment where it has it."""
+        if learns_network(training.recipe):
+            return
+        key = _pass_of(training)
+        if key not in self._warmed:
+            trainer.warm(training, reporter=reporter)
+            self._warmed.add(key)
+
+
+def share_base(
+    source: str, asked: Recipe, *, prepares: Sequence[Any], worker_threads: int, reporter: Reporter
+) -> tuple[SharedBase, Photos, SplitPlan]:
+    """Read the photos once and resolve the recipe on them.
+
+    Args:
+        source: As for `train`.
+        asked: The recipe as it was given.
+        prepares: Choices of the preparation; a photo that one of them refuses takes no part.
+        worker_threads: Of each worker.
+        reporter: Told how far it is.
+
+    Raises:
+        UserError: bad recipe or data.
+    """
+    if asked.train.mode == "auto":
+        asked = override_recipe(asked, {"train": {"mode": "features"}})
+        reporter.note("The search trains in the features mode, not in auto.")
+    asked = settle_network_recipe(asked)
+    readers = (asked, *(apply_choices(asked, {"prepare": words}) for words in prepares))
+    for reader in readers:
+        check_recipe(reader)
+    photos = read_photos(
+        source, use_group=asked.data.group, cache=RowCache(), threads=asked.train.threads or default_threads(),
+        reporter=reporter, chains=[recipe_steps(reader) for reader in readers],
+    )  # fmt: skip
+    plan = plan_split(photos, asked)
+    base, _ = resolve_data(asked, photos, plan)
+    if not learns_network(base):  # the engine that a probe chooses is the same for all
+        setup = resolve_setup(base, numbers=fit_recipe_numbers(base, photos, plan))
+        base = override_recipe(base, {"train": {"engine": setup.engine.name}})
+    return SharedBase(override_recipe(base, {"train": {"threads": worker_threads}}), readers), photos, plan
+
+
+def _pass_of(training: Training) -> str:
+    """Names the pass of the backbone that a training needs."""
+    values = recipe_values(training.recipe)
+    for section, names in _WITHOUT_A_PASS.items():
+        for name in names:
+            values[section].pop(name, None)
+    values.pop("decide", None)
+    is_drawn = bool(values.get("augment")) or values["model"].get("weights") == "random"
+    if not is_drawn:
+        values.pop("seed", None)
+    is_fitted = bool(values.get("prepare"))
+    division = training.division if is_drawn or is_fitted else 0
+    return json.dumps([values, division, training.stages, training.pooling], sort_keys=True, default=str)

@@ -1,0 +1,234 @@
+"""Trainings as tasks: what a worker process does with a recipe, so that searches and tables share photos and features.
+
+A `Trainer` is what an engine sends to its workers: where the photos are, and how they are divided. A worker reads the
+photos once. In the features mode it takes the columns that a recipe wants from one wide pass of the backbone, which
+the cache holds, so that a training costs a head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from teliti.cache import RowCache
+from teliti.errors import RunError
+from teliti.recipe import Recipe, override_recipe
+from teliti.runtime import default_threads
+from teliti.training.feature_columns import FeatureColumns, find_columns, select_columns
+from teliti.training.features import Features
+from teliti.tuning.engines import Ask
+from teliti.types import Record, Reporter, SilentReporter
+from teliti.workflow.fit import fit_inspector, outputs_of, photo_outputs, reject_indices
+from teliti.workflow.learn import learns_network
+from teliti.workflow.photos import Photos, read_photos
+from teliti.workflow.plan import SplitPlan
+from teliti.workflow.repeats import Repeats, take_photos
+from teliti.workflow.setup import Setup, fit_recipe_numbers, recipe_steps, resolve_setup
+from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.trial import NetworkTrial, Scores, import_heads, measure_chooser, measure_test, size_of_head
+
+_EPOCH_MEASURES = {"roc_auc": "val_auc", "mae": "val_mae", "rmse": "val_mae", "r2": "val_mae"}
+_LOWER_IS_BETTER = {"val_mae"}
+
+
+@dataclass(frozen=True)
+class Division:
+    """Some of the photos, and what part each of them has.
+
+    Attributes:
+        kept: (M,) positions among all usable photos; None: all of them.
+        plan: Of the kept photos.
+    """
+
+    kept: tuple[int, ...] | None
+    plan: SplitPlan
+
+
+@dataclass(frozen=True)
+class Training:
+    """One training.
+
+    Attributes:
+        recipe: Resolved on the photos, so that only choices differ between trainings.
+        division: Position among the trainer's divisions.
+        measured_on: "chooser": the photos that the threshold is chosen on; "test": the test part of the division.
+        told: The measure that is told after every epoch of a network, so that the driver may stop it; None: none.
+        stages: `model.stages` of the pass that serves all recipes, for the features mode.
+        pooling: Likewise.
+    """
+
+    recipe: Recipe
+    division: int
+    measured_on: str
+    told: str | None = None
+    stages: Any = None
+    pooling: str | None = None
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """Does trainings; a `Work` for any engine.
+
+    Attributes:
+        source: As for `train`.
+        digest: Of the photos that the driver read; other photos are refused.
+        readers: Recipes whose prepare steps decide which photos can be used.
+        divisions: By position.
+        cache: The cache's folder; None: the usual place.
+    """
+
+    source: str
+    digest: str
+    readers: tuple[Recipe, ...]
+    divisions: tuple[Division, ...]
+    cache: Path | None = None
+
+    def __call__(self, training: Training, ask: Ask) -> Record:
+        """{"values": by measure, "seconds", "size", "findings", "stopped"}; "values" is empty where it was stopped."""
+        clock, division = Stopwatch(), self.divisions[training.division]
+        photos = self.photos(training.division)
+        try:
+            scores = self._train(training, photos, ask)
+        except _Stopped:
+            return {"values": {}, "seconds": clock.elapsed(), "size": 0, "findings": [], "stopped": True}
+        if training.measured_on == "test":
+            values = measure_test(scores, photos, division.plan, recipe=training.recipe)
+        else:
+            values = measure_chooser(scores, photos, recipe=training.recipe)
+        return {
+            "values": values,
+            "seconds": clock.elapsed(),
+            "size": scores.size,
+            "findings": [*scores.findings],
+            "stopped": False,
+        }
+
+    def photos(self, division: int) -> Photos:
+        """The photos of a division, read once in a process.
+
+        Raises:
+            RunError: they are not those that the driver read.
+        """
+        photos = _read(self)
+        kept = self.divisions[division].kept
+        return photos if kept is None else take_photos(photos, np.asarray(kept))
+
+    def warm(self, training: Training, *, reporter: Reporter) -> None:
+        """Compute the features that a training needs, before several workers would do so at once."""
+        photos, plan = self.photos(training.division), self.divisions[training.division].plan
+        setup = _wide_setup(training, photos, plan, threads=default_threads())
+        setup.learning_features(photos, plan, cache=RowCache(self.cache), reporter=reporter)
+        find_columns(setup.backbone)
+
+    def _train(self, training: Training, photos: Photos, ask: Ask) -> Scores:
+        plan = self.divisions[training.division].plan
+        if learns_network(training.recipe):
+            told = None if training.told is None else _Teller(training.told, ask)
+            return NetworkTrial(told)(training.recipe, photos, plan, reporter=SilentReporter())
+        return _train_head(training, photos, plan, cache=RowCache(self.cache))
+
+
+def divisions_of(repeats: Repeats, photos: Photos) -> list[Division]:
+    """The repeats' plans, with the places of their photos among all photos.
+
+    Args:
+        repeats: From `plan_repeats` of these photos, or of some of them.
+        photos: All photos, as a `Trainer` reads them.
+    """
+    place = {sample.name: position for position, sample in enumerate(photos.samples)}
+    kept = tuple(place[sample.name] for sample in repeats.photos.samples)
+    return [Division(kept, plan) for plan in repeats.plans]
+
+
+class _Stopped(Exception):  # noqa: N818 - nothing went wrong
+    """The driver has seen enough of a training."""
+
+
+@dataclass
+class _Teller:
+    """Tells the driver the best value so far after every epoch, higher is better."""
+
+    measure: str
+    ask: Ask
+    best: float = -float("inf")
+
+    def __call__(self, row: Record) -> None:
+        name = _EPOCH_MEASURES.get(self.measure, "val_accuracy")
+        value = row.get(name)
+        name = name if value is not None else "val_accuracy"
+        value = row.get(name)
+        if value is None:
+            return
+        self.best = max(self.best, -float(value) if name in _LOWER_IS_BETTER else float(value))
+        if self.ask((int(row["epoch"]), self.best)):
+            raise _Stopped
+
+
+def _read(trainer: Trainer) -> Photos:
+    key = (trainer.source, trainer.digest, str(trainer.cache), repr(trainer.readers))
+    if key not in _read_photos:
+        _read_photos.clear()
+        readers = trainer.readers
+        photos = read_photos(
+            trainer.source, use_group=readers[0].data.group, cache=RowCache(trainer.cache), threads=default_threads(),
+            reporter=SilentReporter(), chains=[recipe_steps(recipe) for recipe in readers],
+        )  # fmt: skip
+        if photos.digest != trainer.digest:
+            raise RunError(
+                f'The photos of "{trainer.source}" have changed since this began.', hint="Start again with a new --out."
+            )
+        _read_photos[key] = photos
+    return _read_photos[key]
+
+
+_read_photos: dict[tuple[str, ...], Photos] = {}  # of this process: a worker reads them once
+
+
+def _train_head(training: Training, photos: Photos, plan: SplitPlan, *, cache: RowCache) -> Scores:
+    import_heads(purpose="search")
+    clock = Stopwatch()
+    setup = _wide_setup(training, photos, plan, threads=default_threads())
+    wide, columns = _wide_features(setup, photos, plan, cache=cache)
+    once = clock.elapsed()
+    stages = columns.resolve(training.recipe.model.stages)
+    features = select_columns(wide, columns.of(stages, training.recipe.model.pooling))
+    recipe = override_recipe(training.recipe, {"model": {"stages": list(stages)}})
+    fit = fit_inspector(features, photos, plan, recipe=recipe, combine=setup.combine, reporter=SilentReporter())
+    test = plan.indices("test")
+    outputs = outputs_of(fit.head, features.matrix[:0])
+    if len(test):
+        rejects = reject_indices(recipe, photos)
+        outputs = photo_outputs(fit.head, features, test, combine=setup.combine, rejects=rejects)
+    return Scores(fit.chooser, fit.chooser_outputs, outputs, once, clock.elapsed() - once, size_of_head(fit.head))
+
+
+def _wide_setup(training: Training, photos: Photos, plan: SplitPlan, *, threads: int) -> Setup:
+    """The set-up of the pass that serves all recipes."""
+    own = training.recipe.model
+    wide = {
+        "stages": list(own.stages) if training.stages is None and own.stages != "auto" else training.stages or "auto",
+        "pooling": training.pooling or own.pooling,
+    }
+    recipe = override_recipe(training.recipe, {"model": wide, "train": {"threads": threads}})
+    return resolve_setup(recipe, numbers=fit_recipe_numbers(recipe, photos, plan))
+
+
+_kept_features: dict[tuple[Any, ...], tuple[Features, FeatureColumns]] = {}  # of this process, the last few
+_MOST_KEPT = 4
+
+
+def _wide_features(
+    setup: Setup, photos: Photos, plan: SplitPlan, *, cache: RowCache
+) -> tuple[Features, FeatureColumns]:
+    learnt = None if setup.views is None else tuple(plan.indices("train").tolist())
+    views = None if setup.views is None else setup.source.space_of(setup.views)
+    key = (setup.source.space, views, learnt, photos.digest)
+    if key not in _kept_features:
+        while len(_kept_features) >= _MOST_KEPT:
+            _kept_features.pop(next(iter(_kept_features)))
+        found = setup.learning_features(photos, plan, cache=cache, reporter=SilentReporter())
+        _kept_features[key] = replace(found, computed=0), find_columns(setup.backbone)
+    return _kept_features[key]

@@ -1,0 +1,256 @@
+"""Tune: search for the recipe that does best, within a number of trials or a time. `_run` reads like the contents.
+
+The test part stays sealed until the winner is known; its recipe is then trained once more and measured on it once.
+Everything that is finished is kept in the folder: a search that was killed goes on where it was.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+from teliti.errors import RunInterrupted, UserError
+from teliti.files import write_text_atomic
+from teliti.recipe import Recipe, dump_recipe, load_recipe, parse_seconds
+from teliti.report.search_page import render_search
+from teliti.runtime import default_threads, require
+from teliti.training.linear import resolve_head
+from teliti.tuning.engines import Engine, LocalEngine
+from teliti.tuning.ledger import Ledger
+from teliti.tuning.space import Point, Space, parse_space
+from teliti.tuning.study import Study
+from teliti.types import Record, Reporter, SilentReporter
+from teliti.workflow.choices import PREPARE, accept_choice, apply_choices
+from teliti.workflow.job_folder import open_job_folder, read_job
+from teliti.workflow.photos import Photos
+from teliti.workflow.plan import SplitPlan
+from teliti.workflow.ranking import MEASURES
+from teliti.workflow.repeats import plan_repeats
+from teliti.workflow.run_folder import RunFolder
+from teliti.workflow.search_job import SearchJob, measure_finalists, measure_winner, record_search, search_trials
+from teliti.workflow.shared_base import SharedBase, share_base
+from teliti.workflow.spaces import default_space
+from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.trainings import Division, Trainer, divisions_of
+from teliti.workflow.trial import check_measure
+
+DEFAULT_REPEATS, DEFAULT_FINALISTS = 3, 4
+JOURNAL = "study.journal"
+WINNER = "winner.toml"
+"""The winner's recipe in the folder of the search, for `teliti train --recipe`."""
+
+
+def tune(
+    source: str | Path,
+    *,
+    recipe: Recipe | str | Path | None = None,
+    space: Iterable[str] = (),
+    trials: int | None = None,
+    repeats: int = DEFAULT_REPEATS,
+    finalists: int = DEFAULT_FINALISTS,
+    measure: str | None = None,
+    workers: int | None = None,
+    storage: str | None = None,
+    out: str | Path | None = None,
+    engine: Engine | None = None,
+    reporter: Reporter | None = None,
+    command: str | None = None,
+) -> Record:
+    """Search over a recipe's keys.
+
+    Args:
+        source: Labelled photos, as for `train`.
+        recipe: Everything that is not searched; its `train.budget` bounds the search. A path, or None for the defaults.
+        space: Lines as `teliti.tuning.space` reads them; none: `default_space`.
+        trials: How many; None: 40, or with a budget as many as fit.
+        repeats: Divisions that every finalist is trained on.
+        finalists: How many of the best trials are measured again, beside the recipe as given.
+        measure: What is judged; None: ROC AUC for two classes, accuracy for more, mean absolute error for numbers.
+        workers: Processes of this machine; None: one for each core.
+        storage: SQLAlchemy address of a database for the study; None: a journal file in the folder.
+        out: The folder, new or of the same search; None makes one below `runs`.
+        engine: Where trials run; None: `workers` processes of this machine.
+        reporter: Told how far it is.
+        command: The command that started it, for the report.
+
+    Returns:
+        {"schema", "rows": a trial each, "finalists", "best", "importance", ...}, see docs/tune.md.
+
+    Raises:
+        UserError: bad recipe, space, data or folder.
+        RunError: no trial could be done.
+        RunInterrupted: Ctrl-C; the folder goes on.
+    """
+    chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
+    _check_counts(trials=trials, repeats=repeats, finalists=finalists)
+    lines, budget = list(space), chosen.train.budget
+    asked = _without_budget(chosen)
+    if lines:
+        parse_space(lines, accepts=partial(accept_choice, asked))  # before anything is read
+    request: Record = {
+        "space": lines,
+        "recipe": dump_recipe(asked),
+        "trials": trials,
+        "budget_s": None if budget is None else parse_seconds(budget),
+        "repeats": repeats,
+        "finalists": finalists,
+        "measure": measure,
+        "workers": workers,
+        "storage": storage,
+    }
+    place = None if out is None else Path(out)
+    return _start(str(source), asked, request, out=place, engine=engine, reporter=reporter, command=command)
+
+
+def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engine | None = None) -> Record:
+    """Go on with a search that was interrupted or killed; a finished one's record is read back.
+
+    Args:
+        folder: Of the search.
+        reporter: Told how far it is.
+        engine: Where trials run; None: as before.
+
+    Raises:
+        UserError: not the folder of a search, or in use by another process.
+    """
+    state = read_job(Path(folder), kind="tune")
+    asked = RunFolder(Path(folder)).read_recipe()
+    return _start(
+        state["source"], asked, state["request"], out=Path(folder), engine=engine, reporter=reporter,
+        command=state["command"],
+    )  # fmt: skip
+
+
+def _start(
+    source: str,
+    asked: Recipe,
+    request: Record,
+    *,
+    out: Path | None,
+    engine: Engine | None,
+    reporter: Reporter | None,
+    command: str | None,
+) -> Record:
+    for library in ("optuna", "torch", "sklearn"):
+        require(library, extra="train", purpose="search")
+    reporter, watch = reporter or SilentReporter(), Stopwatch()
+    workers = request["workers"] or default_threads()
+    shared, photos, plan = share_base(
+        source, asked, prepares=_prepares(request["space"], asked), worker_threads=max(1, default_threads() // workers),
+        reporter=reporter,
+    )  # fmt: skip
+    request = {**request, "measure": _measure_of(request["measure"], photos)}
+    lines = request["space"] or default_space(shared.base, photos.catalog.task)
+    space = parse_space(lines, accepts=_accepts(shared.base, photos))
+    folder, state = open_job_folder(
+        out,
+        kind="tune",
+        source=source,
+        request=request,
+        digest=photos.digest,
+        command=command or f"teliti tune {source}",
+    )
+    if state["state"] == "done":
+        reporter.note("This search is finished already.")
+        return dict(state["record"])
+    with folder.locked():
+        try:
+            folder.write_recipe(asked)
+            job = _open(folder, state, photos=photos, plan=plan, asked=asked, shared=shared, space=space, engine=engine,
+                        reporter=reporter)  # fmt: skip
+            with job.engine:
+                return _run(job, state, watch=watch)
+        except KeyboardInterrupt as interruption:
+            raise RunInterrupted(folder.path, verb="tune") from interruption
+
+
+def _open(
+    folder: RunFolder,
+    state: Record,
+    *,
+    photos: Photos,
+    plan: SplitPlan,
+    asked: Recipe,
+    shared: SharedBase,
+    space: Space,
+    engine: Engine | None,
+    reporter: Reporter,
+) -> SearchJob:
+    request = state["request"]
+    if "owner" not in state:
+        state["owner"] = uuid.uuid4().hex
+        folder.write_state(state)
+    repeats = plan_repeats(photos, shared.base, repeats=request["repeats"])
+    divisions = (Division(None, plan), *divisions_of(repeats, photos))
+    storage = request["storage"] or folder.path / JOURNAL
+    study = Study(
+        space, storage=storage, name=f"teliti {Path(state['source']).name} {photos.digest[:12]}", owner=state["owner"],
+        seed=asked.seed, more_is_better=MEASURES[photos.catalog.task][request["measure"]],
+    )  # fmt: skip
+    workers = request["workers"] or default_threads()
+    engine = engine or LocalEngine(workers, threads=shared.base.train.threads or 1)
+    trainer = Trainer(state["source"], photos.digest, shared.readers, divisions)
+    shared = shared.with_space(space)
+    ledger = Ledger(folder.path / "trainings")
+    return SearchJob(folder, request, photos, plan, shared, space, study, engine, trainer, ledger, reporter)
+
+
+def _run(job: SearchJob, state: Record, *, watch: Stopwatch) -> Record:
+    with watch.stage("trials"):
+        search_trials(job)
+    with watch.stage("finals"):
+        finals = measure_finalists(job)
+    winner = finals["winner"]
+    factors = next(row["factors"] for row in finals["rows"] if row["name"] == winner)
+    with watch.stage("test"):
+        test = measure_winner(job, factors)
+    record = record_search(job, state, finals, factors=factors, test=test)
+    recipe = apply_choices(job.folder.read_recipe(), job.space.values(cast("Point", factors)))
+    write_text_atomic(job.folder.path / WINNER, dump_recipe(recipe))
+    record["best"]["recipe"] = str(job.folder.path / WINNER)
+    record["best"]["recipe_toml"] = dump_recipe(recipe)
+    record["seconds"] = watch.to_record()
+    write_text_atomic(job.folder.report, render_search(record))
+    job.folder.write_record("tune.json", record)
+    job.folder.write_state({**state, "state": "done", "record": record})
+    return record
+
+
+def _measure_of(measure: str | None, photos: Photos) -> str:
+    is_pair = photos.catalog.task == "classification" and len(photos.catalog.classes) == 2
+    return check_measure(measure or ("roc_auc" if is_pair else None), task=photos.catalog.task)
+
+
+def _prepares(lines: Iterable[str], asked: Recipe) -> list[Any]:
+    """Choices of the preparation in a space, which decide what photos can be used."""
+    if not lines:
+        return []
+    space = parse_space(lines, accepts=partial(accept_choice, asked))
+    return [value for one in space.parameters if one.key == PREPARE for value in one.ends()]
+
+
+def _accepts(base: Recipe, photos: Photos) -> Callable[[str, Any], None]:
+    """What `accept_choice` accepts, and of heads those of the task."""
+
+    def accept(key: str, value: Any) -> None:
+        accept_choice(base, key, value)
+        if key == "model.head":
+            resolve_head(apply_choices(base, {key: value}).model, photos.catalog.task)
+
+    return accept
+
+
+def _without_budget(recipe: Recipe) -> Recipe:
+    """The budget is the search's, not a training's."""
+    values = recipe.train.model_dump(mode="json", exclude_none=True)
+    values.pop("budget", None)
+    return recipe.model_copy(update={"train": type(recipe.train).model_validate(values)})
+
+
+def _check_counts(*, trials: int | None, repeats: int, finalists: int) -> None:
+    for name, value, least in (("trials", trials, 1), ("repeats", repeats, 2), ("finalists", finalists, 1)):
+        if value is not None and value < least:
+            raise UserError(f"--{name} must be at least {least}, got {value}.", hint="Leave it out for the usual.")
