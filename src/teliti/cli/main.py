@@ -23,6 +23,8 @@ VERBS = {
     "evaluate": ("Measure a bundle on new labelled photos.", "BUNDLE DATA [OPTIONS]"),
     "prepare": ("Apply the deterministic steps, look at them, measure whether they help.", "DATA [OUT] [OPTIONS]"),
     "augment": ("Write augmented photos, look at them, search for what helps.", "DATA [OUT] [OPTIONS]"),
+    "tune": ("Search for the recipe that does best, within trials or a time.", "DATA [OPTIONS]"),
+    "sensitivity": ("What accuracy owes to network, preparation, epochs, batch size, rate.", "DATA [OPTIONS]"),
     "agree": ("How far inspectors agree with each other and with the net.", "LABELS.csv [OPTIONS]"),
     "predict": ("Inspect photos with a bundle.", "BUNDLE PATH... [OPTIONS]"),
     "export": ("A bundle as the file of another runtime, with the proof that it is the same.", "BUNDLE --to RUNTIME"),

@@ -14,6 +14,7 @@ from rich.text import Text
 from teliti.cli.epochs import epoch_header, epoch_line, epoch_sentence
 from teliti.cli.escaping import visible
 from teliti.cli.output import is_live, stderr_console
+from teliti.cli.tuned import trial_sentence
 from teliti.cli.wording import format_count, format_seconds
 
 if TYPE_CHECKING:
@@ -91,6 +92,10 @@ class BarReporter:
             self._has_header = True
         self._console.print(Text(epoch_line(row), style="bold" if row.get("best") else ""), soft_wrap=True)
 
+    def trial(self, row: Record) -> None:
+        """One line for each trial of a search above the bars, the best so far in bold."""
+        self._console.print(Text(visible(trial_sentence(row)), style="bold" if row["best"] else ""))
+
 
 class LineReporter:
     """Plain lines for logs and pipes: one every ten seconds of work, one at its end when it took over a second.
@@ -128,6 +133,10 @@ class LineReporter:
     def epoch(self, row: Record) -> None:
         """One line for each epoch of a training."""
         self.note(epoch_sentence(row))
+
+    def trial(self, row: Record) -> None:
+        """One line for each trial of a search."""
+        self.note(trial_sentence(row))
 
 
 def _position(done: int, total: int | None) -> str:

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 
 from teliti.errors import RecipeError
 from teliti.recipe.sections import parse_seconds
-from teliti.recipe.train import TrainRecipe
+from teliti.recipe.train import Precision, TrainRecipe
 from teliti.runtime import default_threads, keep_freed_memory
 from teliti.training.batches import Batch, InputMaker, TrainingData
 from teliti.training.budget import PLANNED_SHARE, has_open_budget
@@ -67,6 +67,12 @@ def choose_device(options: TrainRecipe) -> str:
     if options.device == "cuda" and not has_gpu:
         raise RecipeError("train.device must be cpu here, got cuda: torch finds no GPU.", hint="Set train.device=cpu.")
     return "cuda" if has_gpu and options.device != "cpu" else "cpu"
+
+
+def processor_precision() -> Precision:
+    """bf16 where the processor computes in it, else f32; asks the processor and times nothing, so it never changes."""
+    found = torch.cpu.get_capabilities()
+    return "bf16" if found.get("avx512_bf16") or found.get("amx_bf16") else "f32"
 
 
 def choose_options(

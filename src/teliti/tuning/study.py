@@ -188,7 +188,7 @@ class Study:
         return [(trial.number, trial._trial_id) for trial in trials if trial.user_attrs.get(_OWNER) in mine]
 
     def _id_of(self, number: int) -> int:
-        return next(trial._trial_id for trial in self._study.get_trials(deepcopy=False) if trial.number == number)
+        return int(next(trial._trial_id for trial in self._study.get_trials(deepcopy=False) if trial.number == number))
 
     def _tell(self, number: int, value: float | None = None, *, state: str, attributes: Mapping[str, Any]) -> None:
         with _quiet():

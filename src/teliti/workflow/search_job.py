@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
@@ -117,7 +117,7 @@ def measure_finalists(job: SearchJob) -> Record:
     done = [row for row in job.study.rows() if row.state == "done" and row.value is not None]
     done.sort(key=lambda row: (-job.sign * float(row.value or 0.0), row.number))
     points: dict[str, Mapping[str, Any]] = {AS_GIVEN: {}}
-    points |= {f"trial {row.number}": row.point for row in done[: job.request["finalists"]]}
+    points |= {f"trial {row.number}": row.point for row in _different(done, job)[: job.request["finalists"]]}
     tasks = dict[str, Training]()
     for name, point in points.items():
         for number in range(job.request["repeats"]):
@@ -134,6 +134,16 @@ def measure_finalists(job: SearchJob) -> Record:
     plan = job.trainer.divisions[1].plan
     ratio = len(plan.indices("test")) / max(1, len(plan.indices("train")))
     return choose_finalist(finalists, more_is_better=job.study.more_is_better, test_to_train=ratio)
+
+
+def _different(rows: Sequence[TrialRow], job: SearchJob) -> list[TrialRow]:
+    """The best trial of each combination of choices: those that differ in a number alone are all but the same."""
+    kinds = [one.name for one in job.space.parameters if one.choices]
+    kept = dict[tuple[str, ...], TrialRow]()
+    for row in rows:
+        places = [str(row.point.get(name)) for name in kinds]
+        kept.setdefault(tuple(places) if kinds else (str(row.number),), row)
+    return list(kept.values())
 
 
 def _finalist(job: SearchJob, name: str, point: Mapping[str, Any]) -> Finalist | None:
@@ -160,6 +170,15 @@ def measure_winner(job: SearchJob, factors: Mapping[str, Any]) -> Record | None:
 def record_search(
     job: SearchJob, state: Record, finals: Record, *, factors: Mapping[str, Any], test: Record | None
 ) -> Record:
+    """What `tune` returns, but for the winner's file and the seconds.
+
+    Args:
+        job: Done.
+        state: Of its folder.
+        finals: From `measure_finalists`.
+        factors: Of the winner.
+        test: From `measure_winner`.
+    """
     rows = job.study.rows()
     best = next(row for row in finals["rows"] if row["name"] == finals["winner"])
     return {

@@ -7,7 +7,7 @@ the cache holds, so that a training costs a head.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import numpy as np
 from teliti.cache import RowCache
 from teliti.errors import RunError
 from teliti.recipe import Recipe, override_recipe
-from teliti.runtime import default_threads
+from teliti.runtime import default_threads, peak_memory_bytes
 from teliti.training.feature_columns import FeatureColumns, find_columns, select_columns
 from teliti.training.features import Features
 from teliti.tuning.engines import Ask
@@ -87,13 +87,20 @@ class Trainer:
     cache: Path | None = None
 
     def __call__(self, training: Training, ask: Ask) -> Record:
-        """{"values": by measure, "seconds", "size", "findings", "stopped"}; "values" is empty where it was stopped."""
+        """What came out.
+
+        Returns:
+            {"values": by measure, empty where it was stopped, "seconds", "epoch_s": of each epoch, "size", "findings",
+            "stopped", "peak_bytes": of this process so far}.
+        """
         clock, division = Stopwatch(), self.divisions[training.division]
         photos = self.photos(training.division)
+        teller = _Teller(training.told, ask)
         try:
-            scores = self._train(training, photos, ask)
+            scores = self._train(training, photos, teller)
         except _Stopped:
-            return {"values": {}, "seconds": clock.elapsed(), "size": 0, "findings": [], "stopped": True}
+            return {"values": {}, "seconds": clock.elapsed(), "epoch_s": teller.seconds, "size": 0, "findings": [],
+                    "stopped": True, "peak_bytes": peak_memory_bytes()}  # fmt: skip
         if training.measured_on == "test":
             values = measure_test(scores, photos, division.plan, recipe=training.recipe)
         else:
@@ -101,9 +108,11 @@ class Trainer:
         return {
             "values": values,
             "seconds": clock.elapsed(),
+            "epoch_s": teller.seconds,
             "size": scores.size,
             "findings": [*scores.findings],
             "stopped": False,
+            "peak_bytes": peak_memory_bytes(),
         }
 
     def photos(self, division: int) -> Photos:
@@ -123,11 +132,10 @@ class Trainer:
         setup.learning_features(photos, plan, cache=RowCache(self.cache), reporter=reporter)
         find_columns(setup.backbone)
 
-    def _train(self, training: Training, photos: Photos, ask: Ask) -> Scores:
+    def _train(self, training: Training, photos: Photos, teller: _Teller) -> Scores:
         plan = self.divisions[training.division].plan
         if learns_network(training.recipe):
-            told = None if training.told is None else _Teller(training.told, ask)
-            return NetworkTrial(told)(training.recipe, photos, plan, reporter=SilentReporter())
+            return NetworkTrial(teller)(training.recipe, photos, plan, reporter=SilentReporter())
         return _train_head(training, photos, plan, cache=RowCache(self.cache))
 
 
@@ -149,16 +157,20 @@ class _Stopped(Exception):  # noqa: N818 - nothing went wrong
 
 @dataclass
 class _Teller:
-    """Tells the driver the best value so far after every epoch, higher is better."""
+    """Counts the seconds of every epoch, and tells the driver the best value so far, higher is better."""
 
-    measure: str
+    measure: str | None
     ask: Ask
     best: float = -float("inf")
+    seconds: list[float] = field(default_factory=list)
 
     def __call__(self, row: Record) -> None:
+        self.seconds.append(float(row["seconds"]))
+        if self.measure is None:
+            return
         name = _EPOCH_MEASURES.get(self.measure, "val_accuracy")
-        value = row.get(name)
-        name = name if value is not None else "val_accuracy"
+        if row.get(name) is None:  # ROC AUC of more than two classes
+            name = "val_accuracy"
         value = row.get(name)
         if value is None:
             return

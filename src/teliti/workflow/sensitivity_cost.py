@@ -1,0 +1,144 @@
+"""What a sensitivity table will cost, from a probe of some 20 seconds: trainings, time, memory, energy, what fits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from teliti.errors import UserError
+from teliti.recipe import Recipe, override_recipe
+from teliti.runtime import default_threads
+from teliti.training.speed import free_memory
+from teliti.tuning.engines import Engine
+from teliti.tuning.ledger import Ledger, do_missing
+from teliti.types import Record, Reporter
+from teliti.workflow.plan import SplitPlan
+from teliti.workflow.trainings import Division, Trainer, Training
+
+_PROBE_PHOTOS = 48
+_PROBE_EPOCHS = 2  # the first one warms up
+_STARTING_S = 2.0  # of every training: reading, preparing and measuring
+_GIGABYTE = 1e9
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What training one network takes here.
+
+    Attributes:
+        photo_s: Seconds that one photo takes in one epoch, validation included.
+        peak_bytes: Of the process.
+        size: Numbers in the network.
+    """
+
+    photo_s: float
+    peak_bytes: int | None
+    size: int
+
+    def seconds(self, shown: float) -> float:
+        """Of a training that shows so many photos."""
+        return _STARTING_S + shown * self.photo_s
+
+    def to_record(self) -> Record:
+        """JSON-ready."""
+        return asdict(self)
+
+
+def probe_networks(
+    recipes: Mapping[str, Recipe], trainer: Trainer, *, engine: Engine, ledger: Ledger, reporter: Reporter
+) -> dict[str, Cost]:
+    """Train every network for two epochs of a few photos; kept, so that a table that goes on need not ask again.
+
+    Args:
+        recipes: The base's recipe by network.
+        trainer: Of the table.
+        engine: Where the table is trained.
+        ledger: Where the answers are kept.
+        reporter: Told how far it is.
+    """
+    prober = _small(trainer)
+    values = {"train": {"epochs": _PROBE_EPOCHS, "batch_size": _PROBE_PHOTOS // 2}}
+    tasks = {_key(name): Training(override_recipe(recipe, values), 0, "chooser") for name, recipe in recipes.items()}
+    do_missing(tasks, prober, engine=engine, ledger=ledger, title="Probing", reporter=reporter)
+    return {name: _cost_of(name, ledger[_key(name)]) for name in recipes}
+
+
+def tell_cost(
+    costs: Mapping[str, Cost],
+    *,
+    cells: int,
+    repeats: int,
+    repeat_s: float,
+    slots: int,
+    watts: float,
+    reporter: Reporter,
+) -> None:
+    """Say how many trainings there are, and the estimates of time, memory and energy.
+
+    Args:
+        costs: By network.
+        cells: Of the table.
+        repeats: Of each.
+        repeat_s: Seconds of one repeat of all cells.
+        slots: Trainings at the same time.
+        watts: Of the machine.
+        reporter: Told.
+    """
+    total = repeats * repeat_s
+    peak = max((cost.peak_bytes or 0 for cost in costs.values()), default=0)
+    each = ", ".join(f"{name} {1000 * cost.photo_s:.0f} ms a photo" for name, cost in costs.items())
+    reporter.note(
+        f"{cells} cells x {repeats} repeats are {cells * repeats} trainings: about {_time(total)} with {slots} at a "
+        f"time ({each}), {slots * peak / _GIGABYTE:.1f} GB of memory, {watts * total / 3600:.1f} Wh at {watts:g} watts."
+    )
+    free = free_memory("cpu")
+    if slots * peak > free:
+        reporter.note(f"Only {free / _GIGABYTE:.1f} GB of memory are free: fewer --workers would be safer.")
+
+
+def fitting_repeats(budget_s: float | None, *, wanted: int, repeat_s: float, reporter: Reporter) -> int:
+    """How many repeats of the table fit a budget.
+
+    Raises:
+        UserError: less than two.
+    """
+    if budget_s is None:
+        return wanted
+    fitting = int(budget_s / max(repeat_s, 1e-9))
+    if fitting < 2:
+        raise UserError(
+            f"--budget must hold two repeats of the table, about {_time(2 * repeat_s)}, got {_time(budget_s)}.",
+            hint="Give more time, take out values or networks, or use --quick.",
+        )
+    if fitting < wanted:
+        reporter.note(f"{fitting} of {wanted} repeats fit the budget of {_time(budget_s)}.")
+    return min(fitting, wanted)
+
+
+def _small(trainer: Trainer) -> Trainer:
+    """The trainer with a few photos of its first division, some of them for validation."""
+    first = trainer.divisions[0]
+    learnt = first.plan.indices("train")
+    chosen = learnt[np.linspace(0, len(learnt) - 1, min(len(learnt), _PROBE_PHOTOS * 7 // 6)).astype(int)]
+    kept = tuple(int(chosen_at) for chosen_at in chosen)
+    places = kept if first.kept is None else tuple(first.kept[place] for place in kept)
+    parts = tuple("val" if at % 7 == 6 else "train" for at in range(len(places)))
+    plan = SplitPlan("ours", parts, None, np.arange(len(places)), "A probe.", {})  # type: ignore[arg-type]
+    return replace(trainer, divisions=(Division(places, plan),))
+
+
+def _cost_of(name: str, record: Record) -> Cost:
+    if "trouble" in record:
+        raise UserError(f"{name} cannot be trained here: {record['trouble']}", hint="Leave it out of --networks.")
+    seconds = float(record["epoch_s"][-1])
+    return Cost(seconds / _PROBE_PHOTOS, record["peak_bytes"], int(record["size"]))
+
+
+def _key(network: str) -> str:
+    return f"probe of {network} with {default_threads()} cores"
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} min"
