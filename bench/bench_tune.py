@@ -1,4 +1,4 @@
-"""One hundred trials on elpv in the features mode, and the winner beside the recipe as given on the sealed test part."""
+"""One hundred trials on elpv in the features mode; the winner and the recipe as given on the sealed test part."""
 
 from __future__ import annotations
 
@@ -41,8 +41,8 @@ def run() -> dict:
     mean = statistics.mean(row["difference"] for row in rows)
     return {
         "name": "Search on elpv in the features mode",
-        "about": f"{TRIALS} trials, finals and the look at the test part, features cached, one worker a core. Median "
-        f"{median:.0f} s; the winner's test AUC is {mean:+.4f} against the recipe as given, mean of {len(SEEDS)} seeds.",
+        "about": f"{TRIALS} trials, finals and the look at the test part, features cached, one worker a core. "
+        f"Median {median:.0f} s; the winner's test AUC is {mean:+.4f} against it as given, over {len(SEEDS)} seeds.",
         "rows": rows,
     }
 

@@ -72,7 +72,8 @@ def test_workers_find_their_threads_and_the_driver_keeps_its_own(monkeypatch: py
         again = list(engine.run(tasks[:1], works.environment))
     assert [outcome.value[0] for outcome in outcomes] == ["3", "3", "3"]
     assert {outcome.value[1] for outcome in [*outcomes, *again]} == {outcomes[0].value[1]}  # one process for both runs
-    assert os.environ["OMP_NUM_THREADS"] == "7" and "MKL_NUM_THREADS" not in os.environ
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+    assert "MKL_NUM_THREADS" not in os.environ
 
 
 def test_the_task_of_a_killed_worker_is_done_by_another(engine, tmp_path: Path) -> None:
@@ -84,7 +85,8 @@ def test_a_task_that_always_kills_its_worker_is_given_up() -> None:
     with LocalEngine(1, attempts=2) as engine:
         (outcome,) = engine.run([Task("a", None)], works.die_always)
     assert outcome.attempts == 2
-    assert "was killed 2 times" in outcome.trouble.message and "--workers" in outcome.trouble.hint
+    assert "was killed 2 times" in outcome.trouble.message
+    assert "--workers" in outcome.trouble.hint
 
 
 @pytest.mark.parametrize("name", ["workers", "threads", "attempts"])

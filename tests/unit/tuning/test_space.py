@@ -25,17 +25,20 @@ def test_the_three_forms() -> None:
     ).parameters
     assert (rate.low, rate.high, rate.is_log, rate.is_whole) == (1e-4, 0.1, True, False)
     assert (dropout.low, dropout.high, dropout.is_log, dropout.is_whole) == (0.0, 0.6, False, False)
-    assert batch.choices == ("16", "32", "64") and batch.value("32") == 32
+    assert batch.choices == ("16", "32", "64")
+    assert batch.value("32") == 32
 
 
 def test_a_range_of_whole_numbers_is_whole_where_its_key_takes_no_fraction() -> None:
     epochs, c = space_of("train.epochs=10..50..10", "model.c=log(1,100)").parameters
-    assert epochs.is_whole and epochs.step == 10 and epochs.ends() == (10, 50)
+    assert epochs.is_whole
+    assert epochs.step == 10
+    assert epochs.ends() == (10, 50)
     assert not c.is_whole
 
 
 def test_lists_and_words_are_choices_as_a_recipe_has_them() -> None:
-    space = space_of('model.stages=[-1],[-2,-1],auto', 'train.optimizer="sgd",adamw')
+    space = space_of("model.stages=[-1],[-2,-1],auto", 'train.optimizer="sgd",adamw')
     assert [space.parameters[0].value(choice) for choice in space.parameters[0].choices] == [[-1], [-2, -1], "auto"]
     assert space.values({"model.stages": "auto", "train.optimizer": '"sgd"'}) == {
         "model.stages": "auto", "train.optimizer": "sgd"}  # fmt: skip
@@ -44,7 +47,8 @@ def test_lists_and_words_are_choices_as_a_recipe_has_them() -> None:
 def test_a_parameter_under_a_condition_is_chosen_only_there() -> None:
     space = space_of("model.head=logistic,rbf_svm", "model.c@rbf_svm=log(1,100)", "model.c@logistic=log(1e-4,0.1)")
     _, kernel, linear = space.parameters
-    assert space.applies(kernel, {"model.head": "rbf_svm"}) and not space.applies(linear, {"model.head": "rbf_svm"})
+    assert space.applies(kernel, {"model.head": "rbf_svm"})
+    assert not space.applies(linear, {"model.head": "rbf_svm"})
     assert space.values({"model.head": "rbf_svm", "model.c@rbf_svm": 4.0}) == {"model.head": "rbf_svm", "model.c": 4.0}
 
 

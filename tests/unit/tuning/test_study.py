@@ -59,10 +59,13 @@ def test_the_search_finds_what_is_there_to_find(tmp_path: Path) -> None:
     study = open_study(tmp_path / "s.journal")
     run(study, 40)
     best = max(study.rows(), key=lambda row: row.value)
-    assert best.point["kind"] == "b" and abs(best.point["x"] - 3.0) < 0.5
+    assert best.point["kind"] == "b"
+    assert abs(best.point["x"] - 3.0) < 0.5
     shares = study.importances()
-    assert next(iter(shares)) == "x" and shares["x"] > 0.5
-    assert "depth@b" not in shares and sum(shares.values()) == pytest.approx(1.0)
+    assert next(iter(shares)) == "x"
+    assert shares["x"] > 0.5
+    assert "depth@b" not in shares
+    assert sum(shares.values()) == pytest.approx(1.0)
 
 
 def test_a_second_answer_for_a_number_is_dropped(tmp_path: Path) -> None:
@@ -71,7 +74,9 @@ def test_a_second_answer_for_a_number_is_dropped(tmp_path: Path) -> None:
     study.finish(0, 99.0)
     study.fail(0, "late")
     (row,) = study.rows()
-    assert row.state == "done" and row.value < 1.0 and row.reason == ""
+    assert row.state == "done"
+    assert row.value < 1.0
+    assert row.reason == ""
 
 
 def test_two_owners_share_a_database_and_do_no_more_than_was_asked_for(tmp_path: Path) -> None:

@@ -1,0 +1,157 @@
+"""Sensitivity tables: cells, the same numbers after interruptions, noise, chance with its cause, cost and budget."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from inline_engine import InlineEngine
+from parts import write_parts
+from teliti.errors import RecipeError, RunInterrupted, UserError
+from teliti.recipe import parse_recipe
+from teliti.tuning.sensitivity import Cell, Factor, make_cells
+from teliti.types import SilentReporter
+from teliti.workflow.course_table import course_value
+from teliti.workflow.finalists import Finalist, choose_finalist
+from teliti.workflow.sensitivity import TableRequest, resume, sensitivity
+from teliti.workflow.sensitivity_cells import cell_records
+
+RECIPE = parse_recipe({"data": {"image_size": 16}, "train": {"mode": "scratch", "precision": "f32"}})
+TABLE = TableRequest(networks=("mlp",), prepares=("none",), epochs=("1", "2"), batch_sizes=("16",),
+                     rates=("0.001", "0.00000001"), augments=("none",))  # fmt: skip
+
+
+class Notes(SilentReporter):
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos") / "parts"
+    write_parts(folder, per_class=20)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def filled(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Notes]:
+    notes, out = Notes(), tmp_path_factory.mktemp("table") / "out"
+    return sensitivity(photos, TABLE, recipe=RECIPE, repeats=2, out=out, engine=InlineEngine(), reporter=notes), notes
+
+
+def test_one_factor_at_a_time_or_every_combination() -> None:
+    rows, factors = Factor("model.backbone", ("a", "b")), [Factor("x", ("1", "2")), Factor("y", ("1", "2", "3"))]
+    around = make_cells(rows, factors, grid=False)
+    assert [cell.varied for cell in around[:4]] == [(), ("x",), ("y",), ("y",)]
+    assert len(around) == 2 * (1 + 1 + 2)
+    assert len(make_cells(rows, factors, grid=True)) == 2 * 2 * 3
+    assert len({cell.name for cell in around}) == len(around)
+    with pytest.raises(UserError, match="x must have different values, got 1, 1"):
+        make_cells(rows, [Factor("x", ("1", "1"))], grid=False)
+
+
+def test_every_cell_has_its_numbers(filled) -> None:
+    record, _ = filled
+    assert [row["varied"] for row in record["rows"]] == [[], ["train.epochs"], ["train.lr"]]
+    for row in record["rows"]:
+        assert row["repeats"] == 2 == len(row["values"])
+        assert 0.0 <= row["mean"] <= 1.0
+        assert row["energy_wh"] == pytest.approx(30.0 * row["seconds"] / 3600.0, abs=1e-3)
+    assert record["best"] in record["rows"]
+    assert record["chance"] == pytest.approx(0.5)
+
+
+def test_it_says_what_it_will_take_before_it_starts(filled) -> None:
+    _, notes = filled
+    assert any("3 cells x 2 repeats are 6 trainings: about" in note and "30 watts" in note for note in notes.notes)
+
+
+def test_interrupted_it_goes_on_to_the_same_table(filled, photos, tmp_path) -> None:
+    whole, _ = filled
+    for stop in (2, 3):
+        with pytest.raises(RunInterrupted):
+            sensitivity(
+                photos, TABLE, recipe=RECIPE, repeats=2, out=tmp_path / "o", engine=InlineEngine(stop_after=stop)
+            )
+    engine = InlineEngine()
+    record = resume(tmp_path / "o", engine=engine)
+    assert [row["values"] for row in record["rows"]] == [row["values"] for row in whole["rows"]]
+    assert len(engine.begun) == 1 + 6 - (2 + 3)  # the probe and six trainings, five of them done before
+    assert resume(tmp_path / "o", engine=InlineEngine(stop_after=0)) == record
+    page = Path(record["report"]).read_text(encoding="utf-8")
+    assert "Every cell" in page
+    assert "0.00000001" in page
+    assert json.loads((tmp_path / "o" / "sensitivity.json").read_text(encoding="utf-8"))["rows"] == record["rows"]
+
+
+def test_a_budget_holds_fewer_repeats_or_is_refused(photos, tmp_path) -> None:
+    recipe = parse_recipe({"data": {"image_size": 16}, "train": {"mode": "scratch", "precision": "f32", "budget": 0.1}})
+    with pytest.raises(UserError, match="--budget must hold two repeats of the table, about"):
+        sensitivity(photos, TABLE, recipe=recipe, out=tmp_path / "o", engine=InlineEngine())
+
+
+@pytest.mark.parametrize(
+    ("table", "sentence"),
+    [
+        (TableRequest(networks=("resnt50",)), "resnt50"),
+        (TableRequest(networks=("mlp",), prepares=("none", "clahee")), "clahee"),
+        (TableRequest(networks=("mlp",), rates=("0.1", "fast")), "train.lr"),
+        (TableRequest(networks=("mlp",), augments=("none", "flippp")), "augmentation must be one of"),
+    ],
+)
+def test_a_choice_that_cannot_be_used_is_refused_first(photos, tmp_path, table, sentence) -> None:
+    with pytest.raises(RecipeError) as caught:
+        sensitivity(photos, table, recipe=RECIPE, out=tmp_path / "o", engine=InlineEngine())
+    assert sentence in caught.value.message
+    assert not (tmp_path / "o").exists()
+
+
+def test_repeats_and_watts_are_checked(photos) -> None:
+    with pytest.raises(UserError, match="--repeats must be at least 2, got 1"):
+        sensitivity(photos, TABLE, repeats=1)
+    with pytest.raises(UserError, match="--watts must be above 0, got 0"):
+        sensitivity(photos, TABLE, watts=0.0)
+
+
+def test_noise_is_told_from_an_effect_and_chance_from_skill() -> None:
+    base, same, better, lost = (Cell("net", (("k", value),), ("k",) if value != "0" else ()) for value in "0123")
+    rows = {"0": [0.8, 0.82, 0.81, 0.79], "1": [0.81, 0.8, 0.82, 0.79], "2": [0.9, 0.92, 0.91, 0.9],
+            "3": [0.5, 0.48, 0.52, 0.5]}  # fmt: skip
+    finding = {"kind": "rate_too_large", "measure": "A step was long.", "advice": "Lower it."}
+    done = {
+        cell.name: [
+            {"values": {"accuracy": v}, "seconds": 60.0, "findings": [finding]} for v in rows[cell.choices[0][1]]
+        ]
+        for cell in (base, same, better, lost)
+    }
+    records = cell_records([base, same, better, lost], done, measure="accuracy", more_is_better=True, chance=0.5,
+                           test_to_train=0.25, watts=60.0, workers=2)  # fmt: skip
+    assert [row["difference"] and row["difference"]["verdict"] for row in records] == [
+        None, "inside the noise", "helps", "harms"]  # fmt: skip
+    assert [row["at_chance"] for row in records] == [False, False, False, True]
+    assert records[3]["cause"] == "A step was long. Lower it."
+    assert records[0]["cause"] is None
+    assert records[0]["energy_wh"] == pytest.approx(0.5)
+
+
+def test_the_course_table_and_its_short_epochs() -> None:
+    assert course_value("resnet50", "train.batch_size", "32") == 0.92
+    assert course_value("vgg16", "train.epochs", "8", stands_for=("4", "8")) == 0.40
+    assert course_value("resnet50", "train.epochs", "8") is None
+    assert course_value("mlp", "prepare", "none") is None
+
+
+def test_the_simplest_within_one_standard_error_wins() -> None:
+    large = Finalist("large", {}, [0.90, 0.92, 0.94], 1000.0, 1.0)
+    small = Finalist("small", {}, [0.91, 0.91, 0.91], 10.0, 1.0)
+    tiny = Finalist("tiny", {}, [0.5, 0.5, 0.5], 1.0, 1.0)
+    found = choose_finalist([large, small, tiny], more_is_better=True, test_to_train=0.25)
+    assert found["winner"] == "small"
+    assert "within one standard error" in found["sentence"]
+    assert [row["within_one_error"] for row in found["rows"]] == [True, True, False]
+    assert choose_finalist([large, tiny], more_is_better=False, test_to_train=0.25)["winner"] == "tiny"

@@ -1,0 +1,167 @@
+"""Searching end to end: one pass of the backbone, finals, the sealed test part once, and going on where it was."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+import teliti
+from conftest import TINY_RECIPE
+from inline_engine import InlineEngine
+from parts import write_parts
+from teliti.cache import RowCache
+from teliti.errors import RecipeError, RunError, RunInterrupted, UserError
+from teliti.recipe import load_recipe, parse_recipe
+from teliti.types import SilentReporter
+from teliti.workflow.sensitivity import resume as resume_table
+from teliti.workflow.tune import resume, tune
+
+RECIPE = parse_recipe({**TINY_RECIPE, "data": {"image_size": 64, "folds": 0}})
+SPACE = ["model.stages=[-1],[-2],auto", "model.pooling=avg,stats", "model.c=log(1e-4,0.1)"]
+
+
+class Told(SilentReporter):
+    def __init__(self) -> None:
+        self.rows: list[dict] = []
+        self.titles: list[str] = []
+
+    def task(self, title: str, total: int | None):
+        self.titles.append(title)
+        return super().task(title, total)
+
+    def trial(self, row: dict) -> None:
+        self.rows.append(row)
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("photos") / "parts"
+    write_parts(folder, per_class=24)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def searched(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Told]:
+    told, out = Told(), tmp_path_factory.mktemp("search") / "out"
+    record = tune(photos, recipe=RECIPE, space=SPACE, trials=6, repeats=2, finalists=2, out=out,
+                  engine=InlineEngine(), reporter=told)  # fmt: skip
+    return record, told
+
+
+def test_every_trial_is_a_row_and_is_told(searched) -> None:
+    record, told = searched
+    assert [row["number"] for row in record["rows"]] == list(range(6)) == [row["number"] for row in told.rows]
+    assert record["trials"] == {"done": 6, "pruned": 0, "failed": 0}
+    assert all(set(row["factors"]) == {"model.stages", "model.pooling", "model.c"} for row in record["rows"])
+    assert told.rows[0]["best"]
+
+
+def test_all_trials_share_one_pass_of_the_backbone(searched) -> None:
+    _, told = searched
+    assert told.titles.count("Computing features") == 1
+
+
+def test_the_winner_is_a_finalist_within_one_standard_error(searched) -> None:
+    record, _ = searched
+    names = [row["name"] for row in record["finalists"]]
+    assert "as given" in names
+    assert len(names) == 3
+    winner = next(row for row in record["finalists"] if row["name"] == record["best"]["name"])
+    assert winner["within_one_error"]
+    assert winner["repeats"] == 2
+    assert winner["size"] == min(row["size"] for row in record["finalists"] if row["within_one_error"])
+
+
+def test_training_the_winner_gives_what_the_search_measured_on_the_test_part(searched, photos, tmp_path) -> None:
+    record, _ = searched
+    recipe = load_recipe(Path(record["best"]["recipe"]))
+    trained = teliti.train(str(photos), recipe=recipe, out=tmp_path / "run")
+    assert trained["test"]["roc_auc"] == pytest.approx(record["best"]["test"]["roc_auc"], abs=1e-6)
+
+
+def test_a_finished_search_is_read_back(searched, photos) -> None:
+    record, _ = searched
+    assert resume(record["folder"], engine=InlineEngine(stop_after=0)) == record
+    assert json.loads((Path(record["folder"]) / "tune.json").read_text(encoding="utf-8"))["rows"] == record["rows"]
+    with pytest.raises(UserError, match=r"must be asked the same as when it began, and finalists is another"):
+        tune(photos, recipe=RECIPE, space=SPACE, trials=6, repeats=2, finalists=1, out=record["folder"])
+    with pytest.raises(UserError, match="must be the folder of teliti sensitivity, got one of teliti tune"):
+        resume_table(record["folder"])
+
+
+def test_an_interrupted_search_goes_on_and_ends_as_the_other(searched, photos, tmp_path) -> None:
+    whole, _ = searched
+    for stop in (3, 4, 2):
+        with pytest.raises(RunInterrupted) as caught:
+            tune(photos, recipe=RECIPE, space=SPACE, trials=6, repeats=2, finalists=2, out=tmp_path / "out",
+                 engine=InlineEngine(stop_after=stop))  # fmt: skip
+        assert caught.value.verb == "tune"
+    record = resume(tmp_path / "out", engine=InlineEngine())
+    for key in ("factors", "mean", "state"):
+        assert [row[key] for row in record["rows"]] == [row[key] for row in whole["rows"]]
+    assert record["best"]["name"] == whole["best"]["name"]
+    assert record["best"]["test"] == whole["best"]["test"]
+
+
+def test_the_report_shows_the_search(searched) -> None:
+    page = Path(searched[0]["report"]).read_text(encoding="utf-8")
+    for words in ("The winner", "Course of the search", "Parallel coordinates", "model.pooling", "sealed test part"):
+        assert words in page
+
+
+NETWORK = parse_recipe(
+    {
+        "data": {"image_size": 32},
+        "model": {"backbone": "mlp"},
+        "train": {"mode": "scratch", "epochs": 4, "precision": "f32", "replicas": 1},
+    }
+)
+
+
+def test_a_search_whose_every_trial_fails_says_why(photos, tmp_path) -> None:
+    with pytest.raises(RunError, match=r"None of the first 5 trials could be done: .*finite"):
+        tune(photos, recipe=NETWORK, space=["train.lr=1e25,1e30"], trials=9, out=tmp_path / "o", engine=InlineEngine())
+
+
+def test_a_stage_that_the_backbone_does_not_have_is_refused(photos, tmp_path) -> None:
+    with pytest.raises(RecipeError, match=r"model\.stages must lie in 0\.\.6"):
+        tune(photos, recipe=RECIPE, space=["model.stages=[90],[1]"], out=tmp_path / "o", engine=InlineEngine())
+
+
+@pytest.mark.parametrize(
+    ("choices", "sentence"),
+    [
+        ({"trials": 0}, "--trials must be at least 1, got 0"),
+        ({"repeats": 1}, "--repeats must be at least 2, got 1"),
+        ({"space": ["data.split=1,2"]}, "data.split is no choice"),
+        ({"space": ["train.mode=scratch,finetune"]}, "train.mode is no choice of a search"),
+        ({"space": ["model.head=logistic,ridge"]}, "--space model.head: model.head must be one of"),
+        ({"space": ["augment=none,fliip"]}, "augment: augmentation must be one of"),
+        ({"measure": "loss"}, "The measure of a classification must be one of"),
+    ],
+)
+def test_mistakes_are_told_before_a_folder_is_made(photos, tmp_path, choices, sentence) -> None:
+    with pytest.raises(UserError) as caught:
+        tune(photos, recipe=RECIPE, out=tmp_path / "out", engine=InlineEngine(), **{"trials": 2, **choices})
+    assert sentence in caught.value.message
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_network_is_searched_and_a_poor_trial_may_be_stopped(photos, tmp_path) -> None:
+    record = tune(photos, recipe=NETWORK, space=["train.lr=log(1e-5,1e-1)", "train.batch_size=8,16"], trials=7,
+                  repeats=2, finalists=1, out=tmp_path / "out", engine=InlineEngine())  # fmt: skip
+    assert record["trials"]["done"] + record["trials"]["pruned"] == 7
+    assert record["best"]["test"]["roc_auc"] is not None
+
+
+@pytest.mark.usefixtures("searched")
+def test_the_rows_of_the_cache_are_those_of_one_space() -> None:
+    spaces = [space for space in RowCache().overview() if "stats" in space["about"] and " 64x64 " in space["about"]]
+    assert len([space for space in spaces if "stages 3,4,5,6" in space["about"]]) == 1
+
+
+def test_an_unknown_key_is_a_recipe_error(photos) -> None:
+    with pytest.raises(RecipeError, match=r"train\.lrr is not a recipe key"):
+        tune(photos, recipe=RECIPE, space=["train.lrr=1..2"])
