@@ -114,12 +114,12 @@ def parallel_figure(rows: Rows, axes: Sequence[Axis], *, measure: str, more_is_b
     best = {int(row["number"]) for row in ranked[: max(1, round(_BEST_SHARE * len(ranked)))]}
     lines = [
         plane.line([(float(at), _share(axis, int(row["number"]))) for at, axis in enumerate(columns)],
-                   class_="curve s0" if int(row["number"]) in best else "chance")
+                   class_="curve s0" if int(row["number"]) in best else "thread")
         for row in reversed(ranked)
     ]  # fmt: skip
     drawing = plane.drawing(
-        join([_column(plane, at, axis) for at, axis in enumerate(columns)]),
         *lines,
+        join([_column(plane, at, axis) for at, axis in enumerate(columns)]),
         alt=f"{len(done)} trials over {', '.join(axis.name for axis in whole)}; the best {len(best)} in colour",
     )
     return figure(drawing, title=f"Parallel coordinates, the best {len(best)} in colour", names=[])

@@ -6,12 +6,14 @@ half of the answers would be to the old question.
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from teliti import __version__
 from teliti.errors import UserError
+from teliti.recipe import Recipe, parse_recipe
 from teliti.types import Record
 from teliti.workflow.run_folder import RunFolder, create_run_folder
 
@@ -67,6 +69,11 @@ def read_job(folder: Path, *, kind: str) -> Record:
             hint="Choose another folder with --out.",
         )
     return state
+
+
+def asked_recipe(state: Record) -> Recipe:
+    """The recipe of a job's request."""
+    return parse_recipe(tomllib.loads(state["request"]["recipe"]))
 
 
 def _check_same(kept: Record, asked: Record, folder: Path) -> None:

@@ -23,15 +23,22 @@ from teliti.tuning.ledger import Ledger, do_missing
 from teliti.tuning.sensitivity import Cell, Factor, make_cells
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.course_table import SOURCE, course_value
-from teliti.workflow.job_folder import open_job_folder, read_job
+from teliti.workflow.job_folder import asked_recipe, open_job_folder, read_job
 from teliti.workflow.photos import Photos
 from teliti.workflow.ranking import MEASURES
 from teliti.workflow.repeats import plan_repeats, take_photos
 from teliti.workflow.run_folder import RunFolder
 from teliti.workflow.sensitivity_cells import NETWORK, cell_records
 from teliti.workflow.sensitivity_cost import Cost, fitting_repeats, probe_networks, tell_cost
-from teliti.workflow.sensitivity_recipes import QUICK_EPOCHS, QUICK_PHOTOS, base_recipe, cell_recipe, some_photos
-from teliti.workflow.shared_base import SharedBase, share_base
+from teliti.workflow.sensitivity_recipes import (
+    QUICK_EPOCHS,
+    QUICK_PHOTOS,
+    base_recipe,
+    cell_recipe,
+    check_networks,
+    some_photos,
+)
+from teliti.workflow.shared_base import SharedBase, share_base, without_budget
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.trainings import Trainer, Training, divisions_of
 from teliti.workflow.trial import check_measure
@@ -146,7 +153,7 @@ def sensitivity(
     budget = chosen.train.budget
     request: Record = {
         "table": (table or TableRequest()).to_record(),
-        "recipe": dump_recipe(chosen),
+        "recipe": dump_recipe(without_budget(chosen)),
         "repeats": repeats,
         "measure": measure,
         "budget_s": None if budget is None else parse_seconds(budget),
@@ -169,7 +176,7 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engi
         UserError: not the folder of a table, or in use by another process.
     """
     state = read_job(Path(folder), kind="sensitivity")
-    chosen = RunFolder(Path(folder)).read_recipe()
+    chosen = asked_recipe(state)
     return _start(
         state["source"], chosen, state["request"], out=Path(folder), engine=engine, reporter=reporter,
         command=state["command"],
@@ -190,6 +197,7 @@ def _start(
     reporter = reporter or SilentReporter()
     table = TableRequest(**request["table"])
     cells = table.cells()
+    check_networks(table.networks)
     asked = base_recipe(chosen, quick=table.quick)
     for cell in cells:
         cell_recipe(asked, cell)  # a mistake is told before anything is read

@@ -10,7 +10,6 @@ import numpy as np
 from teliti.errors import UserError
 from teliti.recipe import Recipe, override_recipe
 from teliti.runtime import default_threads
-from teliti.training.speed import free_memory
 from teliti.tuning.engines import Engine
 from teliti.tuning.ledger import Ledger, do_missing
 from teliti.types import Record, Reporter
@@ -93,6 +92,8 @@ def tell_cost(
         f"{cells} cells x {repeats} repeats are {cells * repeats} trainings: about {_time(total)} with {slots} at a "
         f"time ({each}), {slots * peak / _GIGABYTE:.1f} GB of memory, {watts * total / 3600:.1f} Wh at {watts:g} watts."
     )
+    from teliti.training.speed import free_memory
+
     free = free_memory("cpu")
     if slots * peak > free:
         reporter.note(f"Only {free / _GIGABYTE:.1f} GB of memory are free: fewer --workers would be safer.")

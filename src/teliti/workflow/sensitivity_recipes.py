@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from teliti.errors import RecipeError
@@ -9,7 +11,8 @@ from teliti.models.compact import COMPACT
 from teliti.recipe import Recipe, load_recipe, override_recipe, parse_recipe, read_value, recipe_values
 from teliti.recipe.model import NO_BACKBONE
 from teliti.recipe.shipped import shipped_recipe
-from teliti.training.speed import processor_precision
+from teliti.registry import closest
+from teliti.runtime import require
 from teliti.tuning.sensitivity import Cell
 from teliti.types import IntArray, Record
 from teliti.workflow.choices import apply_choices
@@ -42,6 +45,8 @@ def base_recipe(chosen: Recipe, *, quick: bool) -> Recipe:
     if not learns_network(chosen) or quick:
         train |= {"mode": "scratch"}
     if chosen.train.precision == "auto" or not learns_network(chosen):
+        from teliti.training.speed import processor_precision
+
         train |= {"precision": processor_precision()}
     values["train"] = {**values["train"], **train}
     values["train"].pop("budget", None)
@@ -49,6 +54,25 @@ def base_recipe(chosen: Recipe, *, quick: bool) -> Recipe:
         values["data"] = {**values["data"], "image_size": QUICK_SIDE}
         values["model"] = {**values["model"], "weights": "random"}
     return parse_recipe(values)
+
+
+def check_networks(names: Sequence[str]) -> None:
+    """Refuse a name that is no network before anything is read.
+
+    Raises:
+        RecipeError: neither compact nor timm's.
+    """
+    unknown = [name for name in names if name not in COMPACT]
+    if not unknown:
+        return
+    timm = require("timm", extra="train", purpose="fill a sensitivity table")
+    for name in unknown:
+        if not timm.is_model(name):
+            near = closest(name, [*COMPACT, *timm.list_models()])
+            raise RecipeError(
+                f"--networks must name timm or compact networks, got {name!r}.",
+                hint=f'Did you mean "{near}"?' if near else f"Compact ones are {', '.join(COMPACT)}.",
+            )
 
 
 def cell_recipe(base: Recipe, cell: Cell) -> Recipe:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from teliti.cache import RowCache
-from teliti.recipe import Recipe, override_recipe, recipe_values
+from teliti.recipe import Recipe, override_recipe, parse_recipe, recipe_values
 from teliti.runtime import default_threads
 from teliti.training.feature_columns import widest
 from teliti.tuning.space import Space
@@ -119,6 +119,13 @@ def share_base(
         setup = resolve_setup(base, numbers=fit_recipe_numbers(base, photos, plan))
         base = override_recipe(base, {"train": {"engine": setup.engine.name}})
     return SharedBase(override_recipe(base, {"train": {"threads": worker_threads}}), readers), photos, plan
+
+
+def without_budget(recipe: Recipe) -> Recipe:
+    """The recipe without `train.budget`, which bounds the whole search or table, not a training."""
+    values = recipe_values(recipe)
+    values["train"].pop("budget", None)
+    return parse_recipe(values)
 
 
 def _pass_of(training: Training) -> str:

@@ -24,14 +24,14 @@ from teliti.tuning.space import Point, Space, parse_space
 from teliti.tuning.study import Study
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.choices import PREPARE, accept_choice, apply_choices
-from teliti.workflow.job_folder import open_job_folder, read_job
+from teliti.workflow.job_folder import asked_recipe, open_job_folder, read_job
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.ranking import MEASURES
 from teliti.workflow.repeats import plan_repeats
 from teliti.workflow.run_folder import RunFolder
 from teliti.workflow.search_job import SearchJob, measure_finalists, measure_winner, record_search, search_trials
-from teliti.workflow.shared_base import SharedBase, share_base
+from teliti.workflow.shared_base import SharedBase, share_base, without_budget
 from teliti.workflow.spaces import default_space
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.trainings import Division, Trainer, divisions_of
@@ -87,7 +87,7 @@ def tune(
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     _check_counts(trials=trials, repeats=repeats, finalists=finalists)
     lines, budget = list(space), chosen.train.budget
-    asked = _without_budget(chosen)
+    asked = without_budget(chosen)
     if lines:
         parse_space(lines, accepts=partial(accept_choice, asked))  # before anything is read
     request: Record = {
@@ -117,7 +117,7 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engi
         UserError: not the folder of a search, or in use by another process.
     """
     state = read_job(Path(folder), kind="tune")
-    asked = RunFolder(Path(folder)).read_recipe()
+    asked = asked_recipe(state)
     return _start(
         state["source"], asked, state["request"], out=Path(folder), engine=engine, reporter=reporter,
         command=state["command"],
@@ -241,13 +241,6 @@ def _accepts(base: Recipe, photos: Photos) -> Callable[[str, Any], None]:
             resolve_head(apply_choices(base, {key: value}).model, photos.catalog.task)
 
     return accept
-
-
-def _without_budget(recipe: Recipe) -> Recipe:
-    """The budget is the search's, not a training's."""
-    values = recipe.train.model_dump(mode="json", exclude_none=True)
-    values.pop("budget", None)
-    return recipe.model_copy(update={"train": type(recipe.train).model_validate(values)})
 
 
 def _check_counts(*, trials: int | None, repeats: int, finalists: int) -> None:

@@ -98,7 +98,7 @@ def test_a_budget_holds_fewer_repeats_or_is_refused(photos, tmp_path) -> None:
 @pytest.mark.parametrize(
     ("table", "sentence"),
     [
-        (TableRequest(networks=("resnt50",)), "resnt50"),
+        (TableRequest(networks=("resnt50",)), "--networks must name timm or compact networks, got 'resnt50'"),
         (TableRequest(networks=("mlp",), prepares=("none", "clahee")), "clahee"),
         (TableRequest(networks=("mlp",), rates=("0.1", "fast")), "train.lr"),
         (TableRequest(networks=("mlp",), augments=("none", "flippp")), "augmentation must be one of"),
