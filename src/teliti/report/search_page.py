@@ -43,7 +43,9 @@ def render_search(record: Record) -> str:
     ]
     told = [count(len(rows), "trial"), count(record["photos"], "photo"), str(record["task"])]
     shown = [Section(*one) for one in sections if one[2]]
-    return frame_page(str(record["title"]), eyebrow="Teliti search", notes=told, sections=shown)
+    return frame_page(
+        str(record["title"]), eyebrow="Teliti search", notes=told, sections=shown, version=record.get("version")
+    )
 
 
 def _winner(record: JsonMapping, measure: str) -> Html:

@@ -40,7 +40,13 @@ def render_sensitivity(record: Record) -> str:
         count(record["photos"], "photo"),
     ]  # fmt: skip
     shown = [Section(*one) for one in sections if one[2]]
-    return frame_page(str(record["title"]), eyebrow="Teliti sensitivity table", notes=told, sections=shown)
+    return frame_page(
+        str(record["title"]),
+        eyebrow="Teliti sensitivity table",
+        notes=told,
+        sections=shown,
+        version=record.get("version"),
+    )
 
 
 def _heat_map(record: JsonMapping, measure: str) -> Html:

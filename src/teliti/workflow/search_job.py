@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
 
+from teliti import __version__
 from teliti.errors import RecipeError, RunError
 from teliti.runtime import default_threads, environment_record
 from teliti.tuning.engines import Engine, Outcome, Task
@@ -183,6 +184,7 @@ def record_search(
     best = next(row for row in finals["rows"] if row["name"] == finals["winner"])
     return {
         "schema": 1,
+        "version": __version__,
         "title": f"Search on {Path(state['source']).name or state['source']}",
         "kind": "tune",
         "source": state["source"],

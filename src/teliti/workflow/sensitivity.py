@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from teliti import __version__
 from teliti.errors import RunInterrupted, UserError
 from teliti.files import write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe, parse_seconds
@@ -311,6 +312,7 @@ def _record(job: _Job, repeats: int) -> Record:
     source = job.state["source"]
     return {
         "schema": 1,
+        "version": __version__,
         "title": f"Sensitivity on {Path(source).name or source}",
         "kind": "sensitivity",
         "source": source,
