@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -11,6 +11,10 @@ from teliti.cli.compared import refuse_two_documents
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, typed_command
 from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
 from teliti.cli.tune import refuse_beside_resume, require_data
+
+if TYPE_CHECKING:
+    from teliti.types import Record
+    from teliti.workflow.sensitivity import TableRequest
 
 _LIST = Parameter(metavar="A,B")
 
@@ -61,28 +65,33 @@ def sensitivity(
     """
     refuse_two_documents(csv, output)
     if resume is not None:
-        refuse_beside_resume(
-            resume, verb="sensitivity", stands_alone=data is None and out is None and recipe.is_empty()
-        )
-        from teliti.workflow.sensitivity import resume as resume_table
-
-        record = resume_table(resume, reporter=output.reporter())
+        record = _go_on(resume, is_alone=data is None and out is None and recipe.is_empty(), output=output)
     else:
-        from teliti.workflow.sensitivity import TableRequest
-        from teliti.workflow.sensitivity import sensitivity as fill_table
+        from teliti.workflow import sensitivity as job
 
-        table = TableRequest(
+        table = job.TableRequest(
             _listed(networks), _listed(variants), _listed(epochs) if epochs else None, _listed(batch_sizes),
             _listed(rates), _listed(augment), grid=grid, quick=quick,
         )  # fmt: skip
-        record = fill_table(
-            require_data(data), table, recipe=recipe.load(), repeats=repeats, measure=measure, watts=watts,
-            workers=workers, out=out, reporter=output.reporter(), command=typed_command(),
-        )  # fmt: skip
+        how = {"repeats": repeats, "measure": measure, "watts": watts, "workers": workers, "out": out}
+        record = _start(require_data(data), table, recipe=recipe, output=output, **how)
     from teliti.cli.sensitivity_table import show_table
 
     show_table(record, csv=csv, output=output)
     return 0
+
+
+def _start(data: str, table: TableRequest, *, recipe: RecipeOptions, output: OutputOptions, **how: Any) -> Record:
+    from teliti.workflow.sensitivity import sensitivity as fill_table
+
+    return fill_table(data, table, recipe=recipe.load(), reporter=output.reporter(), command=typed_command(), **how)
+
+
+def _go_on(folder: Path, *, is_alone: bool, output: OutputOptions) -> Record:
+    refuse_beside_resume(folder, verb="sensitivity", stands_alone=is_alone)
+    from teliti.workflow.sensitivity import resume
+
+    return resume(folder, reporter=output.reporter())
 
 
 def _listed(words: str) -> tuple[str, ...]:

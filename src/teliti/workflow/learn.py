@@ -10,12 +10,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
-from teliti.data.split import fewest_groups, fold_samples
 from teliti.errors import RecipeError
 from teliti.models.compact import COMPACT, plan_network
 from teliti.models.heads import HeadWeights
@@ -29,11 +27,11 @@ from teliti.training.engines import EngineChoice
 from teliti.training.features import Features, FeatureSource
 from teliti.training.novelty import MOST_PHOTOS, fit_novelty, newest_parts, settle_novelty
 from teliti.transforms.augment import build_augment
+from teliti.transforms.prepare import PrepareChain
 from teliti.transforms.steps_numbers import FittedNumbers, fit_numbers
 from teliti.types import FloatArray, IntArray, Record, Reporter
 from teliti.workflow.epochs import record_learning, record_network, tell_epochs, write_epoch_files
 from teliti.workflow.fit import (
-    VALIDATION,
     Candidate,
     Fit,
     check_combine,
@@ -41,6 +39,7 @@ from teliti.workflow.fit import (
     reject_indices,
     validation_loss,
 )
+from teliti.workflow.learning_parts import LearningParts, LearningTargets, divide_learning
 from teliti.workflow.photos import Photos
 from teliti.workflow.pictures import Pictures, prepared_pictures
 from teliti.workflow.plan import SplitPlan
@@ -54,10 +53,8 @@ if TYPE_CHECKING:
     from teliti.training.loop import Fitted
     from teliti.training.trained_net import FeatureFront
 
-HELD_OUT = "held-out training photos"
 CHECKPOINTS, NETWORK_FILE = "checkpoints", "network.onnx"
 _FROZEN_STAGES = 3  # edges and textures: they learn little on a few thousand photos, and cost half of a step
-_HELD_OUT_FOLDS = 6  # without a val part, one sixth of the training photos chooses the epoch
 
 
 def learns_network(recipe: Recipe) -> bool:
@@ -198,38 +195,33 @@ def teach(
     from teliti.training.trained_net import FeatureFront
 
     keep_freed_memory()
-    clock = Stopwatch()
-    chain, parts = build_recipe_chain(recipe), _learning_parts(photos, plan, seed=recipe.seed)
-    if chain.tile is not None:
-        check_combine(chain.combine, recipe, photos)  # before anything long
+    chain, parts, clock = build_recipe_chain(recipe), divide_learning(photos, plan, seed=recipe.seed), Stopwatch()
+    _check_tiles(chain, recipe, photos)
     outputs = _num_outputs(recipe, len(photos.catalog.classes))
     network = build_network(recipe.model, num_outputs=outputs, image_size=chain.image_size, seed=recipe.seed)
     pool_before_activation(network)
-    options, opinion = recipe.train, None
+    opinion = None
     if has_second_opinion(recipe) and photos.catalog.task == "classification":
         with watch.stage("second opinion"):
             opinion = ask_frozen_network(recipe, photos, plan, indices=parts.learn, reporter=reporter)
-        options = options_after(options, opinion, seconds=clock.elapsed())
+    options = recipe.train if opinion is None else options_after(recipe.train, opinion, seconds=clock.elapsed())
     with _pictures_of(recipe, photos, parts.used, reporter=reporter) as pictures:
-        targets = _Targets.of(photos, parts.used)
+        targets = LearningTargets.of(photos, parts.used)
         numbers = _fit_numbers(recipe, pictures, parts)
         data = _training_data(
             pictures, targets, parts, recipe=recipe, photos=photos, network=network, numbers=numbers
         )  # fmt: skip
         if opinion is not None:
             data = replace(data, shares=opinion.shares(data.targets, data.train, weight=options.soft_targets))
-        # a comparison of many trainings, which keeps nothing, does not show each one's epochs either
-        tell = on_epoch
-        if tell is None and folder is not None:
-            tell = tell_epochs(reporter, data, options, scale=targets.std)
+        if on_epoch is None and folder is not None:  # of many trainings that keep nothing, no epochs are shown
+            on_epoch = tell_epochs(reporter, data, options, scale=targets.std)
         with watch.stage("learn"):
             fitted = fit_network(
                 network, data, options, seed=recipe.seed, stages=stages(network), layer_penalty=l2_penalty,
-                folder=folder, reporter=reporter, on_epoch=tell,
+                folder=folder, reporter=reporter, on_epoch=on_epoch,
             )  # fmt: skip
         front = FeatureFront(network.cpu(), None if numbers is None else NumberInput(number_layers(numbers)))
-        counts = {"learnt": len(parts.learn), "chosen_on": len(parts.hold), "chooser": parts.name}
-        history = record_learning(fitted, data, recipe, photos=counts, scale=targets.std)
+        history = record_learning(fitted, data, recipe, photos=parts.to_record(), scale=targets.std)
         held = _features(front, pictures, parts.places(parts.hold))
         fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos)
         if folder is not None and photos.catalog.task != "regression" and recipe.decide.novelty_share > 0.0:
@@ -254,6 +246,12 @@ def answer_by_network(
         return _answers(lesson.fit.head, _features(lesson.front, pictures, asked), recipe=recipe, photos=photos)
 
 
+def _check_tiles(chain: PrepareChain, recipe: Recipe, photos: Photos) -> None:
+    """Before anything long."""
+    if chain.tile is not None:
+        check_combine(chain.combine, recipe, photos)
+
+
 def _pictures_of(
     recipe: Recipe, photos: Photos, indices: IntArray, *, reporter: Reporter
 ) -> AbstractContextManager[Pictures]:
@@ -261,7 +259,7 @@ def _pictures_of(
     return prepared_pictures(photos, indices, build_recipe_chain(recipe), threads=threads, reporter=reporter)
 
 
-def _fit_numbers(recipe: Recipe, pictures: Pictures, parts: _Parts) -> FittedNumbers | None:
+def _fit_numbers(recipe: Recipe, pictures: Pictures, parts: LearningParts) -> FittedNumbers | None:
     """The recipe's number steps, fitted on the photos that are learnt from and on no other."""
     steps = build_recipe_chain(recipe).numbers
     learnt = pictures.rows_of(parts.places(parts.learn))
@@ -284,54 +282,10 @@ def _answers(head: HeadWeights, features: Features, *, recipe: Recipe, photos: P
     return photo_outputs(head, features, everyone, combine=combine, rejects=reject_indices(recipe, photos))
 
 
-@dataclass(frozen=True)
-class _Targets:
-    """What the network learns: class indices, or numbers brought to mean 0 and deviation 1."""
-
-    values: NDArray[Any]
-    mean: float = 0.0
-    std: float = 1.0
-
-    @classmethod
-    def of(cls, photos: Photos, used: IntArray) -> _Targets:
-        own = photos.targets[used]
-        if photos.catalog.task != "regression":
-            return cls(own)
-        mean, std = float(own.mean()), float(own.std()) or 1.0
-        return cls(((own - mean) / std).astype(np.float32), mean, std)
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """Who learns, and who chooses epoch, calibration and threshold: positions among all photos."""
-
-    learn: IntArray
-    hold: IntArray
-    name: str
-
-    @property
-    def used(self) -> IntArray:
-        return np.sort(np.concatenate([self.learn, self.hold]))
-
-    def places(self, photos: IntArray) -> IntArray:
-        """Where these photos stand among those used."""
-        return np.searchsorted(self.used, photos)
-
-
-def _learning_parts(photos: Photos, plan: SplitPlan, *, seed: int) -> _Parts:
-    train, val = plan.indices("train"), plan.indices("val")
-    if len(val):
-        return _Parts(train, val, VALIDATION)
-    targets, groups = photos.targets[train], plan.groups[train]
-    folds = int(np.clip(fewest_groups(targets, groups), 2, _HELD_OUT_FOLDS))
-    inside = fold_samples(targets, groups, folds=folds, seed=seed) == 0
-    return _Parts(train[~inside], train[inside], HELD_OUT)
-
-
 def _training_data(
     pictures: Pictures,
-    targets: _Targets,
-    parts: _Parts,
+    targets: LearningTargets,
+    parts: LearningParts,
     *,
     recipe: Recipe,
     photos: Photos,
@@ -365,8 +319,8 @@ def _fit_of(
     history: Record,
     held: Features,
     *,
-    parts: _Parts,
-    targets: _Targets,
+    parts: LearningParts,
+    targets: LearningTargets,
     recipe: Recipe,
     photos: Photos,
 ) -> Fit:
@@ -383,7 +337,7 @@ def _fit_of(
     return Fit(head, history, parts.hold, _answers(head, held, recipe=recipe, photos=photos), parts.name)
 
 
-def _with_novelty(fit: Fit, front: FeatureFront, pictures: Pictures, *, parts: _Parts, held: Features) -> Fit:
+def _with_novelty(fit: Fit, front: FeatureFront, pictures: Pictures, *, parts: LearningParts, held: Features) -> Fit:
     """The same, and what the photos look like that the network learnt from."""
     places = parts.places(parts.learn)
     shown = places[np.linspace(0, len(places) - 1, min(len(places), MOST_PHOTOS)).astype(int)]

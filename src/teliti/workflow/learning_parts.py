@@ -1,0 +1,75 @@
+"""What a network learns, who learns and who chooses, before any picture is prepared."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teliti.data.split import fewest_groups, fold_samples
+from teliti.types import IntArray, Record
+from teliti.workflow.fit import VALIDATION
+from teliti.workflow.photos import Photos
+from teliti.workflow.plan import SplitPlan
+
+HELD_OUT = "held-out training photos"
+_HELD_OUT_FOLDS = 6  # without a val part, one sixth of the training photos chooses the epoch
+
+
+@dataclass(frozen=True)
+class LearningTargets:
+    """What the network learns: class indices, or numbers brought to mean 0 and deviation 1."""
+
+    values: NDArray[Any]
+    mean: float = 0.0
+    std: float = 1.0
+
+    @classmethod
+    def of(cls, photos: Photos, used: IntArray) -> LearningTargets:
+        """Those of the photos at these positions."""
+        own = photos.targets[used]
+        if photos.catalog.task != "regression":
+            return cls(own)
+        mean, std = float(own.mean()), float(own.std()) or 1.0
+        return cls(((own - mean) / std).astype(np.float32), mean, std)
+
+
+@dataclass(frozen=True)
+class LearningParts:
+    """Who learns, and who chooses epoch, calibration and threshold: positions among all photos."""
+
+    learn: IntArray
+    hold: IntArray
+    name: str
+
+    @property
+    def used(self) -> IntArray:
+        """Positions of all of them, rising."""
+        return np.sort(np.concatenate([self.learn, self.hold]))
+
+    def to_record(self) -> Record:
+        """How many learn and how many choose, and what these are called."""
+        return {"learnt": len(self.learn), "chosen_on": len(self.hold), "chooser": self.name}
+
+    def places(self, photos: IntArray) -> IntArray:
+        """Where these photos stand among those used."""
+        return np.searchsorted(self.used, photos)
+
+
+def divide_learning(photos: Photos, plan: SplitPlan, *, seed: int) -> LearningParts:
+    """The training and the val part; without a val part a sixth of the training photos chooses, groups kept together.
+
+    Args:
+        photos: All photos.
+        plan: Without folds.
+        seed: For the choice of that sixth.
+    """
+    train, val = plan.indices("train"), plan.indices("val")
+    if len(val):
+        return LearningParts(train, val, VALIDATION)
+    targets, groups = photos.targets[train], plan.groups[train]
+    folds = int(np.clip(fewest_groups(targets, groups), 2, _HELD_OUT_FOLDS))
+    inside = fold_samples(targets, groups, folds=folds, seed=seed) == 0
+    return LearningParts(train[~inside], train[inside], HELD_OUT)
