@@ -2,11 +2,11 @@
 
     make bench ARGS="throughput --write"
     python bench/bench_throughput.py FOLDER PART...    # measure some parts and keep them; without a part: list them
-    THROUGHPUT_PARTS=FOLDER make bench ARGS="throughput --write"    # a page of what lies there, the rest measured
+    THROUGHPUT_PARTS=FOLDER make bench ARGS="throughput --write"    # a page of the parts that lie there
 
 A part is one network with all its sides. Every side is a process of its own (training_sides.py) that trains for a few
 seconds when it is told to; sides take turns, and a ratio is of the same round. On a machine that others use too, the
-parts can be measured when it is calm.
+parts can be measured one by one when it is calm; a page of them names those that it lacks.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ SEAT = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_T
 
 
 def run() -> dict:
-    """All parts, those of THROUGHPUT_PARTS read and not measured."""
+    """All parts; with THROUGHPUT_PARTS those that were measured into that folder."""
     folder = os.environ.get("THROUGHPUT_PARTS")
-    rows = []
-    for part in PARTS:
-        file = Path(folder) / f"{part}.json" if folder else None
-        kept = json.loads(file.read_text()) if file is not None and file.exists() else measure(part)
-        rows += _busy_rows(kept) if part.startswith("busy") else _rows(kept)
+    kept = {part: _read_part(Path(folder), part) if folder else measure(part) for part in PARTS}
+    found = {part: result for part, result in kept.items() if result is not None}
+    rows = [row for part, result in found.items() for row in (_busy_rows if "busy" in part else _rows)(result)]
+    missing = [part for part in PARTS if part not in found]
+    counts = " or ".join(sorted({str(len(rates)) for part in found.values() for rates in part["rounds"].values()}))
     return {
         "name": "Training throughput beside plain torch, Keras and fastai",
         "about": f"Adam, batches of {BATCH}, two classes, random weights and photos. Ours is the loop of `teliti "
@@ -52,13 +52,18 @@ def run() -> dict:
         "wait in memory: plain torch is eager float32 with nothing set, Keras is `compile` and `fit` "
         "(`train_on_batch` on torch) with their defaults, fastai its Learner without validation. Bare steps: our "
         "precision and threads, forward, backward and optimiser on one kept batch, no loop around. Equal numbers of "
-        f"parameters are checked. Each side is a process; {ROUNDS} rounds in turn (where another process keeps one "
+        f"parameters are checked. Each side is a process; {counts} rounds in turn (where another process keeps one "
         "core busy: each side calm, then busy). Medians; ratios are medians of the per-round ratios. Share of peak: "
         "operations of forward and backward pass (three times the forward pass, which torch counts, without the "
         "gradient of the photos) over the best dense rate that torch reached in the same part, matrix product or 3x3 "
-        "convolution, of the side's precision.",
+        "convolution, of the side's precision." + (f" Not measured yet: {'; '.join(missing)}." if missing else ""),
         "rows": rows,
     }
+
+
+def _read_part(folder: Path, part: str) -> dict | None:
+    file = folder / f"{part}.json"
+    return json.loads(file.read_text()) if file.exists() else None
 
 
 def measure(part: str) -> dict:
@@ -126,13 +131,14 @@ def _rows(kept: dict) -> list[dict]:
                 "network": kept["part"],
                 "side": f"ours ({how})" if name == "ours" else name,
                 "photos/s": f"{statistics.median(rates):.1f}",
+                "best round": f"{max(rates):.1f}",
                 "ours is faster by": "-" if name == "ours" else f"{_ratio(ours, rates):.2f}",
                 "share of peak": f"{share:.2f}",
             }
         )
     peaks = ", ".join(f"{statistics.median(rounds[f'peak, {kind}']):.0f} GFLOP/s {kind}" for kind in ("f32", "bf16"))
-    return [*rows, {"network": kept["part"], "side": f"peak: {peaks}", "photos/s": "-", "ours is faster by": "-",
-                    "share of peak": "1.00"}]  # fmt: skip
+    nothing = dict.fromkeys(("photos/s", "best round", "ours is faster by"), "-")
+    return [*rows, {"network": kept["part"], "side": f"peak: {peaks}", **nothing, "share of peak": "1.00"}]
 
 
 def _busy_rows(kept: dict) -> list[dict]:
@@ -145,6 +151,7 @@ def _busy_rows(kept: dict) -> list[dict]:
                 "network": kept["part"].removeprefix("busy, "),
                 "side": f"{name}, one core taken: {_ratio(calm, busy):.1f} times slower than calm",
                 "photos/s": f"{statistics.median(busy):.1f}",
+                "best round": f"{max(busy):.1f}",
                 "ours is faster by": "-" if name == "ours" else f"{_ratio(rounds['ours, busy'], busy):.2f}",
                 "share of peak": "-",
             }
