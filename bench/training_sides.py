@@ -275,7 +275,7 @@ def _fastai(network: str, pixels: int, batch: int) -> tuple[Round, dict]:
                       cbs=[NoValidation()])  # fmt: skip
 
     def epoch() -> None:
-        with learner.no_bar(), learner.no_logging():
+        with learner.no_logging():
             learner.fit(1)
 
     return _steps_for(epoch, count), {"parameters": sum(p.numel() for p in net.parameters())}
