@@ -18,6 +18,7 @@ from torch import Tensor
 
 from teliti.errors import StorageError
 from teliti.files import hash_file, sha256_hex, write_bytes_atomic
+from teliti.training.parallel import Processes
 from teliti.types import Record
 
 KEPT = 2
@@ -72,6 +73,18 @@ def load_checkpoint(folder: Path) -> Checkpoint | None:
         if sha256_hex(data)[:_HASH_DIGITS] == path.stem.partition("-")[2]:
             return Checkpoint(load(data), json.loads(_header(data)["__metadata__"]["record"]))
     return None
+
+
+def load_shared_checkpoint(folder: Path | None, processes: Processes, device: torch.device) -> Checkpoint | None:
+    """The newest good checkpoint of the first process's folder, for all that share a run.
+
+    Args:
+        folder: Of this process; only the first one's counts. None: there is none.
+        processes: Who shares the run.
+        device: Of the network.
+    """
+    place = processes.text_from_first("" if folder is None else str(folder.absolute()), device)
+    return load_checkpoint(Path(place)) if place else None
 
 
 def take(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

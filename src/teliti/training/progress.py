@@ -28,7 +28,7 @@ from teliti.training.budget import epochs_in_budget, measured_epochs
 from teliti.training.callbacks import Watch, start_watch
 from teliti.training.checkpoint import (
     Checkpoint,
-    load_checkpoint,
+    load_shared_checkpoint,
     optimizer_tensors,
     restore_optimizer,
     save_checkpoint,
@@ -331,8 +331,7 @@ def open_run(
     net.to(device).to(memory_format=torch.channels_last).train()
     processes.copy_from_first(list(net.state_dict().values()))
     job = _job(net, data, options, seed=seed)
-    place = processes.text_from_first("" if folder is None else str(folder.absolute()), device)
-    saved = load_checkpoint(Path(place)) if place else None
+    saved = load_shared_checkpoint(folder, processes, device)
     processes.wait()  # all have read before the first one writes
     if saved is not None:
         _refuse_strange(saved, job=job, folder=folder)
