@@ -50,7 +50,7 @@ def test_broken_and_empty_photos_are_named(parts):
 
 def test_odd_photos_are_named(parts):
     dark = (draw_part(900, scratched=True) * 0.12).astype(np.uint8)
-    blurred = cv2.GaussianBlur(draw_part(901, scratched=False), (0, 0), 5)
+    blurred = cv2.GaussianBlur(draw_part(901, scratched=True), (0, 0), 4)
     for name, photo in {"dark": dark, "flat": np.full((48, 48, 3), 90, np.uint8), "soft": blurred}.items():
         (parts / "good" / f"{name}.png").write_bytes(encode_png(photo))
     (parts / "good" / "large.png").write_bytes(encode_png(draw_part(902, scratched=False, side=200)))
