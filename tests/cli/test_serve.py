@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import socket
@@ -155,7 +156,10 @@ def test_requests_that_want_too_much(tmp_path: Path) -> None:
 
 def _listening(service: Running) -> set[str]:
     """Addresses at which the process listens, from the socket table."""
-    sockets = {str(path.readlink()) for path in Path(f"/proc/{service.process.pid}/fd").iterdir()}
+    sockets = set()
+    for path in Path(f"/proc/{service.process.pid}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # a file that was closed meanwhile is no listening socket
+            sockets.add(str(path.readlink()))
     rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
     return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
 
