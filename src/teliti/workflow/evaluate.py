@@ -29,6 +29,7 @@ from teliti.predictor import Predictor
 from teliti.types import Catalog, Record, Reporter, Sample, SilentReporter
 from teliti.workflow.photos import leave_out_companions
 from teliti.workflow.run_folder import RunFolder, create_run_folder
+from teliti.workflow.sealed import check_labels
 from teliti.workflow.stopwatch import Stopwatch
 
 SEED = 7  # of the bootstrap intervals
@@ -58,7 +59,7 @@ def evaluate(
     catalog = leave_out_companions(read_catalog(str(source)), predictor.bundle.chain.beside_patterns)
     catalog = _measured_part(catalog, reporter)
     decision = predictor.bundle.decision
-    _check_labels(catalog, predictor)
+    check_labels(catalog, predictor.bundle)
     folder = None if out is None else create_run_folder(Path(out), source=str(source))
     with watch.stage("predict"):
         scored = score_samples(predictor, catalog.samples, reporter=reporter)
@@ -109,21 +110,6 @@ def _measured_part(catalog: Catalog, reporter: Reporter) -> Catalog:
     part = next(name for name in ("test", "val", "train") if name in parts)
     reporter.note(f"The source has a given split: measured on its {part} part.")
     return replace(catalog, samples=tuple(sample for sample in catalog.samples if sample.split == part))
-
-
-def _check_labels(catalog: Catalog, predictor: Predictor) -> None:
-    decision = predictor.bundle.decision
-    if catalog.task != predictor.bundle.task:
-        raise CatalogError(
-            f"The labels must suit a {predictor.bundle.task} bundle, got labels for {catalog.task}.",
-            hint="Numbers as labels mean regression; names mean classes.",
-        )
-    unknown = sorted(set(catalog.classes) - set(decision.classes)) if decision else []
-    if unknown:
-        known = ", ".join(decision.classes) if decision else ""
-        raise CatalogError(
-            f'Label must be one of {known}, got "{unknown[0]}".', hint="Rename the class, or leave its photos out."
-        )
 
 
 def _classes(samples: Sequence[Sample], scored: Scored, decision: Decision) -> Record:

@@ -100,6 +100,7 @@ def export(
     try:
         session = open_exported(path, threads=reference.threads)
         answers = _answers(reference, Predictor(opened, session=session), samples, options=options, reporter=reporter)
+        _check_compared(answers[0], samples, source)
         certificate = _certificate(reference, answers, samples, options=options) | {
             "bundle": str(bundle),
             "source": source,
@@ -133,8 +134,25 @@ def _check_options(options: ExportOptions) -> None:
         raise UserError(
             "--force must stand beside --int8.", hint="A float export that changes a verdict is never to be used."
         )
-    if options.min_defect_recall is not None and not options.int8:
+    least = options.min_defect_recall
+    if least is None:
+        return
+    if not options.int8:
         raise UserError("--min-defect-recall must stand beside --int8.", hint="A float export changes no verdict.")
+    if not 0.0 <= least <= 1.0:
+        raise UserError(
+            f"--min-defect-recall must be in [0, 1], got {least:g}.", hint="0.95 means 95 % of the defects."
+        )
+
+
+def _check_compared(answers: PathAnswers, samples: Sequence[Sample], source: str) -> None:
+    """A comparison of nothing proves nothing."""
+    if not answers.predictions:
+        reason = next(iter(answers.refused.values()), "there is none")
+        raise UserError(
+            f"{source} must hold photos to compare on, and none of {len(samples)} can be used ({reason}).",
+            hint="Name others with --data.",
+        )
 
 
 def _measured(

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from teliti.bundle import Bundle
 from teliti.data.catalog import read_catalog
-from teliti.errors import UserError
+from teliti.errors import CatalogError, UserError
 from teliti.files import sha256_hex, spreadsheet_cell
-from teliti.types import Record, Sample
+from teliti.types import Catalog, Record, Sample
 from teliti.workflow.photos import leave_out_companions
 from teliti.workflow.run_folder import RunFolder
 
@@ -87,9 +87,30 @@ def labelled_photos(source: str | Path, bundle: Bundle) -> tuple[Sample, ...]:
     """The labelled photos of a source that the user names; of a given split only its test part.
 
     Raises:
-        CatalogError: the source cannot be read.
+        CatalogError: the source cannot be read, or has labels that the bundle does not know.
     """
     catalog = leave_out_companions(read_catalog(str(source)), bundle.chain.beside_patterns)
+    check_labels(catalog, bundle)
     if not catalog.has_given_split:
         return catalog.samples
     return tuple(sample for sample in catalog.samples if sample.split == "test")
+
+
+def check_labels(catalog: Catalog, bundle: Bundle) -> None:
+    """Labels must be of the bundle's kind and of its classes.
+
+    Raises:
+        CatalogError: they are not.
+    """
+    decision = bundle.decision
+    if catalog.task != bundle.task:
+        raise CatalogError(
+            f"The labels must suit a {bundle.task} bundle, got labels for {catalog.task}.",
+            hint="Numbers as labels mean regression; names mean classes.",
+        )
+    unknown = sorted(set(catalog.classes) - set(decision.classes)) if decision else []
+    if unknown:
+        known = ", ".join(decision.classes) if decision else ""
+        raise CatalogError(
+            f'Label must be one of {known}, got "{unknown[0]}".', hint="Rename the class, or leave its photos out."
+        )

@@ -12,7 +12,7 @@ import pytest
 
 from teliti.bundle import open_bundle
 from teliti.data.decode import decode_photo
-from teliti.errors import GateError, ParityError, UserError
+from teliti.errors import CatalogError, GateError, ParityError, UserError
 from teliti.export import certificate as certificate_module
 from teliti.export.formats import open_exported, read_facts
 from teliti.files import hash_file
@@ -113,6 +113,7 @@ def test_a_folder_with_other_things_is_left_alone(trained_bundle: Path, tmp_path
     [
         (ExportOptions("onnx", force=True), "--force must stand beside --int8"),
         (ExportOptions("onnx", min_defect_recall=0.9), "--min-defect-recall must stand beside --int8"),
+        (ExportOptions("onnx", int8=True, min_defect_recall=7.0), r"--min-defect-recall must be in \[0, 1\], got 7"),
     ],
 )
 def test_options_that_mean_nothing(options: ExportOptions, sentence: str, trained_bundle: Path) -> None:
@@ -131,3 +132,21 @@ def test_photos_that_changed_since_the_run_are_noticed(trained_record: dict, tmp
     (run / "splits.csv").write_text(table.replace(line, "vanished.png" + line[line.index(",") :]))
     with pytest.raises(UserError, match=r'1 are gone, the first is "vanished.png"'):
         export(run / "bundle", ExportOptions("onnx"))
+
+
+def test_labels_that_the_bundle_does_not_know_are_refused(
+    trained_bundle: Path, parts_folder: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(parts_folder, tmp_path / "photos")
+    (tmp_path / "photos" / "good").rename(tmp_path / "photos" / "fine")
+    with pytest.raises(CatalogError, match=r'Label must be one of good, scratch, got "fine"'):
+        export(trained_bundle, ExportOptions("onnx"), data=tmp_path / "photos", out=tmp_path / "out")
+
+
+def test_a_comparison_of_no_photo_is_no_proof(trained_bundle: Path, tmp_path: Path) -> None:
+    for name in ("good", "scratch"):
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        (tmp_path / "photos" / name / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n broken")
+    with pytest.raises(UserError, match=r"none of 2 can be used .*--data"):
+        export(trained_bundle, ExportOptions("onnx"), data=tmp_path / "photos", out=tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
