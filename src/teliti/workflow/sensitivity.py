@@ -305,6 +305,7 @@ def _record(job: _Job, repeats: int) -> Record:
     chance = _chance(job, measure)
     rows = cell_records(
         job.cells, trainings, measure=measure, more_is_better=MEASURES[task][measure], chance=chance,
+        measured=[len(division.plan.indices("test")) for division in job.trainer.divisions],
         test_to_train=ratio, watts=request["watts"], workers=job.engine.slots,
     )  # fmt: skip
     known = [row for row in rows if row["mean"] is not None]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from teliti.metrics.intervals import wilson_interval
 from teliti.tuning.sensitivity import Cell
 from teliti.types import Record
 from teliti.workflow.paired import adjust_for_many, estimate
@@ -25,6 +26,7 @@ def cell_records(
     measure: str,
     more_is_better: bool,
     chance: float | None,
+    measured: Sequence[int],
     test_to_train: float,
     watts: float,
     workers: int,
@@ -37,6 +39,7 @@ def cell_records(
         measure: What is judged.
         more_is_better: Of it.
         chance: What the best constant answer scores; None where the measure has no such number.
+        measured: Photos measured in each repeat.
         test_to_train: Photos measured by photos learnt from.
         watts: Of the whole machine while it trains.
         workers: Trainings at the same time, which share the watts.
@@ -64,7 +67,7 @@ def cell_records(
             "difference": verdicts.get(cell.name),
             "trouble": next((str(one["trouble"]) for one in done if "trouble" in one), None),
         }
-        row["at_chance"] = _is_at_chance(own, interval, chance)
+        row["at_chance"] = _is_at_chance(own, measured, chance)
         row["cause"] = _likely_cause(done) if row["at_chance"] or row["trouble"] else None
         rows.append(row)
     return rows
@@ -107,11 +110,17 @@ def _verdicts(
     return verdicts
 
 
-def _is_at_chance(values: Sequence[float], interval: Sequence[float] | None, chance: float | None) -> bool:
-    """True where the values do not show that anything was learnt: their interval holds chance, or lies below it."""
+def _is_at_chance(values: Sequence[float], measured: Sequence[int], chance: float | None) -> bool:
+    """True where the photos of all repeats together do not show more than chance: Wilson's interval holds it.
+
+    Of an accuracy that is exact while no photo is measured twice; of the other shares it is a rule of thumb.
+    """
     if chance is None or not values:
         return False
-    return (interval[0] if interval is not None else sum(values) / len(values)) <= chance
+    photos = sum(measured[: len(values)])
+    right = sum(value * count for value, count in zip(values, measured, strict=False))
+    found = wilson_interval(round(right), photos)
+    return found is None or found[0] <= chance
 
 
 def _likely_cause(records: Sequence[Record]) -> str:

@@ -130,10 +130,10 @@ def test_noise_is_told_from_an_effect_and_chance_from_skill() -> None:
         for cell in (base, same, better, lost)
     }
     records = cell_records([base, same, better, lost], done, measure="accuracy", more_is_better=True, chance=0.5,
-                           test_to_train=0.25, watts=60.0, workers=2)  # fmt: skip
+                           measured=[40] * 4, test_to_train=0.25, watts=60.0, workers=2)  # fmt: skip
     assert [row["difference"] and row["difference"]["verdict"] for row in records] == [
         None, "inside the noise", "helps", "harms"]  # fmt: skip
-    assert [row["at_chance"] for row in records] == [False, False, False, True]
+    assert [row["at_chance"] for row in records] == [False, False, False, True]  # 0.5 of 160 photos
     assert records[3]["cause"] == "A step was long. Lower it."
     assert records[0]["cause"] is None
     assert records[0]["energy_wh"] == pytest.approx(0.5)
