@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from teliti.data.catalog import read_catalog
     from teliti.errors import TelitiError
-    from teliti.predictor import Prediction, Predictor
+    from teliti.predictor import Predictor
     from teliti.recipe import Recipe, load_recipe
+    from teliti.types import Prediction
     from teliti.workflow.evaluate import evaluate
     from teliti.workflow.predict import predict
     from teliti.workflow.train import resume, train
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Prediction": "teliti.predictor",
+    "Prediction": "teliti.types",
     "Predictor": "teliti.predictor",
     "Recipe": "teliti.recipe",
     "TelitiError": "teliti.errors",

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from teliti.errors import BundleError
 from teliti.files import hash_file, resolve_inside, sha256_hex, write_bytes_atomic, write_json_atomic
+from teliti.metrics.answers import AnswerRule, decision_from_record
 from teliti.metrics.decision import Decision
 from teliti.transforms.prepare import PrepareChain, chain_from_record
 from teliti.types import Record, Task
@@ -32,7 +33,7 @@ class Golden:
     Attributes:
         file: Below the bundle, the photo as it was given (encoded).
         name: Its name in the catalog.
-        outputs: Class probabilities, or the one number of a regression.
+        outputs: Probabilities of classes or labels, or the numbers of a regression.
     """
 
     file: str
@@ -46,8 +47,8 @@ class Bundle:
 
     Attributes:
         path: The folder.
-        task: Classification or regression.
-        decision: Classes, threshold, verdict rule; None for regression.
+        task: What is answered.
+        answers: The rule that turns outputs into answers: classes, labels or numbers, thresholds, verdicts.
         chain: Prepare steps, the closing frame included.
         golden: Photos with expected outputs.
         manifest: The whole of `bundle.json`.
@@ -55,10 +56,15 @@ class Bundle:
 
     path: Path
     task: Task
-    decision: Decision | None
+    answers: AnswerRule
     chain: PrepareChain
     golden: tuple[Golden, ...]
     manifest: Record
+
+    @property
+    def decision(self) -> Decision | None:
+        """The rule of a classification; None for another task."""
+        return self.answers if isinstance(self.answers, Decision) else None
 
     @property
     def model_path(self) -> Path:
@@ -105,16 +111,14 @@ def open_bundle(folder: Path) -> Bundle:
                 f'"{path}" is damaged: its SHA-256 is not the recorded one.', hint="Copy the bundle again, or retrain."
             )
     try:
-        decision = manifest["decision"]
-        if (manifest["task"], decision is None) not in {("classification", False), ("regression", True)}:
-            raise _unreadable(folder, f"{MANIFEST} names the task {manifest['task']!r}")
+        answers = decision_from_record(manifest["task"], manifest["decision"])
         for golden in manifest["golden"]:
             if golden["file"] not in manifest["files"]:
                 raise _unreadable(folder, f'golden photo "{golden["file"]}" is none of its files')
         return Bundle(
             path=folder,
             task=manifest["task"],
-            decision=None if decision is None else Decision.from_record(decision),
+            answers=answers,
             chain=chain_from_record(manifest["prepare"]),
             golden=tuple(Golden(g["file"], g["name"], tuple(g["outputs"])) for g in manifest["golden"]),
             manifest=manifest,

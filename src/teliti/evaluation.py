@@ -14,11 +14,14 @@ from teliti.metrics.classification import accuracy_flatters, measure
 from teliti.metrics.curves import curve_record, score_histogram
 from teliti.metrics.decision import Decision
 from teliti.metrics.explorer import explore
+from teliti.metrics.label_decision import LabelsDecision
 from teliti.metrics.line import Line
-from teliti.metrics.regression import measure_regression
+from teliti.metrics.multilabel import measure_labels, measure_verdicts
+from teliti.metrics.number_rule import ONE_NUMBER, NumberRule, deviations
+from teliti.metrics.regression import measure_regression, measure_several
 from teliti.metrics.reliability import reliability
-from teliti.predictor import Prediction, Predictor
-from teliti.types import FloatArray, IntArray, Record, Refused, Reporter, Sample
+from teliti.predictor import Predictor
+from teliti.types import FloatArray, IntArray, Prediction, Record, Refused, Reporter, Sample
 
 MAX_MISTAKES = 24
 _SCATTER_POINTS = 2000
@@ -29,7 +32,7 @@ class Scored:
     """A predictor's answers for samples.
 
     Attributes:
-        outputs: (N, K) class probabilities or (N, 1) numbers, of the photos that could be used.
+        outputs: (N, K) probabilities or numbers, of the photos that could be used.
         used: Index into the samples of each row of `outputs`.
         refused: Photos that could not be used.
         novelty: (N,) how unlike the training photos each is; None where the bundle does not tell it.
@@ -74,9 +77,31 @@ def measure_classes(labels: IntArray, probs: FloatArray, preds: IntArray, *, dec
     return record
 
 
-def measure_numbers(targets: FloatArray, preds: FloatArray, *, seed: int) -> Record:
-    """The measures of a regression; both (N,) float."""
+def measure_numbers(targets: FloatArray, preds: FloatArray, *, seed: int, rule: NumberRule = ONE_NUMBER) -> Record:
+    """The measures of a regression; both (N,) float, or (N, K) where the rule names several numbers."""
+    if rule.names:
+        return measure_several(targets, preds, names=rule.names, seed=seed)
     return measure_regression(targets, preds, seed=seed)
+
+
+def measure_found_labels(
+    targets: IntArray, probs: FloatArray, preds: IntArray, *, decision: LabelsDecision, seed: int
+) -> Record:
+    """The measures of a set whose photos may have several labels, and under `verdicts` those of pass and reject.
+
+    Args:
+        targets: (N, K) of 0 and 1, labels that are there.
+        probs: (N, K) float.
+        preds: (N, K) of 0 and 1, labels found.
+        decision: Names the labels and those that are rejected.
+        seed: For the bootstrap intervals.
+    """
+    record = measure_labels(targets, probs, preds, names=decision.classes, seed=seed)
+    rejects = list(decision.reject_indices)
+    if rejects:
+        is_bad, is_rejected = (np.asarray(rows[:, rejects] > 0).any(axis=1) for rows in (targets, preds))
+        record["verdicts"] = measure_verdicts(np.asarray(is_bad), np.asarray(is_rejected))
+    return record
 
 
 def warnings_of(record: Record) -> list[str]:
@@ -148,6 +173,41 @@ def threshold_record(decision: Decision) -> Record:
     }
 
 
+def label_curves_of(targets: IntArray, probs: FloatArray, *, decision: LabelsDecision) -> Record:
+    """One ROC for each label that has photos with and without it."""
+    per_label = {name: curve_record(targets[:, k] > 0, probs[:, k]) for k, name in enumerate(decision.classes)}
+    return {"roc_per_class": {name: record["roc"] for name, record in per_label.items() if "roc" in record}}
+
+
+def label_mistakes_of(
+    samples: Sequence[Sample], targets: IntArray, probs: FloatArray, *, preds: IntArray, decision: LabelsDecision
+) -> list[Record]:
+    """The photos with wrong labels, those with the most confident mistake first, at most 24.
+
+    Args:
+        samples: (N) the photos.
+        targets: (N, K) of 0 and 1, labels that are there.
+        probs: (N, K) float.
+        preds: (N, K) of 0 and 1, labels found.
+        decision: Names the labels.
+    """
+    is_wrong = (targets > 0) != (preds > 0)
+    away = np.where(is_wrong, np.abs(probs - np.array(decision.thresholds)), -1.0).max(axis=1)
+    wrong = np.flatnonzero(is_wrong.any(axis=1))
+    worst = wrong[np.argsort(-away[wrong], kind="stable")][:MAX_MISTAKES]
+    scores = decision.score(probs)
+    return [
+        {
+            "name": samples[index].name,
+            "label": [name for name, there in zip(decision.classes, targets[index], strict=True) if there],
+            "predicted": [name for name, there in zip(decision.classes, preds[index], strict=True) if there],
+            "score": float(scores[index]),
+            "probs": {name: float(p) for name, p in zip(decision.classes, probs[index], strict=True)},
+        }
+        for index in worst
+    ]
+
+
 def mistakes_of(
     samples: Sequence[Sample], labels: IntArray, probs: FloatArray, *, preds: IntArray, decision: Decision
 ) -> list[Record]:
@@ -176,8 +236,22 @@ def mistakes_of(
     ]
 
 
-def number_mistakes_of(samples: Sequence[Sample], targets: FloatArray, preds: FloatArray) -> list[Record]:
-    """The photos whose number is furthest off, at most 24."""
+def number_mistakes_of(
+    samples: Sequence[Sample], targets: FloatArray, preds: FloatArray, *, rule: NumberRule = ONE_NUMBER
+) -> list[Record]:
+    """The photos whose numbers are furthest off (of several, in deviations of each), at most 24."""
+    if rule.names:
+        away = np.abs((targets - preds) / deviations(targets)).max(axis=1)
+        worst = np.argsort(-away, kind="stable")[:MAX_MISTAKES]
+        return [
+            {
+                "name": samples[i].name,
+                "label": _by_name(rule, targets[i]),
+                "predicted": _by_name(rule, preds[i]),
+                "score": None,
+            }
+            for i in worst
+        ]
     worst = np.argsort(-np.abs(targets - preds), kind="stable")[:MAX_MISTAKES]
     return [
         {"name": samples[i].name, "label": float(targets[i]), "predicted": float(preds[i]), "score": float(preds[i])}
@@ -191,5 +265,17 @@ def scatter_of(targets: FloatArray, preds: FloatArray) -> Record:
     return {"target": targets[keep].astype(float).tolist(), "pred": preds[keep].astype(float).tolist()}
 
 
+def scatters_of(targets: FloatArray, preds: FloatArray, *, rule: NumberRule) -> Record:
+    """The same for a record: `scatter` of one number, `scatters` by name of several (N, K)."""
+    if not rule.names:
+        return {"scatter": scatter_of(targets, preds)}
+    return {"scatters": {name: scatter_of(targets[:, k], preds[:, k]) for k, name in enumerate(rule.names)}}
+
+
+def _by_name(rule: NumberRule, row: FloatArray) -> Record:
+    return {name: float(value) for name, value in zip(rule.names, row, strict=True)}
+
+
 def _numbers(prediction: Prediction) -> list[float]:
-    return list(prediction.probs.values()) or [prediction.score]
+    found = list((prediction.values or prediction.probs).values())
+    return found if prediction.score is None else found or [prediction.score]

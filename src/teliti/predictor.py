@@ -21,7 +21,7 @@ from teliti.metrics.decision import Decision
 from teliti.metrics.tiles import combine_parts
 from teliti.runtime import default_threads
 from teliti.sessions import OnnxRuntimeSession, Session
-from teliti.types import Record, Reporter, Sample, SilentReporter, UInt8Image
+from teliti.types import Prediction, Record, Reporter, Sample, SilentReporter, UInt8Image
 
 _MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
 GOLDEN_TOLERANCE = 1e-4
@@ -35,46 +35,14 @@ class Scores:
     """The network's raw answers for a batch.
 
     Attributes:
-        outputs: (N, K) float32: class probabilities, or (N, 1) numbers for regression.
-        logits: (N, K) float32 before the softmax; equal to `outputs` for regression.
+        outputs: (N, K) float32: probabilities of classes or labels, or the numbers of a regression.
+        logits: (N, K) float32 before the softmax or sigmoid; equal to `outputs` for regression.
         novelty: (N,) float32 >= 0, how unlike the training photos each is; None where the network does not tell it.
     """
 
     outputs: NDArray[np.float32]
     logits: NDArray[np.float32]
     novelty: NDArray[np.float32] | None = None
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What the inspector says of one photo.
-
-    Attributes:
-        verdict: "pass", "reject" or "review", or the class name where no pass/reject rule applies; None for regression.
-        label: The class that the rule chooses; None for regression.
-        probs: Probability by class name; empty for regression.
-        score: Probability of the positive class (see `Decision.score`); the number itself for regression.
-        reasons: Why the verdict is not the plain arg-max, or empty.
-        novelty: How unlike the training photos it is, 1 being usual; None where the bundle does not tell it.
-    """
-
-    verdict: str | None
-    label: str | None
-    probs: dict[str, float]
-    score: float
-    reasons: tuple[str, ...] = ()
-    novelty: float | None = None
-
-    def to_record(self) -> Record:
-        """JSON-ready, as in the contract of `predict`; novelty stands in it where it is known."""
-        record: Record = {
-            "verdict": self.verdict,
-            "label": self.label,
-            "probs": self.probs,
-            "score": self.score,
-            "reasons": list(self.reasons),
-        }
-        return record if self.novelty is None else record | {"novelty": self.novelty}
 
 
 class Predictor:
@@ -91,7 +59,7 @@ class Predictor:
         self.threads = default_threads() if threads is None else threads
         self.session = OnnxRuntimeSession(bundle.model_path) if session is None else session
         tells_novelty = NOVELTY in self.session.outputs
-        self._asked = ["probs", "logits", *([NOVELTY] if tells_novelty else [])]
+        self._asked = [*dict.fromkeys(bundle.answers.graph_outputs), *([NOVELTY] if tells_novelty else [])]
 
     @classmethod
     def open(cls, folder: str | Path, *, threads: int | None = None) -> Predictor:
@@ -179,12 +147,8 @@ class Predictor:
         novelty = np.concatenate(each).max(keepdims=True) if each else None  # one strange tile is enough
         if len(outputs) == 1:
             return Scores(outputs, logits, novelty)
-        how, decision = self.bundle.chain.combine, self.bundle.decision
-        rejects = () if decision is None else decision.reject_indices
+        how, rejects = self.bundle.chain.combine, self.bundle.answers.tile_rejects
         counts = np.array([len(outputs)])
-        if decision is None:
-            value = np.asarray(combine_parts(outputs, counts, how=how, rejects=()), dtype=np.float32)
-            return Scores(value, value)
         both = combine_parts(np.concatenate([outputs, logits], axis=1), counts, how=how, rejects=rejects)
         return Scores(both[:, : outputs.shape[1]], both[:, outputs.shape[1] :], novelty)
 
@@ -208,18 +172,14 @@ class Predictor:
         Args:
             batch: (N, H, W, 3) uint8 RGB, prepared.
         """
-        if self.bundle.task == "regression":
-            value = self.session.run(["value"], batch)[0]
-            return Scores(value, value)
-        probs, logits, *novelty = self.session.run(self._asked, batch)
-        return Scores(probs, logits, novelty[0] if novelty else None)
+        values = dict(zip(self._asked, self.session.run(self._asked, batch), strict=True))
+        outputs, logits = (values[name] for name in self.bundle.answers.graph_outputs)  # of numbers one and the same
+        return Scores(outputs, logits, values.get(NOVELTY))
 
     def judge(self, scores: Scores) -> list[Prediction]:
         """Verdicts from raw answers."""
-        decision = self.bundle.decision
-        if decision is None:
-            return [Prediction(None, None, {}, float(value)) for value in scores.outputs[:, 0]]
-        return _judge(scores, decision)
+        answers = self.bundle.answers
+        return _judge(scores, answers) if isinstance(answers, Decision) else answers.judge(scores.outputs)
 
     def self_test(self) -> Record:
         """Run the golden photos: {"photos", "max_abs_difference", "passed"}."""

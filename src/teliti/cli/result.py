@@ -11,8 +11,10 @@ from rich.text import Text
 
 from teliti.cli.escaping import visible
 from teliti.cli.output import print_line, print_sentences
+from teliti.cli.several import label_table, number_table
 from teliti.cli.wording import format_count, format_interval, format_number, format_photos, format_seconds
 from teliti.report.consequences import decision_sentences
+from teliti.report.several import verdict_sentences
 from teliti.report.story import ending_sentences, finding_rows
 
 if TYPE_CHECKING:
@@ -34,6 +36,19 @@ _CLASSIFICATION = {
     "log_loss": "log loss",
     "brier": "Brier score",
 }
+_LABELS = {
+    "subset_accuracy": "all labels right",
+    "hamming_loss": "Hamming loss",
+    "f1_macro": "F1, mean of labels",
+    "recall_macro": "recall, mean of labels",
+    "precision_macro": "precision, mean of labels",
+    "f1_micro": "F1, pooled",
+    "roc_auc": "ROC AUC, mean of labels",
+    "pr_auc": "PR AUC, mean of labels",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+}
+_TITLES = {"classification": _CLASSIFICATION, "multilabel": _LABELS}
 _OF_A_THRESHOLD = {"accuracy_at_half", "f1"}  # without one they repeat the rows beside them
 _REGRESSION = {"mae": "mean absolute error", "rmse": "root mean square error", "r2": "R2"}
 _WORTH_SAYING_S = 0.1
@@ -55,6 +70,10 @@ def print_result(console: Console, record: Record) -> None:
     console.print(_measure_table(record))
     if len(measures.get("per_class") or ()) > 2:
         console.print(_class_table(measures["per_class"]))
+    if measures.get("per_label"):
+        console.print(label_table(record))
+    if measures.get("per_number"):
+        console.print(number_table(record))
     print_sentences(console, _facts(record), mark="-")
     print_sentences(console, record.get("warnings") or (), mark="!", style="bold yellow")
     _print_refused(console, record)
@@ -102,9 +121,10 @@ def _measure_table(record: Record) -> Table:
     table.add_column("")
     table.add_column("value", justify="right")
     table.add_column("95 % interval")
-    table.add_column("always the mean" if is_regression else "always the largest class", justify="right")
+    table.add_column(_baseline_title(str(record.get("task"))), justify="right")
     intervals = {"accuracy": measures.get("accuracy_interval"), **(measures.get("intervals") or {})}
-    for key, title in (_REGRESSION if is_regression else _CLASSIFICATION).items():
+    titles = _REGRESSION if is_regression else _TITLES.get(str(record.get("task")), _CLASSIFICATION)
+    for key, title in titles.items():
         if key in measures and not (key in _OF_A_THRESHOLD and is_arg_max):
             value = Text(format_number(measures[key]), style="bold")
             beside = format_number(baseline[key]) if baseline.get(key) is not None else ""
@@ -112,9 +132,17 @@ def _measure_table(record: Record) -> Table:
     return table
 
 
+def _baseline_title(task: str) -> str:
+    titles = {"regression": "always the mean", "multilabel": "always the commonest"}
+    return titles.get(task, "always the largest class")
+
+
 def _majority_baseline(measures: Record) -> dict[str, float]:
     share = measures.get("majority_accuracy")
-    return {} if share is None else {"accuracy": share, "accuracy_at_half": share}
+    if share is not None:
+        return {"accuracy": share, "accuracy_at_half": share}
+    labels = {key: measures.get(f"majority_{key}") for key in ("subset_accuracy", "hamming_loss")}
+    return {key: value for key, value in labels.items() if value is not None}
 
 
 def _regression_baseline(measures: Record) -> dict[str, float]:
@@ -142,6 +170,7 @@ def _facts(record: Record) -> Iterator[str]:
     mistakes = _mistakes_in_words(record)
     if mistakes:
         yield mistakes
+    yield from verdict_sentences(record["test"])
     yield from _learning_facts(record)
     threshold = record.get("threshold") or {}
     if threshold.get("sentence"):

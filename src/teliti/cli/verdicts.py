@@ -6,6 +6,7 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -14,6 +15,7 @@ from rich.text import Text
 
 from teliti.cli.escaping import visible
 from teliti.cli.output import print_refused, print_sentences
+from teliti.cli.several import labels_in_words
 from teliti.cli.wording import format_count, format_number, format_photos
 from teliti.files import spreadsheet_cell
 
@@ -27,6 +29,7 @@ REVIEW = "review"
 VERDICTS = ("pass", REJECT, REVIEW)
 _STYLES = {"pass": "green", REJECT: "bold red", REVIEW: "yellow"}
 _MOST_ROWS = 50
+_Cell = Callable[[Mapping[str, Any]], str | Text]
 _MOST_COUNTED = 8
 
 
@@ -65,42 +68,60 @@ def write_verdicts(record: Record, *, safe: Callable[[str], str] = spreadsheet_c
     """
     results = record["results"]
     names = list(results[0].get("probs") or {}) if results else []
+    numbers = list(results[0].get("values") or {}) if results else []
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\r\n")
     header = ["path", "verdict", "label", "score", "probability", "reasons"]
-    writer.writerow([safe(name) for name in (*header, *(f"probability of {name}" for name in names))])
+    writer.writerow([safe(name) for name in (*header, *(f"probability of {name}" for name in names), *numbers)])
     for result in results:
         probs = result.get("probs") or {}
-        row = [result["path"], result.get("verdict"), result["label"], result.get("score"), _probability(result)]
+        label = result["label"] if result.get("labels") is None else labels_in_words(result)
+        row = [result["path"], result.get("verdict"), label, result.get("score"), _probability(result)]
         row += [_reasons(result), *(probs.get(name) for name in names)]
+        row += [result["values"][name] for name in numbers]
         writer.writerow([_cell(value, safe) for value in row])
     for photo in record["refused"]:
-        row = [photo["path"], "refused", None, None, None, photo["reason"], *(None for _ in names)]
+        row = [photo["path"], "refused", None, None, None, photo["reason"], *(None for _ in (*names, *numbers))]
         writer.writerow([_cell(value, safe) for value in row])
     return page.getvalue()
 
 
 def _result_table(results: list[Mapping[str, Any]]) -> Table:
-    is_verdict = any(result.get("verdict") is not None for result in results)
-    has_reasons = any(result.get("reasons") for result in results)
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="")
-    table.add_column("photo", overflow="fold")
-    if is_verdict:
-        table.add_column("verdict", overflow="fold")
-    table.add_column("score" if is_verdict else "predicted", justify="right", no_wrap=True)
-    if is_verdict:
-        table.add_column("probability", justify="right", no_wrap=True)
-    if has_reasons:
-        table.add_column("reasons", overflow="fold")
+    columns = _columns(results)
+    for title, (_, is_text) in columns.items():
+        table.add_column(title, **({"overflow": "fold"} if is_text else {"justify": "right", "no_wrap": True}))
     for result in results:
-        cells: list[str | Text] = [visible(result["path"]), format_number(result["score"])]
-        if is_verdict:
-            cells[1:1] = [Text(visible(result["verdict"]), style=_STYLES.get(result["verdict"], ""))]
-            cells.append(format_number(_probability(result)))
-        if has_reasons:
-            cells.append(visible(_reasons(result)))
-        table.add_row(*cells)
+        table.add_row(*(cell(result) for cell, _ in columns.values()))
     return table
+
+
+def _columns(results: list[Mapping[str, Any]]) -> dict[str, tuple[_Cell, bool]]:
+    """By title: what stands in a row's cell, and whether it is text."""
+    is_verdict = any(result.get("verdict") is not None for result in results)
+    has_labels = any(result.get("labels") is not None for result in results)
+    numbers = list(results[0].get("values") or {})
+    columns: dict[str, tuple[_Cell, bool]] = {"photo": (lambda result: visible(result["path"]), True)}
+    if is_verdict:
+        columns["verdict"] = (_verdict, True)
+    if has_labels and any(result["verdict"] in VERDICTS for result in results):
+        columns["labels"] = (lambda result: visible(labels_in_words(result) or ""), True)
+    if not numbers:
+        columns["score" if is_verdict else "predicted"] = (lambda result: format_number(result["score"]), False)
+    columns |= {visible(name): (partial(_value, name=name), False) for name in numbers}
+    if is_verdict and not has_labels:
+        columns["probability"] = (lambda result: format_number(_probability(result)), False)
+    if any(result.get("reasons") for result in results):
+        columns["reasons"] = (lambda result: visible(_reasons(result)), True)
+    return columns
+
+
+def _value(result: Mapping[str, Any], *, name: str) -> str:
+    return format_number(result["values"][name])
+
+
+def _verdict(result: Mapping[str, Any]) -> Text:
+    return Text(visible(result["verdict"]), style=_STYLES.get(result["verdict"], ""))
 
 
 def _quoted(verdict: str) -> str:

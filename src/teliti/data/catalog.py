@@ -14,6 +14,7 @@ from teliti.data.archives import list_archive
 from teliti.data.beside import climb
 from teliti.data.folders import list_folder
 from teliti.data.idx import catalog_from_idx, is_idx_name
+from teliti.data.label_cells import WantedTask, write_label
 from teliti.data.labels_csv import catalog_from_csv, has_label_header, refuse_unlisted
 from teliti.data.layouts import LAYOUT_HINT, catalog_from_folders, has_split_folders
 from teliti.data.listing import Listing
@@ -26,27 +27,29 @@ from teliti.types import Catalog, Origin, Refused, Sample
 _LABEL_SUFFIXES = {".csv", ".tsv"}
 
 
-def read_catalog(source: str, *, use_group: bool = True) -> Catalog:
+def read_catalog(source: str, *, use_group: bool = True, task: WantedTask = "auto") -> Catalog:
     """The labelled photos of a source.
 
     Args:
         source: A folder, label file, IDX file, zip archive or built-in name. A built-in name wins over a folder of
             that name; write `./elpv` for the folder.
         use_group: Keep the `group` column of a label file.
+        task: What its labels are, where they do not say it themselves.
 
     Raises:
-        CatalogError: nothing usable there, or a wrong label file; `problems` has every error found.
+        CatalogError: nothing usable there, labels of another task, or a wrong label file; `problems` has every error
+            found.
         MissingExtraError: the package of a built-in set is not installed.
     """
     if source in builtin_names():
-        return read_builtin(source)
+        return _with_task(read_builtin(source), task)
     path = _existing(source)
     if path.is_dir():
-        catalog = _read_folder(list_folder(source), use_group=use_group)
+        catalog = _read_folder(list_folder(source), use_group=use_group, task=task)
     elif path.suffix.lower() in _LABEL_SUFFIXES:
-        catalog = _read_label_file(path, use_group=use_group)
+        catalog = _read_label_file(path, use_group=use_group, task=task)
     elif path.suffix.lower() == ".zip":
-        catalog = _read_archive(_without_wrapper(list_archive(source)), use_group=use_group)
+        catalog = _read_archive(_without_wrapper(list_archive(source)), use_group=use_group, task=task)
     elif is_idx_name(path.name):
         catalog = _read_idx_file(path)
     else:
@@ -54,7 +57,7 @@ def read_catalog(source: str, *, use_group: bool = True) -> Catalog:
             f'"{source}" must be a folder, a .csv, .zip or IDX file, or one of {", ".join(builtin_names())}.',
             hint=LAYOUT_HINT,
         )
-    return _checked(replace(catalog, source=source))
+    return _checked(_with_task(replace(catalog, source=source), task))
 
 
 def list_photos(paths: Sequence[str], *, beside_levels: int = 0) -> tuple[list[Sample], list[Refused]]:
@@ -111,21 +114,21 @@ def _existing(source: str) -> Path:
     return path
 
 
-def _read_folder(listing: Listing, *, use_group: bool) -> Catalog:
+def _read_folder(listing: Listing, *, use_group: bool, task: WantedTask) -> Catalog:
     """IDX files, class folders, or a label file beside photos that are not in class folders."""
     if any(is_idx_name(name) for name in _top(listing)):
         return catalog_from_idx(listing)
     with_photos = {name.split("/")[0] for name in listing.photos() if "/" in name}
     name = None if len(with_photos) > 1 else _label_file_of(listing)
-    return _read_listed_labels(listing, name, use_group=use_group) if name else catalog_from_folders(listing)
+    return _read_listed_labels(listing, name, use_group=use_group, task=task) if name else catalog_from_folders(listing)
 
 
-def _read_archive(listing: Listing, *, use_group: bool) -> Catalog:
+def _read_archive(listing: Listing, *, use_group: bool, task: WantedTask) -> Catalog:
     """As a folder, but a label file comes first: inside an archive it cannot be named by itself."""
     if any(is_idx_name(name) for name in _top(listing)):
         return catalog_from_idx(listing)
     name = _label_file_of(listing)
-    return _read_listed_labels(listing, name, use_group=use_group) if name else catalog_from_folders(listing)
+    return _read_listed_labels(listing, name, use_group=use_group, task=task) if name else catalog_from_folders(listing)
 
 
 def _top(listing: Listing) -> list[str]:
@@ -139,9 +142,11 @@ def _label_file_of(listing: Listing) -> str | None:
     return found[0] if len(found) == 1 else None
 
 
-def _read_listed_labels(listing: Listing, name: str, *, use_group: bool) -> Catalog:
+def _read_listed_labels(listing: Listing, name: str, *, use_group: bool, task: WantedTask) -> Catalog:
     """The one label file at the top of a folder or archive; photos that it does not list are refused."""
-    catalog = catalog_from_csv(_read(listing, name), source=name, find=listing.files.get, use_group=use_group)
+    catalog = catalog_from_csv(
+        _read(listing, name), source=name, find=listing.files.get, use_group=use_group, task=task
+    )
     others = [item for item in listing.others() if item.name != name]
     unlisted = refuse_unlisted(catalog, iter(listing.photos()))
     refused = sorted((*listing.refused, *others, *unlisted), key=lambda item: item.name)
@@ -149,7 +154,7 @@ def _read_listed_labels(listing: Listing, name: str, *, use_group: bool) -> Cata
     return replace(catalog, refused=tuple(refused), notes=(note, *catalog.notes))
 
 
-def _read_label_file(path: Path, *, use_group: bool) -> Catalog:
+def _read_label_file(path: Path, *, use_group: bool, task: WantedTask) -> Catalog:
     root = path.parent.resolve()
 
     def find(name: str) -> Origin | None:
@@ -166,7 +171,7 @@ def _read_label_file(path: Path, *, use_group: bool) -> Catalog:
         raise CatalogError(
             f"{_quoted(str(path))} could not be read: {error.reason}.", hint="Check the file."
         ) from error
-    return catalog_from_csv(data, source=path.name, find=find, use_group=use_group)
+    return catalog_from_csv(data, source=path.name, find=find, use_group=use_group, task=task)
 
 
 def _read_idx_file(path: Path) -> Catalog:
@@ -202,15 +207,24 @@ def _read(listing: Listing, name: str) -> bytes:
         raise CatalogError(f"{_quoted(name)} could not be read: {error.reason}.", hint="Check the file.") from error
 
 
+def _with_task(catalog: Catalog, wanted: WantedTask) -> Catalog:
+    if wanted not in {"auto", catalog.task}:
+        raise CatalogError(
+            f"data.task must suit the labels of {_quoted(catalog.source)}, which are for {catalog.task}, got {wanted}.",
+            hint="Several labels or numbers a photo stand in a label file; or leave data.task out.",
+        )
+    return catalog
+
+
 def _checked(catalog: Catalog) -> Catalog:
     """What every labelled catalog must fulfil, whatever it was read from."""
     labels = {sample.label for sample in catalog.samples}
     if len(labels) < 2:
-        what = "classes" if catalog.task == "classification" else "different numbers"
-        found = f'one: "{next(iter(labels))}"' if labels else "none"
+        what = "different numbers" if catalog.task == "regression" else "classes"
+        found = f'one: "{write_label(next(iter(labels)))}"' if labels else "none"
         raise CatalogError(
             f"{_quoted(catalog.source)} must have photos of at least two {what}, got {found}.",
-            hint=LAYOUT_HINT if catalog.task == "classification" else "The labels must differ.",
+            hint="The labels must differ." if catalog.task == "regression" else LAYOUT_HINT,
         )
     if catalog.has_given_split:
         _check_split(catalog)
@@ -218,13 +232,14 @@ def _checked(catalog: Catalog) -> Catalog:
 
 
 def _check_split(catalog: Catalog) -> None:
-    trained = {sample.label for sample in catalog.samples if sample.split == "train"}
+    trained = [sample for sample in catalog.samples if sample.split == "train"]
     if not trained:
         raise CatalogError(
             f"{_quoted(catalog.source)} must have photos in its train part, got none.", hint="Name one part train."
         )
-    unknown = sorted({str(s.label) for s in catalog.samples if s.label not in trained})
-    if catalog.task == "classification" and unknown:
+    known = {name for sample in trained for name in sample.class_names}
+    unknown = [name for name in catalog.classes if name not in known]
+    if unknown:
         raise CatalogError(
             f"{_quoted(catalog.source)} must have photos of every class in its train part, "
             f"got none of {', '.join(map(_quoted, unknown))}.",

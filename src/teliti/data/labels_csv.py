@@ -1,18 +1,18 @@
 """A label file: `path,label[,split,group]`, comma or semicolon, UTF-8; every error in one pass with its line.
 
-Numbers as labels mean regression. Paths are relative to the label file's folder and stay inside it.
+What the label columns mean stands in `label_cells`. Paths are relative to the label file's folder and stay inside it.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-import math
 import posixpath
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from teliti.data.label_cells import LABEL, Labels, WantedTask, pick_label_columns, read_labels
 from teliti.data.layouts import SPLIT_NAMES
 from teliti.errors import CatalogError
 from teliti.types import Catalog, Origin, Refused, Sample, Split
@@ -21,18 +21,19 @@ Finder = Callable[[str], Origin | None]
 """The origin of a relative path, or None when there is no such file."""
 
 MAX_PROBLEMS = 100
-_REQUIRED, _OPTIONAL = ("path", "label"), ("split", "group")
-_NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
-_NOT_FINITE = {"nan", "inf", "+inf", "-inf", "infinity", "-infinity"}
+_PATH, _OPTIONAL = "path", ("split", "group")
 _BOM = "\ufeff"
-_FORMAT_HINT = "The first line must be path,label or path,label,split,group; each other line one photo."
+_FORMAT_HINT = (
+    "The first line must be path,label or path,label,split,group; each other line one photo. For several labels or "
+    "numbers a photo there may be one column each: path,scratch,dent."
+)
 
 
 @dataclass(frozen=True, slots=True)
 class _Row:
     line: int
     path: str
-    label: str
+    labels: tuple[str, ...]
     split: str
     group: str
 
@@ -45,6 +46,7 @@ class _LabelFile:
         first, _, _ = text.partition("\n")
         self.delimiter = max(",;\t", key=first.count)
         self.reader = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter, strict=True)
+        self.label_columns: list[str] = []
         self.problems: list[str] = []
         self.notes: list[str] = []
 
@@ -74,7 +76,9 @@ class _LabelFile:
         raise CatalogError(listed[0], hint="Fix the label file and run the command again.", problems=listed)
 
 
-def catalog_from_csv(data: bytes, *, source: str, find: Finder, use_group: bool = True) -> Catalog:
+def catalog_from_csv(
+    data: bytes, *, source: str, find: Finder, use_group: bool = True, task: WantedTask = "auto"
+) -> Catalog:
     """The catalog of a label file.
 
     Args:
@@ -82,6 +86,7 @@ def catalog_from_csv(data: bytes, *, source: str, find: Finder, use_group: bool 
         source: Its name, for the sentences.
         find: Where the photos are looked up.
         use_group: Keep the `group` column.
+        task: What the labels are, where they do not say it themselves.
 
     Raises:
         CatalogError: no usable header, no rows, or any wrong row; `problems` has one sentence for each.
@@ -89,7 +94,9 @@ def catalog_from_csv(data: bytes, *, source: str, find: Finder, use_group: bool 
     file = _LabelFile(source, data.decode("utf-8", "surrogateescape").removeprefix(_BOM))
     rows = _read_rows(file)
     splits = _read_splits(file, rows)
-    numbers = _read_numbers(file, rows)
+    labels = read_labels(
+        file.label_columns, {row.line: row.labels for row in rows}, wanted=task, file=source, report=file.report
+    )
     samples = []
     first_lines: dict[str, int] = {}
     for row in rows:
@@ -99,16 +106,23 @@ def catalog_from_csv(data: bytes, *, source: str, find: Finder, use_group: bool 
         if name in first_lines:
             file.report(row.line, f'path must occur once, got "{row.path}" again (first on line {first_lines[name]})')
         first_lines.setdefault(name, row.line)
-        label = row.label if numbers is None else numbers.get(row.line)
+        label = labels.by_line.get(row.line)
         samples.append(Sample(name, origin, label, splits.get(row.line), (use_group and row.group) or None))
     file.raise_problems()
     if not samples:
         raise CatalogError(f'"{source}" must list at least one photo, got none.', hint=_FORMAT_HINT)
-    classes = () if numbers is not None else tuple(sorted({row.label for row in rows}))
+    is_numbers = labels.task == "regression"
     return Catalog(
-        source, tuple(samples), (), "classification" if numbers is None else "regression", classes,
-        has_given_split=bool(splits), notes=tuple(file.notes),
+        source, tuple(samples), (), labels.task, () if is_numbers else _classes(labels),
+        has_given_split=bool(splits), notes=(*file.notes, *labels.notes),
+        number_names=labels.names if is_numbers else (),
     )  # fmt: skip
+
+
+def _classes(labels: Labels) -> tuple[str, ...]:
+    """Every name of a label column, in sorted order; of label columns those that a photo has."""
+    found = {name for label in labels.by_line.values() for name in (label if isinstance(label, tuple) else (label,))}
+    return tuple(name for name in labels.names or sorted(map(str, found)) if name in found)
 
 
 def refuse_unlisted(catalog: Catalog, names: Iterator[str]) -> tuple[Refused, ...]:
@@ -118,32 +132,37 @@ def refuse_unlisted(catalog: Catalog, names: Iterator[str]) -> tuple[Refused, ..
 
 
 def has_label_header(data: bytes) -> bool:
-    """True when the first line names the columns path and label."""
+    """True when the first line names the column path and at least one of labels."""
     first = data.split(b"\n", 1)[0].decode("utf-8", "replace").removeprefix(_BOM)
-    columns = {column.strip().strip('"').lower() for column in re.split("[,;\t]", first)}
-    return columns.issuperset(_REQUIRED)
+    columns = [column.strip().strip('"').lower() for column in re.split("[,;\t]", first)]
+    return _PATH in columns and bool(pick_label_columns(columns, others=(_PATH, *_OPTIONAL)))
 
 
 def _read_rows(file: _LabelFile) -> list[_Row]:
     lines = file.lines()
     line, header = next(lines, (1, []))
-    columns = [column.strip().lower() for column in header]
-    missing = [column for column in _REQUIRED if column not in columns]
-    if missing or len(set(columns)) < len(columns):
+    written = [column.strip() for column in header]
+    known = {_PATH, LABEL, *_OPTIONAL}  # in any case; names of labels as they are written
+    columns = [column.lower() if column.lower() in known else column for column in written]
+    file.label_columns = pick_label_columns(written, others=(_PATH, *_OPTIONAL))
+    if _PATH not in columns or not file.label_columns or len(set(columns)) < len(columns):
         file.report(
             line, f"header must have the columns path and label, each once, got {', '.join(header) or 'nothing'}"
         )
         raise CatalogError(file.problems[0], hint=_FORMAT_HINT, problems=file.problems)
-    unused = [column for column in columns if column not in {*_REQUIRED, *_OPTIONAL}]
+    used = {_PATH, *_OPTIONAL, *map(str.lower, file.label_columns)}
+    unused = [column.lower() for column in columns if column.lower() not in used]
     if unused:
         file.notes.append(f"Columns of the label file that are not used: {', '.join(unused)}.")
+    places = [written.index(column) for column in file.label_columns]
     rows = []
     for number, fields in lines:
         if len(fields) != len(columns):
             file.report(number, f"must have {len(columns)} fields, got {len(fields)}")
             continue
         values = dict(zip(columns, (field.strip() for field in fields), strict=True))
-        row = _Row(number, values["path"], values["label"], values.get("split", ""), values.get("group", ""))
+        labels = tuple(fields[place].strip() for place in places)
+        row = _Row(number, values["path"], labels, values.get("split", ""), values.get("group", ""))
         if _is_row_good(file, row):
             rows.append(row)
     return rows
@@ -153,9 +172,7 @@ def _is_row_good(file: _LabelFile, row: _Row) -> bool:
     before = len(file.problems)
     if not row.path:
         file.report(row.line, "path must not be empty")
-    if not row.label:
-        file.report(row.line, "label must not be empty")
-    if any("\udc80" <= character <= "\udcff" for character in row.label + row.split + row.group):
+    if any("\udc80" <= character <= "\udcff" for character in "".join(row.labels) + row.split + row.group):
         file.report(row.line, "label, split and group must be UTF-8 text; save the file as UTF-8")
     return len(file.problems) == before
 
@@ -174,25 +191,6 @@ def _read_splits(file: _LabelFile, rows: list[_Row]) -> dict[int, Split]:
     return splits
 
 
-def _read_numbers(file: _LabelFile, rows: list[_Row]) -> dict[int, float] | None:
-    """Number by line when all labels are numbers, None when they are class names."""
-    numeric = [row for row in rows if _NUMBER.fullmatch(row.label)]
-    odd = [row for row in rows if row.label.lower() in _NOT_FINITE]
-    if not numeric or len(numeric) + len(odd) < len(rows):
-        if len(numeric) * 2 > len(rows):
-            file.notes.append("Most labels are numbers but some are not, so every label is taken as a class name.")
-        return None
-    file.notes.append(
-        f'The labels of "{file.name}" are numbers, so a number will be predicted. For classes write names, '
-        f'for instance "class {numeric[0].label}" instead of "{numeric[0].label}".'
-    )
-    numbers = {row.line: float(row.label.replace(",", ".")) for row in numeric}
-    for row in rows:
-        if not math.isfinite(numbers.get(row.line, math.nan)):
-            file.report(row.line, f"label must be a finite number like the others, got {row.label}")
-    return numbers
-
-
 def _find_photo(file: _LabelFile, row: _Row, *, find: Finder) -> tuple[str, Origin | None]:
     """Normal name and origin; what is wrong with the path is reported."""
     name = posixpath.normpath(row.path)
@@ -201,7 +199,7 @@ def _find_photo(file: _LabelFile, row: _Row, *, find: Finder) -> tuple[str, Orig
         return name, None
     origin = find(name)
     if origin is None and "\\" in name:  # written on Windows
-        return _find_photo(file, _Row(row.line, name.replace("\\", "/"), "", "", ""), find=find)
+        return _find_photo(file, _Row(row.line, name.replace("\\", "/"), (), "", ""), find=find)
     if origin is None:
         file.report(row.line, f'path must be a file beside the label file, got "{row.path}", which does not exist')
     return name, origin

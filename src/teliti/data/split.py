@@ -2,7 +2,8 @@
 
 Groups of several photos are placed first, the largest first, where they fit best, yet so that no part is left
 without a class while a group of it remains; single photos then fill each class's shares exactly. Numbers are
-balanced by bins of neighbouring values; every part must have numbers, not every bin.
+balanced by bins of neighbouring values; every part must have numbers, not every bin. Photos with several labels or
+numbers are divided in `label_sets`.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from teliti.data.label_sets import Memberships, place_label_sets
 from teliti.errors import SplitError
 from teliti.recipe import SplitFractions
 from teliti.types import SPLITS, IntArray, Split
@@ -34,7 +36,7 @@ def split_samples(
     """The part of each photo.
 
     Args:
-        labels: (N,) int class index, or float numbers.
+        labels: (N,) int class index or float numbers; (N, K) int of 0 and 1 for labels, or several float numbers.
         groups: (N,) int; photos of one group get one part.
         fractions: Shares of train, val and test; val may be 0.
         seed: Same seed, same parts.
@@ -46,10 +48,13 @@ def split_samples(
     """
     shares = np.array([fractions.train, fractions.val, fractions.test])
     used = np.flatnonzero(shares > 0.0)
-    duties = _Duties(labels, class_names)
+    duties = _duties_of(labels, class_names)
     duties.check_counts(groups, needed=len(used), what=" and ".join(SPLITS[part] for part in used))
-    strata = stratify(labels)
-    parts = _place(strata, groups, _wanted(strata, shares), duties=duties.of, seed=seed)
+    if isinstance(duties, Memberships):
+        parts = place_label_sets(duties, groups, shares, seed=seed)
+    else:
+        strata = stratify(labels)
+        parts = _place(strata, groups, _wanted(strata, shares), duties=duties.of, seed=seed)
     for part in used:
         duties.check_present(parts == part, where=f"the {SPLITS[part]} part")
     return [SPLITS[part] for part in parts]
@@ -61,7 +66,7 @@ def fold_samples(
     """The fold of each photo.
 
     Args:
-        labels: (N,) int class index, or float numbers.
+        labels: (N,) int class index or float numbers; (N, K) int of 0 and 1 for labels, or several float numbers.
         groups: (N,) int; photos of one group get one fold.
         folds: At least 2.
         seed: Same seed, same folds.
@@ -75,8 +80,10 @@ def fold_samples(
     """
     if folds < 2:
         raise SplitError(f"data.folds must be at least 2, got {folds}.", hint="Use 5, or 0 for a single split.")
-    duties = _Duties(labels, class_names)
+    duties = _duties_of(labels, class_names)
     duties.check_counts(groups, needed=folds, what=f"{folds} folds")
+    if isinstance(duties, Memberships):
+        return place_label_sets(duties, groups, np.full(folds, 1.0 / folds), seed=seed)
     strata = stratify(labels)
     counts = np.bincount(strata)
     turn = 0
@@ -139,14 +146,24 @@ def merge_groups(user_groups: Sequence[str | None], duplicate_groups: Sequence[S
 
 
 def needs_folds(labels: IntArray, fractions: SplitFractions) -> bool:
-    """True when a class would have fewer than 30 photos in the test part."""
-    fewest = int(np.bincount(labels).min()) if len(labels) else 0
+    """True when a class would have fewer than 30 photos in the test part; (N, K) of 0 and 1: or a label."""
+    counts = labels.sum(axis=0) if labels.ndim == 2 else np.bincount(labels)
+    fewest = int(counts.min()) if len(labels) else 0
     return fewest * fractions.test < FEW_TEST_PHOTOS
 
 
 def fewest_groups(labels: NDArray[Any], groups: IntArray) -> int:
-    """The number of separate photos (groups) of the class that has the fewest."""
-    return int(_groups_per_duty(_Duties(labels, None).of, groups).min())
+    """The number of separate photos (groups) of the class that has the fewest; of labels, with or without one."""
+    duties = _duties_of(labels, None)
+    if isinstance(duties, Memberships):
+        return duties.fewest_groups(groups)
+    return int(_groups_per_duty(duties.of, groups).min())
+
+
+def _duties_of(labels: NDArray[Any], class_names: Sequence[str] | None) -> _Duties | Memberships:
+    if labels.ndim == 2 and len(labels):
+        return Memberships.of(labels, bins=stratify, class_names=class_names)
+    return _Duties(labels, class_names)
 
 
 class _Duties:

@@ -16,7 +16,9 @@ import numpy as np
 
 from teliti.data.loading import map_ahead
 from teliti.errors import ParityError
+from teliti.metrics.answers import AnswerRule
 from teliti.metrics.decision import Decision
+from teliti.metrics.label_decision import LabelsDecision
 from teliti.models.heads import HeadWeights
 from teliti.models.novelty import NoveltyWeights, novelty_module
 from teliti.predictor import NOVELTY, Predictor, Scores
@@ -32,19 +34,19 @@ LOGIT_TOLERANCE = 1e-4
 
 
 def build_graph(
-    backbone: BackboneFile, head: HeadWeights, decision: Decision | None, *, novelty: NoveltyWeights | None = None
+    backbone: BackboneFile, head: HeadWeights, answers: AnswerRule, *, novelty: NoveltyWeights | None = None
 ) -> bytes:
     """The ONNX file of a bundle.
 
     Args:
         backbone: `image` to `features`.
         head: `features` to logits.
-        decision: Which probability is the score; None for regression.
-        novelty: `features` to how unlike the training photos each is; None: it is not told.
+        answers: Which probability is the score.
+        novelty: `features` to how unlike the training photos each is, for classes; None: it is not told.
 
     Returns:
         A serialised model: input `image` (N, H, W, 3) uint8; outputs `logits` and `probs` (N, K), `score` and (where
-        given) `novelty` (N,) and `features` (N, D) for classes, `value` (N, 1) and `features` for regression.
+        given) `novelty` (N,) and `features` (N, D) for classes and labels, `value` (N, K) and `features` for numbers.
 
     Raises:
         MissingExtraError: torch or onnx is not installed.
@@ -53,18 +55,23 @@ def build_graph(
     require("onnx", extra="train", purpose="write the network")
     from teliti.models.heads import head_module
     from teliti.models.onnx_graph import append_head, export_module
-    from teliti.models.scored_head import ScoredHead
+    from teliti.models.scored_head import ScoredHead, ScoredLabels
 
     example = torch.zeros((2, int(backbone.facts["dimensions"])))
-    if decision is None:
-        graph = export_module(head_module(head), example, input_name="features", output_names=["value"])
-        metadata = {"task": "regression"}
-    else:
+    scored = ["logits", "probs", "score"]
+    module: nn.Module
+    if isinstance(answers, Decision):
         strange = None if novelty is None else novelty_module(novelty)
-        module = ScoredHead(head_module(head), _score_weights(decision), strange)
-        names = ["logits", "probs", "score", *([] if strange is None else [NOVELTY])]
-        graph = export_module(module, example, input_name="features", output_names=names)
-        metadata = {"task": "classification", "decision": json.dumps(decision.to_record())}
+        module, task = ScoredHead(head_module(head), _score_weights(answers), strange), "classification"
+        names = scored if strange is None else [*scored, NOVELTY]
+    elif isinstance(answers, LabelsDecision):
+        counting = answers.reject_indices or range(len(answers.classes))
+        module, names, task = ScoredLabels(head_module(head), counting), scored, "multilabel"
+    else:
+        module, names, task = head_module(head), ["value"], "regression"
+    graph = export_module(module, example, input_name="features", output_names=names)
+    record = answers.to_record()
+    metadata = {"task": task} | ({} if record is None else {"decision": json.dumps(record)})
     return append_head(backbone.path.read_bytes(), graph, metadata=metadata)
 
 
@@ -74,7 +81,7 @@ class Parity:
 
     Attributes:
         photos: How many were compared.
-        max_abs_difference: Of probabilities (regression: of the value).
+        max_abs_difference: Of probabilities (regression: of the values).
         max_logit_difference: Of |a - b| / max(1, |b|) over the logits.
         changed_verdicts: Photos whose verdict differs.
     """
@@ -130,7 +137,8 @@ def check_parity(
     answers = list(map_ahead(answer_twice, photos, threads=predictor.threads, ahead=1))
     ours, theirs = _join([exported for exported, _ in answers]), _join([trained for _, trained in answers])
     apart = np.abs(ours.logits - theirs.logits) / np.maximum(1.0, np.abs(theirs.logits))
-    changed = sum(a.verdict != b.verdict for a, b in zip(predictor.judge(ours), predictor.judge(theirs), strict=True))
+    both = zip(predictor.judge(ours), predictor.judge(theirs), strict=True)
+    changed = sum((a.verdict, a.labels) != (b.verdict, b.labels) for a, b in both)
     parity = Parity(
         photos=len(ours.outputs),
         max_abs_difference=float(np.abs(ours.outputs - theirs.outputs).max()),

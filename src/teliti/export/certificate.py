@@ -7,6 +7,7 @@ Source of the 99 % line: MLPerf Inference's accuracy target (V. Reddi et al., 20
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,8 +18,8 @@ from teliti.data.loading import map_ahead
 from teliti.errors import PhotoRefused
 from teliti.export import LOGIT_TOLERANCE
 from teliti.metrics.decision import REJECT
-from teliti.predictor import Prediction, Predictor
-from teliti.types import FloatArray, Record, Reporter, Sample, UInt8Image
+from teliti.predictor import Predictor
+from teliti.types import FloatArray, Prediction, Record, Reporter, Sample, UInt8Image
 
 LEAST_ACCURACY = 0.99
 """Of the float network's accuracy that an int8 network must keep."""
@@ -91,7 +92,7 @@ def compare_paths(first: PathAnswers, second: PathAnswers, samples: Sequence[Sam
     """
     both = sorted(first.predictions.keys() & second.predictions.keys())
     changed = [at for at in both if _verdict(first, at) != _verdict(second, at)]
-    scores = [abs(first.predictions[at].score - second.predictions[at].score) for at in both]
+    scores = [abs(_score(first, at) - _score(second, at)) for at in both]
     logits = [
         float((np.abs(first.logits[at] - second.logits[at]) / np.maximum(1.0, np.abs(second.logits[at]))).max())
         for at in both
@@ -131,7 +132,7 @@ def measure_path(answers: PathAnswers, samples: Sequence[Sample]) -> Record:
     predictions = [answers.predictions[at] for at in at_hand]
     truth = [samples[at].label for at in at_hand]
     if predictions and predictions[0].label is None:
-        errors = [abs(one.score - float(label or 0.0)) for one, label in zip(predictions, truth, strict=True)]
+        errors = [abs(_score(answers, at) - samples[at].numbers[0]) for at in at_hand]
         return {"photos": len(errors), "mae": float(np.mean(errors))}
     right = np.array([one.label == label for one, label in zip(predictions, truth, strict=True)])
     names = sorted({str(label) for label in truth})
@@ -180,6 +181,12 @@ def int8_objections(
     if least_defect_recall is not None and caught is not None and caught < least_defect_recall - _ROUNDING:
         objections.append(f"{caught:.3f} of the defects are caught, {least_defect_recall:.3f} must be.")
     return objections
+
+
+def _score(answers: PathAnswers, at: int) -> float:
+    """The one number that a path says of a photo."""
+    score = answers.predictions[at].score
+    return math.nan if score is None else score
 
 
 def _verdict(answers: PathAnswers, at: int) -> str | None:

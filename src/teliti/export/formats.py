@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from teliti.bundle import Bundle
 from teliti.files import write_bytes_atomic
+from teliti.metrics.number_rule import NumberRule
 from teliti.runtime import require
 from teliti.sessions import OnnxRuntimeSession, OpenVinoSession, Precision, Session
 from teliti.types import Record
@@ -34,12 +35,12 @@ def describe_inspector(bundle: Bundle) -> Record:
         JSON-ready: schema, task, classes, decision (threshold and verdict rule), prepare (steps that come before the
         graph), image_size as [height, width], input (layout and range), and the SHA-256 of the bundle's network.
     """
-    decision = bundle.decision
+    answers = bundle.answers
     return {
         "schema": SCHEMA,
         "task": bundle.task,
-        "classes": list(decision.classes) if decision else [],
-        "decision": None if decision is None else decision.to_record(),
+        "classes": [] if isinstance(answers, NumberRule) else list(answers.classes),
+        "decision": answers.to_record(),
         "prepare": bundle.chain.to_record(),
         "image_size": list(bundle.chain.image_size),
         "input": "image: uint8 (N, height, width, 3), RGB, 0..255, after the prepare steps",

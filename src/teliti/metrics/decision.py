@@ -106,6 +106,16 @@ class Decision:
         return () if self.positive is None else (self.classes.index(self.positive),)
 
     @property
+    def tile_rejects(self) -> tuple[int, ...]:
+        """Indices of the classes by which the tile of a photo that speaks for it is chosen."""
+        return self.reject_indices
+
+    @property
+    def graph_outputs(self) -> tuple[str, str]:
+        """The outputs of the network that verdicts and the comparison with torch need."""
+        return "probs", "logits"
+
+    @property
     def has_verdicts(self) -> bool:
         """True where photos pass or are rejected; False where the verdict is a class name."""
         return bool(self.pass_classes) or (len(self.classes) == 2 and self.positive is not None)

@@ -7,7 +7,7 @@ Source: B. Efron and R. Tibshirani, "An Introduction to the Bootstrap" (1993), f
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +57,48 @@ def measure_regression(targets: FloatArray, preds: FloatArray, *, seed: int, bas
         "baseline_mae": float(np.abs(truth - mean).mean()),
         "baseline_rmse": float(np.sqrt(((truth - mean) ** 2).mean())),
         "intervals": {name: list(interval) for name, interval in intervals.items() if interval is not None},
+    }
+
+
+def measure_several(
+    targets: FloatArray, preds: FloatArray, *, names: Sequence[str], seed: int, baseline: FloatArray | None = None
+) -> Record:
+    """Every measure of several predicted numbers: of each, and their means.
+
+    Args:
+        targets: (N, K) float, finite, true numbers.
+        preds: (N, K) float, finite, predicted numbers.
+        names: K names.
+        seed: Seed of the bootstrap intervals.
+        baseline: (K,) what "always the mean" answers; None takes the means of `targets`.
+
+    Returns:
+        n, mae, rmse, r2, baseline_mae, baseline_rmse (means over the numbers, None where one is; mean errors mix
+        units), intervals (empty) and per_number: `name` and the record of `measure_regression`.
+
+    Raises:
+        UserError: shapes differ, or a number is not finite.
+    """
+    truth, answers = np.asarray(targets, dtype=np.float64), np.asarray(preds, dtype=np.float64)
+    if truth.ndim != 2 or truth.shape != answers.shape or truth.shape[1] != len(names):
+        raise UserError(
+            f"Targets and predictions must have one shape (N, {len(names)}), got {truth.shape} and {answers.shape}.",
+            hint="Give one column for each number.",
+        )
+    rows = [
+        measure_regression(
+            truth[:, k], answers[:, k], seed=seed, baseline=None if baseline is None else float(baseline[k])
+        )
+        for k in range(len(names))
+    ]
+    record: Record = {"n": len(truth)}
+    for key in ("mae", "rmse", "r2", "baseline_mae", "baseline_rmse"):
+        known = [row[key] for row in rows if row[key] is not None]
+        record[key] = sum(known) / len(known) if len(known) == len(rows) else None
+    return {
+        **record,
+        "intervals": {},
+        "per_number": [{"name": name, **row} for name, row in zip(names, rows, strict=True)],
     }
 
 

@@ -90,6 +90,23 @@ class ClassHead(nn.Module):
         return logits, torch.softmax(logits, dim=1)
 
 
+class LabelHead(nn.Module):
+    """Logits and probabilities of labels, each by itself, from a head's outputs.
+
+    Args:
+        outputs: (N, D) to (N, K).
+    """
+
+    def __init__(self, outputs: nn.Module) -> None:
+        super().__init__()
+        self.outputs = outputs
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor]:
+        """(N, D) float32 to logits (N, K) and probabilities (N, K)."""
+        logits = self.outputs(features)
+        return logits, torch.sigmoid(logits)
+
+
 def build_head(weights: HeadWeights) -> nn.Module:
     """The torch module of a head, in evaluation mode."""
     steps: list[nn.Module] = [Standardise(weights)]
@@ -98,4 +115,6 @@ def build_head(weights: HeadWeights) -> nn.Module:
     outputs = nn.Sequential(*steps, AffineMap(weights))
     if weights.is_regression:
         return outputs.eval()
+    if weights.is_multilabel:
+        return LabelHead(outputs).eval()
     return ClassHead(outputs, is_binary=weights.weight.shape[1] == 1).eval()

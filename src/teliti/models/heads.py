@@ -35,16 +35,18 @@ class HeadWeights:
     The formula, with z = (features - mean) * scale clipped to [-limit, limit]: "linear" gives z @ weight + bias;
     "rbf" gives exp(-|z - support|^2) @ weight + bias, the kernel's width being part of `scale`. Clipping bounds
     what one feature that hardly varied in training can do to the score of a photo where it does. A classifier of
-    two classes has one column, the log-odds of class 1, and a column of zeros is put before it.
+    two classes has one column, the log-odds of class 1, and a column of zeros is put before it. Where a photo may have
+    several labels, every column is the log-odds of one.
 
     Attributes:
         mean: (D,) float32, subtracted from the features.
         scale: (D,) float32; 0 where a feature was constant in training.
-        weight: (D, K') float32 for "linear", (M, K') for "rbf"; K' = 1 for two classes and for regression.
+        weight: (D, K') float32 for "linear", (M, K') for "rbf"; K' = 1 for two classes and for one number.
         bias: (K',) float32.
         supports: (M, D) float32, already standardised, for "rbf"; None for "linear".
         limit: Above 0; bound of the standardised features, in units of `scale`.
-        is_regression: True when the output is the number itself.
+        is_regression: True when the outputs are the numbers themselves.
+        is_multilabel: True when every output is a label of its own.
     """
 
     mean: _Float32
@@ -54,6 +56,7 @@ class HeadWeights:
     supports: _Float32 | None = None
     limit: float = DEFAULT_LIMIT
     is_regression: bool = False
+    is_multilabel: bool = False
 
     @property
     def kind(self) -> HeadKind:
@@ -67,7 +70,7 @@ class HeadWeights:
 
     @property
     def num_outputs(self) -> int:
-        """K: the number of classes; 1 for regression."""
+        """K: the number of classes, labels or numbers."""
         return 2 if self._is_binary else self.weight.shape[1]
 
     def logits(self, features: _Float32) -> _Float32:
@@ -77,8 +80,8 @@ class HeadWeights:
             features: (N, D) float32.
 
         Returns:
-            (N, K) float32 whose softmax is the calibrated probability; column 0 is 0 for two classes. For
-            regression (N, 1), the number itself.
+            (N, K) float32 whose softmax (of labels: sigmoid) is the calibrated probability; column 0 is 0 for two
+            classes. For regression the numbers themselves.
 
         Raises:
             UserError: the features have another length than those of the training.
@@ -94,7 +97,7 @@ class HeadWeights:
         return np.concatenate(blocks) if blocks else np.zeros((0, self.num_outputs), np.float32)
 
     def probs(self, features: _Float32) -> _Float32:
-        """Class probabilities of photos: (N, D) float32 to (N, K) float32 in [0, 1], rows summing to 1.
+        """Class probabilities of photos: (N, D) float32 to (N, K) float32 in [0, 1]; of classes rows sum to 1.
 
         Raises:
             UserError: the head gives numbers, not classes, or the features have a wrong length.
@@ -104,9 +107,16 @@ class HeadWeights:
                 "Probabilities must come from a classification head, got a regression head.",
                 hint="Use logits(), which gives the number itself.",
             )
-        logits = self.logits(features)
+        return np.asarray(self.outputs(self.logits(features)), dtype=np.float32)
+
+    def outputs(self, logits: _Float32) -> _Float32:
+        """Probabilities of logits, or the numbers as they are: (N, K) float32 to (N, K) float32."""
+        if self.is_regression:
+            return logits
+        if self.is_multilabel:
+            return np.asarray(sigmoid(logits.astype(np.float64)), dtype=np.float32)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """The weights as named arrays, for safetensors; `from_arrays` reads them back."""
@@ -120,6 +130,8 @@ class HeadWeights:
         }
         if self.supports is not None:
             arrays["supports"] = self.supports
+        if self.is_multilabel:
+            arrays["is_multilabel"] = np.array([True], dtype=np.uint8)
         return arrays
 
     @classmethod
@@ -140,13 +152,14 @@ class HeadWeights:
         supports = np.asarray(arrays["supports"], np.float32) if "supports" in arrays else None
         limit = float(np.asarray(arrays["limit"], np.float32).max(initial=0.0))
         is_regression = bool(np.any(arrays["is_regression"]))
-        head = cls(**floats, supports=supports, limit=limit, is_regression=is_regression)
+        is_multilabel = bool(np.any(arrays.get("is_multilabel", False)))
+        head = cls(**floats, supports=supports, limit=limit, is_regression=is_regression, is_multilabel=is_multilabel)
         head._check_shapes()
         return head
 
     @property
     def _is_binary(self) -> bool:
-        return not self.is_regression and self.weight.shape[1] == 1
+        return not (self.is_regression or self.is_multilabel) and self.weight.shape[1] == 1
 
     def _block(self, features: _Float32) -> _Float32:
         inputs = standardise(features, self.mean, self.scale, limit=self.limit).astype(np.float64)
@@ -171,6 +184,12 @@ class HeadWeights:
                 f"The head's weights must fit each other, got shapes {shapes}.",
                 hint="Train again, or take the bundle from its source again.",
             )
+
+
+def sigmoid(logits: NDArray[_Float]) -> NDArray[_Float]:
+    """1 / (1 + exp(-logits)), of any shape, without overflow."""
+    shrunk = np.exp(-np.abs(logits))
+    return np.asarray(np.where(logits >= 0, 1.0, shrunk) / (1.0 + shrunk), dtype=logits.dtype)
 
 
 def standardise(features: _Float32, mean: _Float32, scale: _Float32, *, limit: float) -> _Float32:
@@ -217,7 +236,7 @@ def head_module(weights: HeadWeights) -> nn.Module:
     """The head as a torch module of the same formula, for export.
 
     Returns:
-        A module in evaluation mode: (N, D) float32 to (logits (N, K), probs (N, K)), or to the numbers (N, 1) for
+        A module in evaluation mode: (N, D) float32 to (logits (N, K), probs (N, K)), or to the numbers (N, K) for
         regression.
     """
     from teliti.models.head_layers import build_head  # torch is not needed to score with numpy

@@ -1,4 +1,4 @@
-"""A head the one number that the threshold is held against and the novelty, as one module for export."""
+"""A head, the one number that speaks for a reject, and the novelty, as one module for export."""
 
 from __future__ import annotations
 
@@ -33,3 +33,24 @@ class ScoredHead(nn.Module):
         logits, probs = self.head(features)
         score = probs.amax(dim=1) if self.weights is None else probs @ self.weights
         return (logits, probs, score) if self.novelty is None else (logits, probs, score, self.novelty(features))
+
+
+class ScoredLabels(nn.Module):
+    """Features to logits and probabilities of labels, and the largest probability among those that count.
+
+    Args:
+        head: (N, D) to (logits (N, K), probs (N, K)).
+        counting: Columns of the labels whose largest probability is the score.
+    """
+
+    counting: Tensor
+
+    def __init__(self, head: nn.Module, counting: Sequence[int]) -> None:
+        super().__init__()
+        self.head = head
+        self.register_buffer("counting", torch.tensor(list(counting)))
+
+    def forward(self, features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """(N, D) float32 to (N, K), (N, K) and (N,)."""
+        logits, probs = self.head(features)
+        return logits, probs, probs.index_select(1, self.counting).amax(dim=1)

@@ -34,8 +34,11 @@ class DataRecipe(Section):
 
     Attributes:
         source: Folder, CSV, IDX, zip, or a built-in name.
+        task: What the labels of a label file are, where they leave it open: one class a photo, several labels, or
+            numbers.
         positive: The class whose misses cost most.
-        pass_classes: (`pass` in TOML) with more than two classes: those that pass; any other is a reject.
+        pass_classes: (`pass` in TOML) with more than two classes: those that pass; any other is a reject. Of several
+            labels a photo likewise; "none" alone rejects every label.
         image_size: Side length or (height, width) in pixels; "auto" takes the photos' own size up to 300.
         fit: How a photo is brought to that size.
         split: Shares of the three parts.
@@ -46,6 +49,7 @@ class DataRecipe(Section):
     """
 
     source: str | None = None
+    task: Literal["auto", "classification", "multilabel", "regression"] = "auto"
     positive: str | None = None
     pass_classes: tuple[str, ...] = Field(default=(), alias="pass")
     image_size: Literal["auto"] | Side | tuple[Side, Side] = "auto"

@@ -19,7 +19,9 @@ from teliti.report.reading import (
     list_at,
     per_class_rows,
     table_at,
+    tables_at,
 )
+from teliti.report.several import is_multilabel, number_names
 from teliti.report.statements import statements
 from teliti.report.story import ending_sentences, head_words, is_network, origin_words
 from teliti.report.wording import (
@@ -39,6 +41,7 @@ _WEB_ADDRESS = re.compile(r"(?i)\b(www)\.")
 _SHARES = {
     "accuracy": "Accuracy", "balanced_accuracy": "Balanced accuracy", "recall": "Recall",
     "specificity": "Specificity", "precision": "Precision", "f1": "F1", "f1_macro": "F1, mean of classes",
+    "subset_accuracy": "All labels right", "hamming_loss": "Hamming loss", "f1_micro": "F1, pooled",
 }  # fmt: skip
 _NUMBERS = {
     "roc_auc": "ROC AUC", "pr_auc": "PR AUC", "log_loss": "Log loss", "brier": "Brier score",
@@ -57,6 +60,8 @@ def render_card(record: Record) -> str:
         ("Limits", _bullets(list_at(record, "statements") or statements(record))),
         ("Results", _results(record)),
         ("Results per class", _results_per_class(record)),
+        ("Results per label", _results_per_label(record)),
+        ("Results per number", _results_per_number(record)),
         ("Threshold", _threshold(record)),
         ("Data", _data(record)),
         ("Provenance", _provenance(record)),
@@ -78,13 +83,20 @@ def _use(record: Record) -> str:
     side = table_at(record, "data").get("image_size")
     size = [side, side] if is_number(side) else list_at(record, "data", "image_size")
     lines = []
-    if is_regression(record):
+    if number_names(record):
+        names = listed([f"“{markdown(item)}”" for item in number_names(record)], limit=20)
+        lines.append(f"Predicts numbers from a photo of a part: {names}.")
+    elif is_regression(record):
         lines.append("Predicts a number from a photo of a part.")
+    elif is_multilabel(record):
+        names = listed([f"“{markdown(item)}”" for item in class_names(record)], limit=20)
+        lines.append(f"Finds labels on photos of parts, several or none on one: {names}.")
+        lines += [markdown(record["positive_sentence"])] if record.get("positive_sentence") else []
     elif class_names(record):
         names = listed([f"“{markdown(item)}”" for item in class_names(record)], limit=20)
         lines.append(f"Tells photos of parts apart: {names}.")
     outcome = Outcome.of(record)
-    if outcome is not None:
+    if outcome is not None and not is_multilabel(record):
         bad = listed([f"“{markdown(item)}”" for item in outcome.bad], limit=20)
         lines.append(f"A photo taken for {bad} is rejected, any other passes.")
     if len(size) == 2:
@@ -100,7 +112,8 @@ def _use(record: Record) -> str:
 def _results(record: Record) -> str:
     measures = table_at(record, "test")
     rows = []
-    for key, label in {**_SHARES, **_NUMBERS}.items():
+    own = {"f1_macro": "F1, mean of labels"} if is_multilabel(record) else {}
+    for key, label in {**_SHARES, **_NUMBERS, **own}.items():
         if not is_number(measures.get(key)):
             continue
         interval = table_at(measures, "intervals").get(key, measures.get(f"{key}_interval"))
@@ -117,6 +130,31 @@ def _results(record: Record) -> str:
     base = measures.get("majority_accuracy")
     tail = f"\n\nAlways naming the largest class would have an accuracy of {percent(base)}." if is_number(base) else ""
     return f"Measured on {how}{photos}.\n\n{_table(['Measure', 'Value', '95 % interval'], rows)}{tail}"
+
+
+def _results_per_label(record: Record) -> str:
+    rows = [
+        [
+            markdown(row.get("label")), number(row.get("n")), percent(row.get("recall")),
+            percent_interval(table_at(row, "intervals").get("recall")), percent(row.get("precision")),
+            percent(row.get("f1")), number(row.get("roc_auc")),
+        ]
+        for row in tables_at(record, "test", "per_label")
+    ]  # fmt: skip
+    head = ["Label", "Photos", "Recall", "95 % interval", "Precision", "F1", "ROC AUC"]
+    return _table(head, rows) if rows else ""
+
+
+def _results_per_number(record: Record) -> str:
+    rows = [
+        [
+            markdown(row.get("name")), number(row.get("mae")), number_interval(table_at(row, "intervals").get("mae")),
+            number(row.get("rmse")), number(row.get("r2")),
+        ]
+        for row in tables_at(record, "test", "per_number")
+    ]  # fmt: skip
+    head = ["Number", "Mean absolute error", "95 % interval", "Root mean squared error", "R²"]
+    return _table(head, rows) if rows else ""
 
 
 def _results_per_class(record: Record) -> str:

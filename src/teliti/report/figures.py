@@ -63,8 +63,8 @@ def histogram_figure(curves: JsonMapping, *, threshold: float | None) -> Html:
     return element("div", *panels, class_="pair") if panels else EMPTY
 
 
-def scatter_figure(scatter: JsonMapping) -> Html:
-    """Predicted against true number; on the diagonal the prediction is exact."""
+def scatter_figure(scatter: JsonMapping, *, of: str = "") -> Html:
+    """Predicted against true number; on the diagonal the prediction is exact. `of` names one of several."""
     points = _pairs(scatter, "target", "pred")[:MOST_DOTS]
     if not points:
         return EMPTY
@@ -76,11 +76,11 @@ def scatter_figure(scatter: JsonMapping) -> Html:
         plane.dots(points, radius=2.5, class_="dots s0"),
         alt=f"Predicted against true value of {len(points)} photos; the dashed line is exact prediction",
     )
-    return figure(drawing, title="Predicted against true", names=[])
+    return figure(drawing, title=f"{of}: predicted against true" if of else "Predicted against true", names=[])
 
 
-def residual_figure(scatter: JsonMapping) -> Html:
-    """Predicted minus true number, over the true number."""
+def residual_figure(scatter: JsonMapping, *, of: str = "") -> Html:
+    """Predicted minus true number, over the true number. `of` names one of several."""
     points = [(target, pred - target) for target, pred in _pairs(scatter, "target", "pred")[:MOST_DOTS]]
     if not points:
         return EMPTY
@@ -91,7 +91,7 @@ def residual_figure(scatter: JsonMapping) -> Html:
         plane.dots(points, radius=2.5, class_="dots s0"),
         alt=f"Error of {len(points)} predictions over the true value; the dashed line is no error",
     )
-    return figure(drawing, title="Errors", names=[])
+    return figure(drawing, title=f"{of}: errors" if of else "Errors", names=[])
 
 
 def interval_bar(value: Any, interval: Any, *, baseline: Any = None) -> Html:

@@ -27,6 +27,7 @@ from teliti.report.reading import (
     table_at,
     tables_at,
 )
+from teliti.report.several import SHARES, is_multilabel, label_rows, per_label, per_number, shown_answer
 from teliti.report.statements import statements
 from teliti.report.story import chooser_title, is_network
 from teliti.report.tables import bullets, scrolling, table
@@ -64,10 +65,12 @@ _REGRESSION = {"mae": "Mean absolute error", "rmse": "Root mean squared error", 
 def key_numbers(record: JsonMapping) -> Html:
     """Every measure with its 95 % interval, beside what "always the largest class" or "always the mean" scores."""
     measures = table_at(record, "test")
-    rows = _regression_rows(measures) if is_regression(record) else _measure_rows(record, measures)
+    rows = label_rows(measures) if is_multilabel(record) else _measure_rows(record, measures)
+    rows = _regression_rows(measures) if is_regression(record) else rows
     if not rows:
         return EMPTY
     simple = "Always the mean" if is_regression(record) else "Always the largest class"
+    simple = "Always the commonest" if is_multilabel(record) else simple
     beside = "Validation" if has_val_part(record) else "Out of fold, training part"
     beside = chooser_title(record) if is_network(record) else beside
     head = ["Measure", "Test", "95 % interval", "", simple, beside]
@@ -76,7 +79,7 @@ def key_numbers(record: JsonMapping) -> Html:
     cells = [[*row, value] for (_, row), value in zip(rows, validation, strict=True)]
     if all(value == MISSING for value in validation):
         head, cells = head[:-1], [row[:-1] for row in cells]
-    legend = "Dot: test. Band: its interval. Tick: always the largest class."
+    legend = f"Dot: test. Band: its interval. Tick: {simple.lower()}."
     hint = None if is_regression(record) else element("p", legend, class_="hint")
     return join([table("Measures on the test part", head=head, rows=cells), hint])
 
@@ -116,6 +119,8 @@ def curves(record: JsonMapping) -> Html:
     drawn = table_at(record, "curves")
     threshold = table_at(record, "threshold")
     pair = [roc_figure(drawn), pr_figure(drawn), scatter_figure(scatter), residual_figure(scatter)]
+    for key, points in table_at(record, "scatters").items():
+        pair += [scatter_figure(points, of=key), residual_figure(points, of=key)]
     shown = [figure for figure in pair if figure]
     sentence = threshold.get("sentence")
     pieces = [
@@ -127,7 +132,11 @@ def curves(record: JsonMapping) -> Html:
 
 
 def per_class(record: JsonMapping) -> Html:
-    """Precision, recall, specificity and F1 of each class, recall with its interval."""
+    """Precision, recall, specificity and F1 of each class, recall with its interval; the same of labels and numbers."""
+    if is_multilabel(record):
+        return per_label(record)
+    if is_regression(record):
+        return per_number(record)
     rows = []
     for row in per_class_rows(record):
         interval = table_at(row, "intervals").get("recall")
@@ -154,7 +163,7 @@ def mistakes(record: JsonMapping, images: Mapping[str, UInt8Image]) -> Html:
 
 def number_as(key: str, value: Any) -> str:
     """A measure as it is printed: shares as percentages, rankings and errors as numbers."""
-    return percent(value) if key in _SHARES and key not in _POINTS else number(value)
+    return percent(value) if key in {*_SHARES, *SHARES} and key not in _POINTS else number(value)
 
 
 def _measure_rows(record: JsonMapping, measures: JsonMapping) -> list[tuple[str, list[str]]]:
@@ -225,7 +234,7 @@ def _cell_word(actual: str, predicted: str, *, outcome: Outcome | None) -> str:
 
 def _mistake(row: Mapping[str, Any], image: UInt8Image | None, *, outcome: Outcome | None) -> Html:
     title, label, predicted = str(row.get("name", "")), row.get("label"), row.get("predicted")
-    alt = f"Photo {title}: actual {label}, predicted {predicted}"
+    alt = f"Photo {title}: actual {shown_answer(label)}, predicted {shown_answer(predicted)}"
     shown = picture(image, alt=alt) if image is not None else element("div", "no picture", class_="no-picture")
     word = _cell_word(str(label), str(predicted), outcome=outcome)
     score = (
@@ -234,11 +243,7 @@ def _mistake(row: Mapping[str, Any], image: UInt8Image | None, *, outcome: Outco
     caption = element(
         "figcaption",
         element("span", name(title), class_="file"),
-        element("span", "is ", name(_shown(label)), ", called ", name(_shown(predicted))),
+        element("span", "is ", name(shown_answer(label)), ", called ", name(shown_answer(predicted))),
         element("span", score, element("span", word, class_="tag") if word else None),
     )
     return element("figure", shown, caption, class_="photo")
-
-
-def _shown(value: Any) -> str:
-    return number(value) if is_number(value) else str(value)

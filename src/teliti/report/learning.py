@@ -53,9 +53,8 @@ def learning(record: JsonMapping) -> Html:
     kept = int(best) + 1 if is_number(best) and best is not None and best >= 0 else None
     hint = "Training numbers are taken during the epoch, with the random changes; the others at its end, without them."
     if is_regression(record):
-        hint += (
-            " Losses are those of the numbers brought to mean 0 and deviation 1; errors are in the photos' own unit."
-        )
+        hint += " Losses are those of the numbers brought to mean 0 and deviation 1; "
+        hint += "errors too." if list_at(record, "numbers") else "errors are in the photos' own unit."
     figures = [
         loss_figure(rows, best=kept, chooser=chooser),
         score_figure(rows, best=kept, chooser=chooser),
@@ -149,7 +148,8 @@ def _hint(record: JsonMapping) -> str:
     while_learning = "while the weights move" + (", with the random changes" if augment_words(record) else "")
     hint = f"Training numbers are taken {while_learning}; the others at the epoch's end."
     if is_regression(record):
-        hint += " Losses are of the numbers brought to mean 0 and deviation 1; errors are in the unit of the labels."
+        hint += " Losses are of the numbers brought to mean 0 and deviation 1; "
+        hint += "errors too." if list_at(record, "numbers") else "errors are in the unit of the labels."
     return hint
 
 

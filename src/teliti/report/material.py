@@ -102,7 +102,12 @@ def _counts(record: JsonMapping, section: JsonMapping) -> Html:
         [name(item), *(_amount(counts[part].get(item)) for part in parts), _total(counts, parts, [item])]
         for item in names
     ]
-    if len(names) > 1:
+    photos = table_at(section, "photo_counts")  # of photos that may have several labels, or none
+    for key, title in (("without_label", "No label"), ("photos", "All photos")):
+        if photos:
+            own = {part: {key: table_at(photos, part).get(key)} for part in parts}
+            rows.append([title, *(_amount(own[part][key]) for part in parts), _total(own, parts, [key])])
+    if len(names) > 1 and not photos:
         rows.append(["All", *(_total(counts, [part], names) for part in parts), _total(counts, parts, names)])
     head = ["Class", *(_PARTS.get(part, part) for part in parts), "All"]
     return table("Photos per class and part", head=head, rows=rows)

@@ -10,6 +10,7 @@ from teliti.report.frame import Section, frame_page
 from teliti.report.markup import Html, name
 from teliti.report.pictures import ReportPictures
 from teliti.report.reading import is_folds, is_regression, table_at
+from teliti.report.several import is_multilabel
 from teliti.report.verdict import verdict
 from teliti.report.wording import count
 from teliti.types import Record
@@ -49,7 +50,7 @@ def _sections(record: Record, pictures: ReportPictures) -> list[tuple[str, str, 
             findings.curves(record),
         ),
         ("decision", "The decision", deciding(record)),
-        ("classes", "Class by class", findings.per_class(record)),
+        ("classes", _part_heading(record), findings.per_class(record)),
         ("mistakes", "Worst mistakes", findings.mistakes(record, pictures.mistakes)),
         ("samples", "Sample photos", material.samples(pictures)),
         ("view", "As the network sees it", material.network_view(record, pictures)),
@@ -62,6 +63,12 @@ def _sections(record: Record, pictures: ReportPictures) -> list[tuple[str, str, 
         ("environment", "Environment", making.environment(record)),
         ("recipe", "Make it again", making.recipe(record)),
     ]
+
+
+def _part_heading(record: Record) -> str:
+    if is_regression(record):
+        return "Number by number"
+    return "Label by label" if is_multilabel(record) else "Class by class"
 
 
 def _notes(record: Record) -> list[str]:

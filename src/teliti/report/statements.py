@@ -19,6 +19,7 @@ from teliti.report.reading import (
     table_at,
     tables_at,
 )
+from teliti.report.several import few_photos, is_multilabel, number_names, number_statements
 from teliti.report.story import augment_words, chooser_words, head_words, is_network, origin_words
 from teliti.report.wording import (
     count,
@@ -48,6 +49,7 @@ def statements(record: JsonMapping) -> list[str]:
         _rare_events(record),
         _prevalence(record),
         _small_classes(record),
+        few_photos(record),
         _network(record),
         _threshold(record),
         _folds(record),
@@ -60,12 +62,15 @@ def statements(record: JsonMapping) -> list[str]:
 
 def _measured(record: JsonMapping) -> list[str]:
     measures = table_at(record, "test")
-    key = "mae" if is_regression(record) else "accuracy"
+    if number_names(record):  # one mean of several units proves little
+        return number_statements(record)
+    key = "mae" if is_regression(record) else "subset_accuracy" if is_multilabel(record) else "accuracy"
     printed, spread = (number, number_interval) if is_regression(record) else (percent, percent_interval)
     interval = table_at(measures, "intervals").get(key, measures.get(f"{key}_interval"))
     if not (is_number(measures.get(key)) and is_number(measures.get("n")) and is_interval(interval)):
         return []
     subject = "The mean absolute error" if is_regression(record) else "The accuracy"
+    subject = "The share of photos with every label right" if is_multilabel(record) else subject
     return [
         f"{subject} of {printed(measures[key])} comes from {count(measures['n'], 'test photo')}; for photos "
         f"like these its 95 % interval is {spread(interval)}."
@@ -73,7 +78,12 @@ def _measured(record: JsonMapping) -> list[str]:
 
 
 def _rare_events(record: JsonMapping) -> list[str]:
-    outcome = Outcome.of(record)
+    outcome, verdicts = Outcome.of(record), table_at(record, "test", "verdicts")
+    if verdicts:
+        return [
+            _event(verdicts["missed"], verdicts["bad"], what="defective", done="missed"),
+            _event(verdicts["false_alarms"], verdicts["good"], what="good", done="rejected by mistake"),
+        ]
     if outcome is None:
         return _wrong_names(record)
     bad, good = listed([quoted(item) for item in outcome.bad]), listed([quoted(item) for item in outcome.good])
@@ -146,6 +156,8 @@ def _network(record: JsonMapping) -> list[str]:
 def _threshold(record: JsonMapping) -> list[str]:
     threshold = table_at(record, "threshold")
     value, rule = threshold.get("value"), threshold.get("rule")
+    if tables_at(threshold, "per_label"):
+        return [f"{threshold.get('sentence')} Where that was on measured photos, numbers at the thresholds flatter."]
     if not is_number(value):
         return []
     if rule in ("fixed", "argmax"):

@@ -74,7 +74,8 @@ def loss_words(record: JsonMapping) -> str | None:
     """What was minimised; "auto" goes by the task and the number of outputs."""
     loss = table_at(record, "history", "options").get("loss")
     if loss == "auto":
-        by_outputs = "binary cross-entropy" if table_at(record, "network").get("outputs") == 1 else "cross-entropy"
+        is_binary = record.get("task") == "multilabel" or table_at(record, "network").get("outputs") == 1
+        by_outputs = "binary cross-entropy" if is_binary else "cross-entropy"
         return "mean squared error" if is_regression(record) else by_outputs
     return str(loss).replace("_", " ") if loss else None
 

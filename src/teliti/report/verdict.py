@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from teliti.report.markup import EMPTY, Html, element, join, quoted_name, unbroken
-from teliti.report.reading import Outcome, class_names, is_folds, is_regression, table_at
+from teliti.report.reading import Outcome, class_names, is_folds, is_regression, table_at, tables_at
+from teliti.report.several import is_multilabel, label_words, number_names, number_words
 from teliti.report.tables import callout
 from teliti.report.wording import (
     MISSING,
@@ -30,6 +31,7 @@ def verdict(record: JsonMapping) -> Html:
     if not table_at(record, "test"):
         return join(warnings)
     words = _regression_words(record) if is_regression(record) else _classification_words(record)
+    words = [_what_was_inspected(record), *label_words(table_at(record, "test"))] if is_multilabel(record) else words
     return join([unbroken(element("p", *words, class_="lead")), _tiles(record), *warnings])
 
 
@@ -47,7 +49,7 @@ def _classification_words(record: JsonMapping) -> list[str]:
 def _what_was_inspected(record: JsonMapping) -> Html:
     split = table_at(record, "data", "split")
     source = table_at(record, "data").get("source")
-    verb = "rated" if is_regression(record) else "sorted"
+    verb = "rated" if is_regression(record) else "searched" if is_multilabel(record) else "sorted"
     photos = count(table_at(record, "test").get("n"), "photo")
     if is_folds(record):
         how = f"{split['folds']}-fold cross-validation" if split.get("folds") else "cross-validation"
@@ -64,7 +66,10 @@ def _class_words(record: JsonMapping) -> list[str]:
     classes = class_names(record)
     if not classes:
         return []
-    return [" into ", f"{len(classes)} classes" if len(classes) > MOST_NAMES else joined_names(classes)]
+    return [
+        " for labels " if is_multilabel(record) else " into ",
+        f"{len(classes)} classes" if len(classes) > MOST_NAMES else joined_names(classes),
+    ]
 
 
 def _accuracy_words(record: JsonMapping, measures: JsonMapping) -> list[str]:
@@ -108,6 +113,8 @@ def _hundred_interval(interval: tuple[float, float] | None) -> str:
 def _regression_words(record: JsonMapping) -> list[str]:
     measures = table_at(record, "test")
     words: list[str] = [_what_was_inspected(record)]
+    if number_names(record):
+        return [*words, *number_words(measures)]
     if is_number(measures.get("mae")):
         words += [
             " On average a prediction is ",
@@ -142,12 +149,20 @@ def joined_names(names: Sequence[str]) -> Html:
 
 def _tiles(record: JsonMapping) -> Html:
     measures = table_at(record, "test")
-    if is_regression(record):
+    if number_names(record):
+        tiles = [
+            _error_tile(row, "mae", f"Mean absolute error of {row.get('name')}")
+            for row in tables_at(measures, "per_number")[:3]
+        ]
+        tiles.append(_tile("R², mean", number(measures.get("r2")), interval=MISSING))
+    elif is_regression(record):
         tiles = [
             _error_tile(measures, "mae", "Mean absolute error"),
             _error_tile(measures, "rmse", "Root mean squared error"),
         ]
         tiles.append(_tile("R²", number(measures.get("r2")), interval=number_interval(_interval(measures, "r2"))))
+    elif is_multilabel(record):
+        tiles = _label_tiles(measures)
     else:
         tiles = _classification_tiles(record, measures)
     shown = [tile for tile in tiles if tile]
@@ -173,6 +188,32 @@ def _classification_tiles(record: JsonMapping, measures: JsonMapping) -> list[Ht
     interval = number_interval(_interval(measures, "roc_auc"))
     tiles.append(_tile("ROC AUC", number(measures.get("roc_auc")), interval=interval, beside="guessing: 0.5"))
     return tiles
+
+
+def _label_tiles(measures: JsonMapping) -> list[Html]:
+    base, found = measures.get("majority_subset_accuracy"), table_at(measures, "verdicts")
+    tiles = [
+        _tile(
+            "All labels right", percent(measures.get("subset_accuracy")),
+            interval=percent_interval(_interval(measures, "subset_accuracy")),
+            beside=f"commonest labels: {percent(base)}" if is_number(base) else "",
+        )
+    ]  # fmt: skip
+    for label, events, photos, key in (
+        ("Missed defects", "missed", "bad", "missed_interval"),
+        ("False alarms", "false_alarms", "good", "alarm_interval"),
+    ):
+        if found:
+            spread = found.get(key)
+            tiles.append(
+                _count_tile(label, found[events], found[photos], interval=(spread[0], spread[1]) if spread else None)
+            )
+    for label, key, written, spread_of in (
+        ("F1, mean of labels", "f1_macro", percent, percent_interval),
+        ("ROC AUC, mean of labels", "roc_auc", number, number_interval),
+    ):
+        tiles.append(_tile(label, written(measures.get(key)), interval=spread_of(_interval(measures, key))))
+    return tiles[:4]
 
 
 def _count_tile(label: str, events: int, photos: int, *, interval: tuple[float, float] | None) -> Html:

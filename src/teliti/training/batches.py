@@ -50,7 +50,8 @@ class TrainingData:
         class_names: Of the K classes, for sentences.
         augment: (H, W, C) uint8 and its random numbers to a photo of the same shape; training photos only. The photos
             of a step are mixed as well where it is a chain that mixes.
-        class_weights: (K,) weight of each class in the loss; None: 1.
+        class_weights: (K,) weight of each class in the loss, or (2, K) of each label where it is missing and where it
+            is there; None: 1.
         numbers: (N, H, W, C) uint8 to the network's input (N, C, H, W) float32, in the place of mean and std.
         shares: (M, K) float32 share of each class, adding to 1 a photo: what is learnt in the place of the class;
             everything is measured against `targets`. None: the class alone.

@@ -107,7 +107,9 @@ class LandmarkSolver:
         rng = np.random.default_rng(seed)
         self._landmarks = np.sort(rng.choice(len(examples.z), size=count, replace=False))
         self._signs = examples.signs
-        self._weights = balanced_weights(self._signs[:, 0]) if examples.num_classes == 2 else examples.class_weights()
+        is_binary = examples.num_classes == 2 and not examples.is_multilabel
+        # photos with several labels weigh alike: each label's calibration restores its frequency
+        self._weights = balanced_weights(self._signs[:, 0]) if is_binary else examples.class_weights()
         self._kernel: NDArray[np.float32] = np.zeros((0, 0), np.float32)
         self._width = 0.0
 

@@ -4,6 +4,9 @@ Names of heads (the recipe's `model.head`): "logistic" is logistic regression, o
 "softmax" one multinomial problem (for two classes both are the same); "linear_svm" a linear SVM; "rbf_svm" an SVM
 with Gaussian kernel; "ridge" and "svr" their counterparts for numbers. "auto" is "rbf_svm" or "svr".
 
+Where a photo may have several labels, each is a problem of its own ("logistic", "linear_svm", "rbf_svm") with its own
+calibration; one setting serves them all, as it serves several numbers.
+
 Every class weighs the same in the fit, however rare; calibration on the true frequencies then restores honest
 probabilities (J. Platt 1999). Mean and deviation of the features come from the whole training part, folds
 included: they know nothing of labels. A feature further than `DEFAULT_LIMIT` deviations out counts as that far.
@@ -34,7 +37,6 @@ from teliti.training.search import (
     Solution,
     Solver,
     affine_of,
-    calibration_of,
     calm_libraries,
     in_threads,
     out_of_fold_loss,
@@ -47,8 +49,11 @@ KERNEL_HEADS = ("rbf_svm", "svr")
 MAX_FOLDS = 5
 SEARCH_PHOTOS = 3000  # of a two-class problem; more columns share the same time
 _MIN_SEARCH_PHOTOS_OF_CLASS = 50
-_CLASS_HEADS = ("logistic", "softmax", "linear_svm", "rbf_svm")
-_NUMBER_HEADS = ("ridge", "svr")
+_HEADS: dict[Task, tuple[str, ...]] = {
+    "classification": ("logistic", "softmax", "linear_svm", "rbf_svm"),
+    "multilabel": ("logistic", "linear_svm", "rbf_svm"),
+    "regression": ("ridge", "svr"),
+}
 _CONSTANT = 1e-6  # a feature whose deviation is below this share of its size is constant
 
 
@@ -59,7 +64,7 @@ class FittedHead:
     Attributes:
         weights: The head, fitted on the whole training part.
         oof_logits: (N, K) float32 calibrated logits of each training photo by a head that never saw its fold; for
-            regression (N, 1), the numbers.
+            regression (N, 1) or (N, K), the numbers.
         history: Record: head, features, photos, folds, criterion, tried settings with losses, chosen, seconds.
     """
 
@@ -92,10 +97,10 @@ def fit_head(
 
     Args:
         features: (N, D) float32, finite.
-        targets: (N,) int class index in 0..K-1, or (N,) float numbers for regression.
+        targets: (N,) int class index in 0..K-1; (N, K) int of 0 and 1 for labels; (N,) or (N, K) float numbers.
         groups: (N,) int; photos of one group stay in one fold.
         model: Head; `c` and `gamma` where they are not to be searched.
-        task: Classification or regression.
+        task: What the targets are.
         num_classes: K; ignored for regression.
         seed: Of folds, search photos and landmarks.
         reporter: Told of every solved fold.
@@ -181,10 +186,10 @@ def _fit_all(
     flags = in_threads(work, int(examples.folds.max()) + 1, solver=solver, threads=default_threads())
     solution = solver.solve(np.arange(len(features)), path)[0]
     advance(1)
-    last = affine_of(calibration_of(decisions, examples)) if examples.num_classes else scale.target
+    last = affine_of(decisions, examples) if examples.num_classes else scale.target
     weights = _build_head(solution, examples, scale, last=last)
     logits = (decisions * last.slope + np.asarray(last.intercepts)).astype(np.float32)
-    if examples.num_classes == 2:
+    if examples.num_classes == 2 and not examples.is_multilabel:
         logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
     return _Final(weights, decisions, logits, all(flags) and solution.converged)
 
@@ -201,6 +206,7 @@ def _build_head(solution: Solution, examples: Examples, scale: _Scale, *, last: 
         supports=None if solution.kept is None else examples.z[solution.kept] * unit,
         limit=DEFAULT_LIMIT * float(unit),
         is_regression=last is None or not examples.num_classes,
+        is_multilabel=last is not None and examples.is_multilabel,
     )
 
 
@@ -237,7 +243,7 @@ def resolve_head(model: ModelRecipe, task: Task) -> str:
     Raises:
         RecipeError: the head is not one of this task.
     """
-    known = _NUMBER_HEADS if task == "regression" else _CLASS_HEADS
+    known = _HEADS[task]
     if model.head == "auto":
         return "svr" if task == "regression" else "rbf_svm"
     if model.head not in known:
@@ -271,6 +277,8 @@ def _check(
 
 def _assign_folds(labels: NDArray[Any], groups: IntArray, *, num_classes: int, seed: int) -> IntArray:
     """Fold of each photo: `MAX_FOLDS`, or as many as the class (or range of numbers) of the fewest groups allows."""
+    if labels.ndim == 2:
+        return _assign_label_folds(labels, groups, seed=seed)
     absent = sorted(set(range(num_classes)) - set(labels.tolist())) if num_classes else []
     fewest = 0 if absent or not len(labels) else fewest_groups(labels, groups)
     if fewest < 2:
@@ -287,6 +295,26 @@ def _assign_folds(labels: NDArray[Any], groups: IntArray, *, num_classes: int, s
             hint="Its groups hold too many photos of other classes; use smaller groups.",
         )
     return np.asarray(folds)
+
+
+def _assign_label_folds(labels: NDArray[Any], groups: IntArray, *, seed: int) -> IntArray:
+    """The same for several labels or numbers a photo."""
+    fewest = fewest_groups(labels, groups)
+    if fewest >= 2:
+        folds = fold_samples(labels, groups, folds=min(MAX_FOLDS, fewest), seed=seed)
+        if not np.issubdtype(labels.dtype, np.integer) or _is_in_two_folds(labels > 0, folds):
+            return folds
+    raise SplitError(
+        "Every label must be on at least 2 separate photos (groups) of the training part, and missing on 2, "
+        f"got {fewest} of the rarest.",
+        hint="Add photos that are not near-duplicates of one another, or leave the label out.",
+    )
+
+
+def _is_in_two_folds(has: NDArray[np.bool_], folds: IntArray) -> bool:
+    """True when every label, and its absence, lies in at least two folds."""
+    sides = np.concatenate([has, ~has], axis=1)
+    return all(len(np.unique(folds[side])) > 1 for side in sides.T)
 
 
 def _rarest(labels: NDArray[Any], groups: IntArray) -> int:
@@ -319,17 +347,25 @@ def _standardise(
     z = standardise(features, center, scale, limit=DEFAULT_LIMIT)
     target = Affine(1.0, ())
     if not num_classes:
-        target = Affine(float(labels.std()) or 1.0, (float(labels.mean()),))
-        labels = (labels - target.intercepts[0]) / target.slope
+        target = _number_scale(labels)
+        labels = (labels - (target.intercepts[0] if labels.ndim == 1 else target.intercepts)) / target.slope
     return Examples(z, labels, num_classes, folds, active), _Scale(center, scale, target)
+
+
+def _number_scale(labels: NDArray[np.float64]) -> Affine:
+    """Deviation and mean of one number, or of each of several."""
+    if labels.ndim == 1:
+        return Affine(float(labels.std()) or 1.0, (float(labels.mean()),))
+    std = labels.std(axis=0)
+    return Affine(np.where(std > 0.0, std, 1.0), tuple(labels.mean(axis=0).tolist()))
 
 
 def _search_rows(examples: Examples, groups: IntArray, *, seed: int) -> IntArray:
     """The photos that settings are compared on: all of them, or a random choice of whole groups, every class in it."""
     columns = examples.signs.shape[1]
     limit = int(SEARCH_PHOTOS / np.sqrt(columns))
-    labels = examples.labels if examples.num_classes else np.zeros(len(groups), np.int64)
-    counts = np.bincount(labels)
+    kinds = _kinds(examples)
+    counts = kinds.sum(axis=0)
     wanted = np.maximum(np.ceil(counts * limit / len(groups)), np.minimum(counts, _MIN_SEARCH_PHOTOS_OF_CLASS))
     if len(groups) <= limit:
         return np.arange(len(groups))
@@ -337,7 +373,16 @@ def _search_rows(examples: Examples, groups: IntArray, *, seed: int) -> IntArray
     place = np.random.default_rng(seed).permutation(group_of.max() + 1)[group_of]  # random order of whole groups
     order = np.argsort(place, kind="stable")
     taken = np.zeros(len(groups), bool)
-    for label in range(len(counts)):
-        own = order[labels[order] == label]
-        taken[own[: int(wanted[label])]] = True
+    for kind in range(len(counts)):
+        own = order[kinds[order, kind]]
+        taken[own[: int(wanted[kind])]] = True
     return np.flatnonzero(np.isin(group_of, group_of[taken]))
+
+
+def _kinds(examples: Examples) -> NDArray[np.bool_]:
+    """(N, L) which photo is of which class; of labels who has each and who has none; of numbers one kind."""
+    if examples.is_multilabel:
+        has = examples.labels > 0
+        return np.concatenate([has, ~has.any(axis=1, keepdims=True)], axis=1)
+    labels = examples.labels if examples.num_classes else np.zeros(len(examples.z), np.int64)
+    return np.asarray(labels[:, None] == np.arange(int(labels.max()) + 1))

@@ -42,7 +42,7 @@ class LogisticSolver:
     def __init__(self, examples: Examples, model: ModelRecipe, *, one_vs_rest: bool) -> None:
         self._examples = examples
         self._path = _path_of(model, _LOGISTIC_C, features=examples.num_active)
-        self._one_vs_rest = one_vs_rest and examples.num_classes > 2
+        self._one_vs_rest = one_vs_rest and (examples.num_classes > 2 or examples.is_multilabel)
         self._class = require("sklearn.linear_model", extra="train", purpose="fit a head").LogisticRegression
 
     @property
@@ -59,7 +59,7 @@ class LogisticSolver:
         part = self._examples.take(rows)
         if not self._one_vs_rest:
             return self._solve_one(part.z, part.labels, path)
-        columns = [self._solve_one(part.z, part.labels == label, path) for label in range(part.num_classes)]
+        columns = [self._solve_one(part.z, column > 0, path) for column in part.signs.T]
         return [_side_by_side(solutions) for solutions in zip(*columns, strict=True)]
 
     def decide(self, solution: Solution, rows: IntArray) -> FloatArray:
@@ -153,7 +153,7 @@ class RidgeSolver:
         part = self._examples.take(rows)
         center = part.z.mean(axis=0, dtype=np.float64)  # (D,)
         z = part.z - center.astype(np.float32)
-        mean = float(part.labels.mean())
+        mean = part.labels.mean(axis=0)  # a number, or (K,)
         numbers = np.asarray(part.labels, np.float64) - mean
         is_wide = z.shape[0] < z.shape[1]
         gram = np.asarray(z @ z.T if is_wide else z.T @ z, np.float64)
@@ -162,7 +162,8 @@ class RidgeSolver:
         for setting in path:
             found = np.linalg.solve(gram + np.eye(len(gram)) / setting["c"], right)
             weight = z.T.astype(np.float64) @ found if is_wide else found
-            solutions.append(Solution(weight[:, None], np.array([mean - float(center @ weight)])))
+            bias = np.atleast_1d(mean - center @ weight)
+            solutions.append(Solution(weight.reshape(len(weight), -1), np.asarray(bias, np.float64)))
         return solutions
 
     def decide(self, solution: Solution, rows: IntArray) -> FloatArray:

@@ -30,7 +30,7 @@ from teliti.training.batches import TrainingData
 from teliti.training.budget import has_open_budget, measured_epochs
 from teliti.training.callbacks import Watch
 from teliti.training.diagnose import Finding, Outcome, diagnose
-from teliti.training.losses import Activation, Objective, balanced_weights, make_objective
+from teliti.training.losses import Activation, Objective, balanced_label_weights, balanced_weights, make_objective
 from teliti.training.optim import LayerPenalty, StepLength, set_rate, shorten
 from teliti.training.parallel import join_processes
 from teliti.training.progress import Run, open_run
@@ -220,6 +220,8 @@ def _objective(net: nn.Module, data: TrainingData, options: TrainRecipe) -> Obje
     weights = data.class_weights
     if weights is None and options.class_weights == "balanced" and data.task == "classification":
         weights = balanced_weights(np.asarray(data.targets)[data.train], data.num_classes)
+    if weights is None and options.class_weights == "balanced" and data.task == "multilabel":
+        weights = balanced_label_weights(np.asarray(data.targets)[data.train])
     with torch.no_grad(), torch.random.fork_rng(devices=[]):
         training = net.training
         x = torch.zeros(1, data.channels, *data.images.shape[1:3])

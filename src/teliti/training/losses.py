@@ -30,6 +30,7 @@ from teliti.types import FloatArray, IntArray
 
 Activation = Literal["softmax", "sigmoid", "identity"]
 _OF_CLASSES = {"cross_entropy", "binary_cross_entropy", "focal", "perceptron"}
+_WEIGHED_LABELS = {"binary_cross_entropy", "focal"}
 _SMOOTHED = {"cross_entropy", "binary_cross_entropy"}
 
 
@@ -47,19 +48,27 @@ def cross_entropy(logits: Tensor, labels: Tensor, *, label_smoothing: float = 0.
     return functional.cross_entropy(logits, labels, reduction="none", label_smoothing=label_smoothing)
 
 
-def binary_cross_entropy(logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0) -> Tensor:
+def binary_cross_entropy(
+    logits: Tensor, targets: Tensor, *, label_smoothing: float = 0.0, weights: Tensor | None = None
+) -> Tensor:
     """-[t log p + (1 - t) log(1 - p)] with p = sigmoid(logits), the mean over the outputs, per photo.
 
     Args:
         logits: (N, K).
         targets: (N, K) in [0, 1].
         label_smoothing: Share of the target moved to 1/2.
+        weights: (2, K) of each label where it is missing and where it is there; None: all 1.
 
     Returns:
         (N,).
     """
     smoothed = targets * (1.0 - label_smoothing) + 0.5 * label_smoothing
-    return functional.binary_cross_entropy_with_logits(logits, smoothed, reduction="none").mean(dim=1)
+    if weights is None:
+        return functional.binary_cross_entropy_with_logits(logits, smoothed, reduction="none").mean(dim=1)
+    missing, there = weights.to(logits.device)
+    log_p, log_q = functional.logsigmoid(logits), functional.logsigmoid(-logits)
+    losses: Tensor = -(there * smoothed * log_p + missing * (1.0 - smoothed) * log_q).mean(dim=1)
+    return losses
 
 
 def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float = 2.0) -> Tensor:
@@ -76,18 +85,22 @@ def focal_loss(logits: Tensor, labels: Tensor, *, gamma: float = 2.0) -> Tensor:
     return _focal(functional.log_softmax(logits, dim=1).gather(1, labels[:, None])[:, 0], gamma)
 
 
-def binary_focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0) -> Tensor:
+def binary_focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, weights: Tensor | None = None) -> Tensor:
     """The focal loss of one or more sigmoid outputs, the mean over them, per photo.
 
     Args:
         logits: (N, K).
         targets: (N, K) in [0, 1]: the share of the label; the rest is the share of its absence.
         gamma: 0 is binary cross-entropy.
+        weights: (2, K) of each label where it is missing and where it is there; None: all 1.
 
     Returns:
         (N,).
     """
     present, absent = _focal(functional.logsigmoid(logits), gamma), _focal(functional.logsigmoid(-logits), gamma)
+    if weights is not None:
+        missing, there = weights.to(logits.device)
+        present, absent = there * present, missing * absent
     return (targets * present + (1.0 - targets) * absent).mean(dim=1)
 
 
@@ -219,7 +232,7 @@ def make_objective(
         options: With loss, label smoothing and gamma.
         task: What the targets are.
         num_outputs: Outputs of the network; 1 for two classes is the probability of the second.
-        class_weights: (classes,); None: all 1.
+        class_weights: (classes,); of labels (2, K), where each is missing and where it is there; None: all 1.
 
     Raises:
         RecipeError: the loss does not fit the task, or class weights or label smoothing do not fit the loss.
@@ -229,7 +242,9 @@ def make_objective(
     softmax = task == "classification" and num_outputs > 1 and loss in {"cross_entropy", "focal"}
     activation: Activation = "identity" if task == "regression" else "softmax" if softmax else "sigmoid"
     weights = None if class_weights is None else torch.tensor(np.asarray(class_weights), dtype=torch.float32)
-    return Objective(loss, activation, _per_photo(loss, activation, options), softmax, num_outputs, weights)
+    of_labels = weights if task == "multilabel" else None  # a photo has no one class to be weighed by
+    per_photo = _per_photo(loss, activation, options, weights=of_labels)
+    return Objective(loss, activation, per_photo, softmax, num_outputs, None if of_labels is not None else weights)
 
 
 def balanced_weights(labels: IntArray, num_classes: int) -> FloatArray:
@@ -239,6 +254,12 @@ def balanced_weights(labels: IntArray, num_classes: int) -> FloatArray:
     weights = np.ones(num_classes)
     weights[present] = len(labels) / (present.sum() * counts[present])
     return weights
+
+
+def balanced_label_weights(targets: FloatArray) -> FloatArray:
+    """(2, K) float64 from targets (N, K) of 0 and 1: photos / (2 x photos without, and with, the label), 1 for none."""
+    counts = np.stack([(targets <= 0.5).sum(axis=0), (targets > 0.5).sum(axis=0)])
+    return np.where(counts > 0, len(targets) / (2.0 * np.maximum(counts, 1)), 1.0)
 
 
 def _resolve(loss: Loss, task: NetworkTask, num_outputs: int) -> Loss:
@@ -263,15 +284,26 @@ def _refuse_misfits(loss: Loss, options: TrainRecipe, *, task: NetworkTask, weig
             f'train.label_smoothing must be 0 with loss "{loss}", got {options.label_smoothing:g}.',
             hint="Use cross_entropy or binary_cross_entropy, or take label_smoothing out.",
         )
-    if weighted and task != "classification":
+    if weighted and task == "regression":
         raise RecipeError(
             f'train.class_weights must be "none" where a photo has no one class, got weights for {task}.',
             hint="Take class_weights out.",
         )
+    if weighted and task == "multilabel" and loss not in _WEIGHED_LABELS:
+        raise RecipeError(
+            f'train.class_weights must be "none" with loss "{loss}" and several labels a photo.',
+            hint="Use binary_cross_entropy or focal, or take class_weights out.",
+        )
 
 
-def _per_photo(loss: Loss, activation: Activation, options: TrainRecipe) -> Callable[[Tensor, Tensor], Tensor]:
+def _per_photo(
+    loss: Loss, activation: Activation, options: TrainRecipe, *, weights: Tensor | None
+) -> Callable[[Tensor, Tensor], Tensor]:
     softmax = activation == "softmax"
+    if weights is not None and loss == "focal":
+        return partial(binary_focal_loss, gamma=options.focal_gamma, weights=weights)
+    if weights is not None:
+        return partial(binary_cross_entropy, label_smoothing=options.label_smoothing, weights=weights)
     on_logits: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
         # one output for two classes is binary, whatever it is called
         "cross_entropy": partial(

@@ -2,8 +2,9 @@
 
 Settings that share work (one kernel width, several C) form a path and are solved together. Folds run in threads,
 each with one BLAS thread, so that the outcome does not depend on how many there are. What is compared is the
-calibrated out-of-fold log loss (numbers: the mean squared error): it rewards ranking and honest probabilities
-alike, and moves less from split to split than accuracy does. Solving is in `linear_solvers` and `kernel`.
+calibrated out-of-fold log loss (numbers: the mean squared error; of several labels or numbers the mean): it rewards
+ranking and honest probabilities alike, and moves less from split to split than accuracy does. Solving is in
+`linear_solvers` and `kernel`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.metrics.calibration import PlattScaling, TemperatureScaling, fit_platt, fit_temperature, softmax
+from teliti.models.heads import sigmoid
 from teliti.runtime import require
 from teliti.types import FloatArray, IntArray, Record
 
@@ -37,7 +39,8 @@ class Examples:
 
     Attributes:
         z: (N, D) float32, standardised features.
-        labels: (N,) int64 class index; for regression (N,) float64, standardised numbers.
+        labels: (N,) int64 class index; (N, K) int64 of 0 and 1 for labels; for regression float64 standardised
+            numbers, (N,) or several (N, K).
         num_classes: K; 0 for regression.
         folds: (N,) int, fold of each photo.
         num_active: How many of the D features vary; their variances are 1, so this is the mean of |z|^2.
@@ -50,16 +53,23 @@ class Examples:
     num_active: int
 
     @property
+    def is_multilabel(self) -> bool:
+        """True where a photo may have several labels."""
+        return self.num_classes > 0 and self.labels.ndim == 2
+
+    @property
     def signs(self) -> NDArray[np.float64]:
         """(N, K') float64: +1 for the column's class and -1 for the rest; the numbers themselves for regression."""
         if not self.num_classes:
-            return np.asarray(self.labels, np.float64)[:, None]
+            return np.asarray(self.labels, np.float64).reshape(len(self.labels), -1)
+        if self.is_multilabel:
+            return np.where(self.labels > 0, 1.0, -1.0)
         positives = [1] if self.num_classes == 2 else range(self.num_classes)
         return np.stack([np.where(self.labels == positive, 1.0, -1.0) for positive in positives], axis=1)
 
     def class_weights(self) -> NDArray[np.float64]:
-        """(N,) float64: N / (K x photos of the class), so that each class weighs the same; ones for regression."""
-        if not self.num_classes:
+        """(N,) float64: N / (K x photos of the class), so that each class weighs the same; else ones."""
+        if not self.num_classes or self.is_multilabel:
             return np.ones(len(self.labels))
         counts = np.bincount(self.labels, minlength=self.num_classes)
         weights: NDArray[np.float64] = len(self.labels) / (self.num_classes * np.maximum(counts, 1.0))
@@ -119,11 +129,11 @@ class Affine:
     """The last map: outputs are `slope * decisions + intercepts`.
 
     Attributes:
-        slope: Above 0.
+        slope: Above 0; one for all columns, or (K',) one for each.
         intercepts: One per column.
     """
 
-    slope: float
+    slope: float | NDArray[np.float64]
     intercepts: tuple[float, ...]
 
 
@@ -161,10 +171,25 @@ def search(
 def out_of_fold_loss(decisions: FloatArray, examples: Examples) -> float:
     """Log loss of the calibrated decision values; for regression the mean squared error in target variances."""
     if not examples.num_classes:
-        return float(np.mean((decisions[:, 0] - examples.labels) ** 2))
+        return float(np.mean((decisions - examples.labels.reshape(decisions.shape)) ** 2))
+    if examples.is_multilabel:
+        last = affine_of_labels(decisions, examples.labels)
+        return label_loss(sigmoid(decisions * last.slope + np.asarray(last.intercepts)), examples.labels)
     logits = calibration_of(decisions, examples).apply(_calibration_input(decisions))
     chosen = softmax(logits)[np.arange(len(logits)), examples.labels]
     return float(-np.mean(np.log(np.maximum(chosen, np.finfo(np.float32).tiny))))
+
+
+def label_loss(probs: FloatArray, labels: IntArray) -> float:
+    """Mean log loss over photos and labels, both (N, K)."""
+    actual = np.where(labels > 0, probs, 1.0 - probs)
+    return float(-np.mean(np.log(np.maximum(actual, np.finfo(np.float32).tiny))))
+
+
+def affine_of_labels(decisions: FloatArray, labels: IntArray) -> Affine:
+    """Platt scaling of each label by itself, on out-of-fold decision values (N, K), as the last map of a head."""
+    own = [fit_platt(column, has) for column, has in zip(decisions.T, labels.T, strict=True)]
+    return Affine(np.array([platt.slope for platt in own]), tuple(platt.intercept for platt in own))
 
 
 def calibration_of(decisions: FloatArray, examples: Examples) -> PlattScaling | TemperatureScaling:
@@ -174,8 +199,11 @@ def calibration_of(decisions: FloatArray, examples: Examples) -> PlattScaling | 
     return fit_temperature(decisions, examples.labels)
 
 
-def affine_of(calibration: PlattScaling | TemperatureScaling) -> Affine:
-    """The calibration as the last map of a head."""
+def affine_of(decisions: FloatArray, examples: Examples) -> Affine:
+    """The calibration on out-of-fold decision values (N, K'), as the last map of a head."""
+    if examples.is_multilabel:
+        return affine_of_labels(decisions, examples.labels)
+    calibration = calibration_of(decisions, examples)
     if isinstance(calibration, PlattScaling):
         return Affine(calibration.slope, (calibration.intercept,))
     return Affine(calibration.scale, calibration.biases)

@@ -8,6 +8,7 @@ temperature with biases, on photos that no step of the training learnt from.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +25,7 @@ from teliti.models.onnx_graph import export_module
 from teliti.recipe import ModelRecipe
 from teliti.training.backbone_file import BackboneFile
 from teliti.transforms.steps_numbers import FittedNumbers
-from teliti.types import IntArray, Record, UInt8Image
+from teliti.types import IntArray, Record, Task, UInt8Image
 
 _NO_LIMIT = 1e30  # a network's own features are never clipped
 _BATCH = 32
@@ -68,12 +69,12 @@ def features_of(front: FeatureFront, photos: Iterable[UInt8Image]) -> NDArray[np
     return np.concatenate(rows)
 
 
-def make_head(front: FeatureFront, *, is_regression: bool) -> HeadWeights:
+def make_head(front: FeatureFront, *, task: Task) -> HeadWeights:
     """The closing layer as a head, not calibrated yet: one column for each logit of the network.
 
     Args:
         front: The network.
-        is_regression: The output is the number itself.
+        task: What the outputs are.
     """
     layer = front.closing
     if layer is None:
@@ -83,24 +84,29 @@ def make_head(front: FeatureFront, *, is_regression: bool) -> HeadWeights:
     else:
         weight = layer.weight.detach().numpy().T
         bias = np.zeros(weight.shape[1], np.float32) if layer.bias is None else layer.bias.detach().numpy()
-    if weight.shape[1] == 2 and not is_regression:  # a head of two classes keeps the log-odds of the second
+    if weight.shape[1] == 2 and task == "classification":  # a head of two classes keeps the log-odds of the second
         weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
     size = len(weight)
     return HeadWeights(
         np.zeros(size, np.float32), np.ones(size, np.float32), np.ascontiguousarray(weight, np.float32),
-        np.ascontiguousarray(bias, np.float32), limit=_NO_LIMIT, is_regression=is_regression,
+        np.ascontiguousarray(bias, np.float32), limit=_NO_LIMIT,
+        is_regression=task == "regression", is_multilabel=task == "multilabel",
     )  # fmt: skip
 
 
 def calibrate_head(head: HeadWeights, features: NDArray[np.float32], labels: IntArray) -> HeadWeights:
     """The head with its calibration folded in; as it is where a class is missing among the photos.
 
+    Labels are calibrated each by itself, where the photos have both sides of it.
+
     Args:
         head: A classifier from `make_head`.
         features: (N, D) of photos that were not learnt from.
-        labels: (N,) class indices.
+        labels: (N,) class indices; (N, K) of 0 and 1 for labels.
     """
     logits = head.logits(features)
+    if head.is_multilabel:
+        return _calibrate_labels(head, logits, labels)
     if len(np.unique(labels)) < logits.shape[1]:
         return head
     if logits.shape[1] == 2:
@@ -113,6 +119,16 @@ def calibrate_head(head: HeadWeights, features: NDArray[np.float32], labels: Int
         head.mean, head.scale, (head.weight * slope).astype(np.float32),
         (head.bias * slope + intercept).astype(np.float32), limit=head.limit,
     )  # fmt: skip
+
+
+def _calibrate_labels(head: HeadWeights, logits: NDArray[np.float32], labels: IntArray) -> HeadWeights:
+    slopes, intercepts = np.ones(logits.shape[1]), np.zeros(logits.shape[1])
+    for k in range(logits.shape[1]):
+        if 0 < labels[:, k].sum() < len(labels):
+            platt = fit_platt(logits[:, k], labels[:, k] > 0)
+            slopes[k], intercepts[k] = platt.slope, platt.intercept
+    weight, bias = head.weight * slopes, head.bias * slopes + intercepts
+    return replace(head, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
 
 
 def save_front(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from teliti.data.decode import decode_image
+from teliti.data.label_cells import write_label
 from teliti.errors import PhotoRefused, UserError
 from teliti.files import sha256_hex, write_bytes_atomic
 from teliti.recipe import Recipe, load_recipe
@@ -97,5 +98,5 @@ def _row(sample: Sample, chain: AugmentChain, *, seed: int, views: int) -> Sheet
     is_one = len(chain.operations) == 1  # the words of several do not fit above a picture
     titles = [chain.describe(draw) if is_one else f"view {view}" for view, draw in enumerate(drawn)]
     pictures = [(title, chain.apply(image, draw).image) for title, draw in zip(titles, drawn, strict=True)]
-    label = "" if sample.label is None else f"   [{sample.label}]"
+    label = "" if sample.label is None else f"   [{write_label(sample.label)}]"
     return SheetRow(f"{sample.name}{label}", [("original", image), *pictures])

@@ -138,6 +138,11 @@ def clean(source: str | Path, *, fixes: str | Path, out: str | Path, recipe: Rec
     check_target(Path(out))
     patterns = recipe_steps(recipe).beside_patterns if recipe is not None else ()
     catalog = read_for_check(str(source), patterns)[0] if patterns else read_samples(str(source))
+    if catalog.task == "multilabel" or catalog.number_names:
+        raise UserError(
+            f'"{source}" has several labels or numbers a photo, and a fix names one.',
+            hint="Correct the label file itself, and take the photos to leave out from it.",
+        )
     if not catalog.classes and catalog.task == "classification":
         raise UserError(f'"{source}" must have labels to be cleaned, got none.', hint="Label the photos first.")
     return apply_fixes(catalog, Path(fixes), Path(out))

@@ -84,12 +84,23 @@ def read_for_check(source: str, patterns: Sequence[str]) -> tuple[Catalog, list[
         CatalogError: nothing usable there.
     """
     try:
-        return leave_out_companions(read_samples(source, patterns), patterns), []
+        return _without_several(leave_out_companions(read_samples(source, patterns), patterns)), []
     except CatalogError as error:
         if not error.problems:
             raise
         findings = [Finding("label_file", "error", problem, (source,)) for problem in error.problems]
     return replace(EMPTY_CATALOG, source=source), findings
+
+
+def _without_several(catalog: Catalog) -> Catalog:
+    """Photos with several labels or numbers as photos without labels: those are judged one a photo, or not at all."""
+    if catalog.task != "multilabel" and not catalog.number_names:
+        return catalog
+    samples = tuple(replace(sample, label=None) for sample in catalog.samples)
+    note = "The labels are not judged: photos have several labels or numbers. The photos themselves are."
+    return replace(
+        catalog, samples=samples, task="classification", classes=(), number_names=(), notes=(*catalog.notes, note)
+    )
 
 
 def examine(catalog: Catalog, *, cache: RowCache, threads: int, reporter: Reporter, keep_pixels: bool) -> Examined:

@@ -47,7 +47,7 @@ def compare_variants(
         variants: At least two recipes by name, equal in [data] but for image size and fit, and in the seed.
         source: Labelled photos, as for `train`.
         repeats: Trainings a variant, at least 2; five are one round of folds.
-        measure: What is judged: a name of `MEASURES`; None: accuracy, or the mean absolute error of a regression.
+        measure: What is judged: a name of `MEASURES`; None: the first that the task has there.
         reference: The variant that the others are compared with; None: "none" where there is one, else the first.
         factor: What the variants' names stand for in the record's `factors`, for instance "prepare".
         budget_s: Fewer repeats where they would take longer than this many seconds; None: no bound.
@@ -72,7 +72,7 @@ def compare_variants(
     photos = read_photos(
         source, use_group=base.data.group, cache=cache, threads=base.train.threads or default_threads(),
         reporter=reporter,
-        chains=[recipe_steps(recipe) for recipe in variants.values()],
+        chains=[recipe_steps(recipe) for recipe in variants.values()], task=base.data.task,
     )  # fmt: skip
     measure = check_measure(measure, task=photos.catalog.task)
     shared = plan_repeats(photos, base, repeats=repeats)

@@ -9,14 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from teliti.metrics.answers import AnswerRule
 from teliti.metrics.bands import least_probs_of_share
 from teliti.metrics.decision import Decision
+from teliti.metrics.label_decision import decide_labels
 from teliti.metrics.line import Line
 from teliti.metrics.novelty import novelty_limit
+from teliti.metrics.number_rule import NumberRule
 from teliti.metrics.review import Review
 from teliti.metrics.thresholds import choose_threshold
 from teliti.recipe import Recipe
-from teliti.types import FloatArray, IntArray, Record
+from teliti.types import Catalog, FloatArray, IntArray, Record
 from teliti.workflow.fit import OUT_OF_FOLD
 
 
@@ -79,21 +82,53 @@ def _with_novelty(decision: Decision, novelty: FloatArray | None, *, share: floa
     return replace(decision, review=replace(decision.review, novelty=limit, sentence=words))
 
 
-def decide_by_fold(
-    outputs: FloatArray, targets: NDArray[Any], folds: IntArray, *, classes: Sequence[str], recipe: Recipe
-) -> IntArray:
-    """Class indices where each fold's threshold was chosen on the other folds: no photo chose its own.
+def decide_answers(
+    outputs: FloatArray,
+    targets: NDArray[Any],
+    *,
+    catalog: Catalog,
+    recipe: Recipe,
+    photos: str,
+    novelty: FloatArray | None = None,
+) -> AnswerRule:
+    """What outputs mean, with the thresholds that the recipe's [decide] chooses on these.
 
     Args:
-        outputs: (N, K) out-of-fold probabilities.
-        targets: (N,) class index.
-        folds: (N,) int.
-        classes: K names.
+        outputs: (N, K) of photos that the head was not fitted on.
+        targets: (N,) or (N, K), as in `Photos`.
+        catalog: Says the task, and the names.
         recipe: Resolved.
+        photos: What these photos are called in sentences.
+        novelty: (N,) how unlike the training photos these are, for classes.
     """
-    preds = np.zeros(len(targets), dtype=np.int64)
+    if catalog.task == "regression":
+        return NumberRule(catalog.number_names)
+    if catalog.task == "classification":
+        return decide(outputs, targets, classes=catalog.classes, recipe=recipe, photos=photos, novelty=novelty)
+    return decide_labels(
+        outputs, targets, classes=catalog.classes, decide=recipe.decide, positive=recipe.data.positive,
+        pass_classes=recipe.data.pass_classes, photos=photos,
+    )  # fmt: skip
+
+
+def decide_by_fold(
+    outputs: FloatArray, targets: NDArray[Any], folds: IntArray, *, catalog: Catalog, recipe: Recipe
+) -> NDArray[Any]:
+    """Answers where each fold's thresholds were chosen on the other folds: no photo chose its own.
+
+    Args:
+        outputs: (N, K) out-of-fold outputs.
+        targets: (N,) or (N, K), as in `Photos`.
+        folds: (N,) int.
+        catalog: Says the task, and the names.
+        recipe: Resolved.
+
+    Returns:
+        Class indices or numbers (N,); labels or several numbers (N, K).
+    """
+    preds = np.zeros_like(targets)
     for fold in np.unique(folds):
         inside = folds == fold
-        decision = decide(outputs[~inside], targets[~inside], classes=classes, recipe=recipe, photos=OUT_OF_FOLD)
-        preds[inside] = decision.labels(outputs[inside])
+        answers = decide_answers(outputs[~inside], targets[~inside], catalog=catalog, recipe=recipe, photos=OUT_OF_FOLD)
+        preds[inside] = answers.labels(outputs[inside])
     return preds

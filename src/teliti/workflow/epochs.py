@@ -40,7 +40,7 @@ class EpochReporter(Protocol):
 
 
 def tell_epochs(
-    reporter: Reporter, data: TrainingData, options: TrainRecipe, *, scale: float
+    reporter: Reporter, data: TrainingData, options: TrainRecipe, *, scale: float | None
 ) -> Callable[[Record], None]:
     """What `fit_network` shall call with each row of its history.
 
@@ -48,7 +48,7 @@ def tell_epochs(
         reporter: One that cannot show epochs is not told.
         data: What is learnt from.
         options: The recipe's [train].
-        scale: Of an error in the photos' own unit, for one of the network's.
+        scale: Of an error in the photos' own unit, for one of the network's; None: it stays in deviations.
 
     Raises:
         RecipeError: the measure to watch could not move on these photos.
@@ -66,7 +66,9 @@ def tell_epochs(
     return tell
 
 
-def record_learning(fitted: Fitted, data: TrainingData, recipe: Recipe, *, photos: Record, scale: float) -> Record:
+def record_learning(
+    fitted: Fitted, data: TrainingData, recipe: Recipe, *, photos: Record, scale: float | None
+) -> Record:
     """The run's "history" of a trained network.
 
     Args:
@@ -74,13 +76,13 @@ def record_learning(fitted: Fitted, data: TrainingData, recipe: Recipe, *, photo
         data: What it learnt from.
         recipe: With the random changes of the photos.
         photos: How many were "learnt" and "chosen_on", and what the latter are called: "chooser".
-        scale: Of an error in the photos' own unit, for one of the network's.
+        scale: Of an error in the photos' own unit, for one of the network's; None: it stays in deviations.
     """
     history = fitted.to_record()
     if data.task == "regression":
         history |= {
             "rows": [_in_own_unit(row, scale) for row in fitted.history],
-            "best_value": history["best_value"] * (scale if fitted.watch.monitor in _ERRORS else 1.0),
+            "best_value": history["best_value"] * (_own(scale) if fitted.watch.monitor in _ERRORS else 1.0),
             "diagnosis": _diagnosis_in_own_unit(fitted, data, scale),
             "target_scale": scale,
         }
@@ -117,22 +119,28 @@ def write_epoch_files(folder: Path, rows: list[Record]) -> None:
     write_events(folder / EVENTS, rows, tags=[name for name in COLUMNS if name not in {"epoch", "learning"}])
 
 
-def _in_own_unit(row: Mapping[str, Any], scale: float) -> Record:
-    return {**row, **{key: row[key] * scale for key in _ERRORS if row.get(key) is not None}}
+def _own(scale: float | None) -> float:
+    return 1.0 if scale is None else scale
 
 
-def _diagnosis_in_own_unit(fitted: Fitted, data: TrainingData, scale: float) -> list[Record]:
+def _in_own_unit(row: Mapping[str, Any], scale: float | None) -> Record:
+    return {**row, **{key: row[key] * _own(scale) for key in _ERRORS if row.get(key) is not None}}
+
+
+def _diagnosis_in_own_unit(fitted: Fitted, data: TrainingData, scale: float | None) -> list[Record]:
     """The same findings, which go by shares, with errors that a reader knows."""
     from teliti.training.diagnose import Outcome, diagnose
 
     targets = np.asarray(data.targets[data.train])
-    constant = {"mae": scale * float(np.abs(targets - np.median(targets, axis=0)).mean())}
+    constant = {"mae": _own(scale) * float(np.abs(targets - np.median(targets, axis=0)).mean())}
     rows = [_in_own_unit(row, scale) for row in fitted.history]
     return [found.to_record() for found in diagnose(Outcome(rows, fitted.watch, constant, activity=fitted.activity))]
 
 
 def _calibration(data: TrainingData) -> str | None:
     """How `calibrate_head` calibrated: not at all where a class is missing among the photos that chose."""
+    if data.task == "multilabel":
+        return "platt"
     if data.task == "regression" or len(np.unique(data.targets[data.val])) < data.num_classes:
         return None
     return "platt" if data.num_classes == 2 else "temperature"

@@ -10,12 +10,16 @@ import numpy as np
 
 from teliti.bundle import SEEN_DIGITS, SEEN_FILE
 from teliti.data.catalog import read_catalog
+from teliti.data.label_cells import write_label
 from teliti.errors import CatalogError, PhotoRefused
 from teliti.evaluation import (
     Scored,
     curves_of,
     decision_record,
+    label_curves_of,
+    label_mistakes_of,
     measure_classes,
+    measure_found_labels,
     measure_numbers,
     mistakes_of,
     number_mistakes_of,
@@ -24,12 +28,15 @@ from teliti.evaluation import (
     warnings_of,
 )
 from teliti.files import sha256_hex
+from teliti.metrics.answers import AnswerRule
 from teliti.metrics.decision import Decision
+from teliti.metrics.label_decision import LabelsDecision
+from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
-from teliti.types import Catalog, Record, Reporter, Sample, SilentReporter
-from teliti.workflow.photos import leave_out_companions
+from teliti.types import Catalog, Label, Record, Reporter, Sample, SilentReporter
+from teliti.workflow.photos import label_matrix, leave_out_companions
 from teliti.workflow.run_folder import RunFolder, create_run_folder
-from teliti.workflow.sealed import check_labels
+from teliti.workflow.sealed import check_labels, wanted_task
 from teliti.workflow.stopwatch import Stopwatch
 
 SEED = 7  # of the bootstrap intervals
@@ -56,9 +63,10 @@ def evaluate(
     reporter = SilentReporter() if reporter is None else reporter
     watch = Stopwatch()
     predictor = Predictor.open(bundle)
-    catalog = leave_out_companions(read_catalog(str(source)), predictor.bundle.chain.beside_patterns)
+    catalog = read_catalog(str(source), task=wanted_task(predictor.bundle))
+    catalog = leave_out_companions(catalog, predictor.bundle.chain.beside_patterns)
     catalog = _measured_part(catalog, reporter)
-    decision = predictor.bundle.decision
+    answers = predictor.bundle.answers
     check_labels(catalog, predictor.bundle)
     folder = None if out is None else create_run_folder(Path(out), source=str(source))
     with watch.stage("predict"):
@@ -67,7 +75,7 @@ def evaluate(
     samples = [catalog.samples[index] for index in scored.used]
     if not samples:
         raise CatalogError(f'"{source}" has no usable photo.', hint="See `refused` for the reasons.")
-    measured = _numbers(samples, scored) if decision is None else _classes(samples, scored, decision)
+    measured = _measure(samples, scored, answers)
     seen = _count_seen(predictor, samples)
     if seen:
         measured["warnings"].append(
@@ -79,11 +87,10 @@ def evaluate(
         "run": None if folder is None else str(folder.path),
         "bundle": str(bundle),
         "source": str(source),
-        "task": predictor.bundle.task,
-        "classes": list(decision.classes) if decision else [],
-        "positive": decision.positive if decision else None,
+        "task": bundle_task,
+        **_names(answers),
         "val": None,
-        "threshold": _threshold(decision),
+        "threshold": _threshold(answers),
         "refused": len(refused),
         "refused_photos": [{"path": one.name, "reason": one.reason} for one in refused],
         "seen": seen,
@@ -92,7 +99,7 @@ def evaluate(
         "seconds": watch.to_record(),
     }
     if folder is not None:
-        _write(folder, record, _predictions(samples, scored, decision))
+        _write(folder, record, _predictions(samples, scored, answers))
     return record
 
 
@@ -112,6 +119,31 @@ def _measured_part(catalog: Catalog, reporter: Reporter) -> Catalog:
     return replace(catalog, samples=tuple(sample for sample in catalog.samples if sample.split == part))
 
 
+def _names(answers: AnswerRule) -> Record:
+    if isinstance(answers, NumberRule):
+        return {"classes": [], **({"numbers": list(answers.names)} if answers.names else {}), "positive": None}
+    return {"classes": list(answers.classes), "positive": answers.positive}
+
+
+def _measure(samples: Sequence[Sample], scored: Scored, answers: AnswerRule) -> Record:
+    if isinstance(answers, NumberRule):
+        return _numbers(samples, scored, answers)
+    if isinstance(answers, LabelsDecision):
+        return _labels(samples, scored, answers)
+    return _classes(samples, scored, answers)
+
+
+def _labels(samples: Sequence[Sample], scored: Scored, decision: LabelsDecision) -> Record:
+    targets = label_matrix([sample.class_names for sample in samples], decision.classes)
+    preds = decision.labels(scored.outputs)
+    return {
+        "test": measure_found_labels(targets, scored.outputs, preds, decision=decision, seed=SEED),
+        "curves": label_curves_of(targets, scored.outputs, decision=decision),
+        "mistakes": label_mistakes_of(samples, targets, scored.outputs, preds=preds, decision=decision),
+        "warnings": [],
+    }
+
+
 def _classes(samples: Sequence[Sample], scored: Scored, decision: Decision) -> Record:
     index = {name: number for number, name in enumerate(decision.classes)}
     labels = np.array([index[str(sample.label)] for sample in samples], dtype=np.int64)
@@ -126,32 +158,40 @@ def _classes(samples: Sequence[Sample], scored: Scored, decision: Decision) -> R
     }
 
 
-def _numbers(samples: Sequence[Sample], scored: Scored) -> Record:
-    targets = np.array([float(sample.label or 0.0) for sample in samples])
-    preds = scored.outputs[:, 0]
+def _numbers(samples: Sequence[Sample], scored: Scored, rule: NumberRule) -> Record:
+    numbers = np.array([sample.numbers for sample in samples])
+    targets, preds = rule.labels(numbers), rule.labels(scored.outputs)
     return {
-        "test": measure_numbers(targets, preds, seed=SEED),
-        "mistakes": number_mistakes_of(samples, targets, preds),
+        "test": measure_numbers(targets, preds, seed=SEED, rule=rule),
+        "mistakes": number_mistakes_of(samples, targets, preds, rule=rule),
         "warnings": [],
     }
 
 
-def _predictions(samples: Sequence[Sample], scored: Scored, decision: Decision | None) -> list[tuple[object, ...]]:
-    """One row a photo: name, label, prediction, score."""
-    if decision is None:
-        scores = scored.outputs[:, 0].tolist()
-        predicted = scores
+def _predictions(samples: Sequence[Sample], scored: Scored, answers: AnswerRule) -> list[tuple[object, ...]]:
+    """One row a photo: name, label, prediction, score; several labels or numbers as in a label file."""
+    outputs = scored.outputs
+    scores: list[float | None]
+    predicted: list[Label]
+    if isinstance(answers, NumberRule):
+        predicted = [tuple(row.tolist()) if answers.names else float(row[0]) for row in outputs]
+        scores = [None if answers.names else float(row[0]) for row in outputs]
+    elif isinstance(answers, LabelsDecision):
+        predicted = [one.labels or () for one in answers.judge(outputs)]
+        scores = answers.score(outputs).tolist()
     else:
-        scores = decision.score(scored.outputs).tolist()
-        predicted = [decision.classes[label] for label in decision.labels(scored.outputs)]
-    names = ((sample.name, sample.label) for sample in samples)
-    return [(*name, label, score) for name, label, score in zip(names, predicted, scores, strict=True)]
+        predicted = [answers.classes[label] for label in answers.labels(outputs)]
+        scores = answers.score(outputs).tolist()
+    rows = zip(samples, predicted, scores, strict=True)
+    return [(sample.name, _cell(sample.label), _cell(label), score) for sample, label, score in rows]
 
 
-def _threshold(decision: Decision | None) -> Record:
-    if decision is None:
-        return {"value": None, "rule": "none", "sentence": "A number is predicted, no threshold applies."}
-    return threshold_record(decision)
+def _cell(label: Label | None) -> object:
+    return write_label(label) if isinstance(label, tuple) else label
+
+
+def _threshold(answers: AnswerRule) -> Record:
+    return threshold_record(answers) if isinstance(answers, Decision) else answers.threshold_record()
 
 
 def _count_seen(predictor: Predictor, samples: Sequence[Sample]) -> int:

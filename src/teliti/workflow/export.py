@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 
 from teliti import __version__
-from teliti.bundle import open_bundle
+from teliti.bundle import MODEL, Bundle, open_bundle
 from teliti.data.beside import beside_of
 from teliti.data.decode import decode_photo
 from teliti.data.loading import load_prepared
@@ -27,6 +27,8 @@ from teliti.export.formats import (
     write_openvino,
 )
 from teliti.files import hash_file, write_json_atomic
+from teliti.metrics.label_decision import LabelsDecision
+from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
 from teliti.runtime import default_threads, environment_record, is_installed
 from teliti.sessions import OpenVinoSession, Session
@@ -89,6 +91,7 @@ def export(
     """
     reporter = SilentReporter() if reporter is None else reporter
     opened = open_bundle(Path(bundle))
+    _refuse_several(opened)
     _check_options(options)
     run = photos_of_run(opened)
     samples, source, training = _measured(run, data, opened.path, read=partial(labelled_photos, bundle=opened))
@@ -111,6 +114,15 @@ def export(
         _remove(path)
         raise
     return _seal(certificate, path, folder=target, options=options)
+
+
+def _refuse_several(opened: Bundle) -> None:
+    """A certificate compares one verdict or one number a photo."""
+    if isinstance(opened.answers, LabelsDecision) or (isinstance(opened.answers, NumberRule) and opened.answers.names):
+        raise UserError(
+            f'"{opened.path}" answers with several labels or numbers a photo, and exports are compared by one.',
+            hint=f"Its own {MODEL} runs in any ONNX runtime: image in, probs or value out.",
+        )
 
 
 def _seal(certificate: Record, path: Path, *, folder: Path, options: ExportOptions) -> Record:

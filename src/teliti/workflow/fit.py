@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from teliti.cache import RowCache
 from teliti.errors import RecipeError
 from teliti.metrics.decision import Decision
+from teliti.metrics.number_rule import deviations
 from teliti.metrics.tiles import Combine, combine_parts
 from teliti.models.heads import HeadWeights
 from teliti.recipe import Recipe, override_recipe, parse_seconds
 from teliti.training.features import Features
 from teliti.training.linear import FittedHead, fit_head
 from teliti.training.novelty import Novelty
+from teliti.training.search import label_loss
 from teliti.types import FloatArray, IntArray, Record, Reporter, Task
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
@@ -115,7 +117,7 @@ def fit_inspector(
     if len(val):
         return Fit(fitted.weights, fitted.history, val, answers(fitted.weights, val), VALIDATION)
     counts = features.counts[train]
-    own = _from_logits(fitted.weights, fitted.oof_logits[: counts.sum()])
+    own = fitted.weights.outputs(fitted.oof_logits[: counts.sum()])
     return Fit(fitted.weights, fitted.history, train, combine_parts(own, counts, how=combine, rejects=rejects))
 
 
@@ -125,7 +127,7 @@ def check_combine(combine: Combine, recipe: Recipe, photos: Photos) -> None:
     Raises:
         RecipeError: tiles are to be combined by the part most likely rejected, and no class is.
     """
-    if combine == "max" and photos.catalog.classes and not reject_indices(recipe, photos):
+    if combine == "max" and photos.catalog.task == "classification" and not reject_indices(recipe, photos):
         raise RecipeError(
             'The tile step has combine = "max", which takes the tile most likely rejected, and no class is rejected.',
             hint='Set data.positive or data.pass, or combine = "mean".',
@@ -133,23 +135,23 @@ def check_combine(combine: Combine, recipe: Recipe, photos: Photos) -> None:
 
 
 def photo_outputs(
-    head: HeadWeights, features: Features, photos: IntArray, *, combine: Combine, rejects: Sequence[int]
+    head: HeadWeights, features: Features, photos: IntArray, *, combine: Combine, rejects: Sequence[int] | None
 ) -> FloatArray:
-    """(N, K) probabilities, or (N, 1) numbers for regression, one row a photo.
+    """(N, K) probabilities, or numbers for regression, one row a photo.
 
     Args:
         head: Fitted.
         features: Of all photos.
         photos: Positions of the photos that are asked about.
         combine: How the answers for the tiles of a photo become one.
-        rejects: Indices of the classes that are rejected.
+        rejects: Indices of the classes that are rejected; None: see `combine_parts`.
     """
     outputs = outputs_of(head, features.matrix[features.rows_of(photos)])
     return combine_parts(outputs, features.counts[photos], how=combine, rejects=rejects)
 
 
 def answer_photos(candidate: Candidate, features: Features, indices: IntArray, *, photos: Photos) -> FloatArray:
-    """A fitted set-up's outputs for some photos, (M, K) or (M, 1).
+    """A fitted set-up's outputs for some photos, (M, K).
 
     Args:
         candidate: From `try_setup`.
@@ -162,18 +164,18 @@ def answer_photos(candidate: Candidate, features: Features, indices: IntArray, *
     return photo_outputs(candidate.fit.head, features, indices, combine=setup.combine, rejects=rejects)
 
 
-def reject_indices(recipe: Recipe, photos: Photos) -> tuple[int, ...]:
-    """Indices of the classes that are rejected; none for a regression."""
-    if photos.catalog.task == "regression":
-        return ()
+def reject_indices(recipe: Recipe, photos: Photos) -> tuple[int, ...] | None:
+    """Indices of the classes that are rejected; None for labels and numbers, which tiles combine each by itself."""
+    if photos.catalog.task != "classification":
+        return None
     classes = tuple(photos.catalog.classes)
     decision = Decision(classes, positive=recipe.data.positive, pass_classes=tuple(recipe.data.pass_classes))
     return decision.reject_indices
 
 
 def outputs_of(head: HeadWeights, features: NDArray[np.float32]) -> FloatArray:
-    """(N, K) probabilities, or (N, 1) numbers for regression."""
-    return _from_logits(head, head.logits(features))
+    """(N, K) probabilities, or numbers for regression."""
+    return head.outputs(head.logits(features))
 
 
 def fit_best_within_budget(
@@ -270,19 +272,15 @@ def _fit_folds(folds: IntArray, fit_on: Any, answers: Any, *, reporter: Reporter
     return Fit(final.weights, final.history, everyone, outputs, fold_outputs=outputs)
 
 
-def _from_logits(head: HeadWeights, logits: FloatArray) -> FloatArray:
-    if head.is_regression:
-        return logits
-    shifted: FloatArray = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probs: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
-    return probs
-
-
 def validation_loss(fit: Fit, photos: Photos) -> float:
-    """Log loss (regression: mean squared error) on the chooser's photos."""
+    """Log loss (regression: mean squared error, of several numbers in their variances) on the chooser's photos."""
     targets = photos.targets[fit.chooser]
+    if photos.catalog.number_names:
+        return float(np.mean(((fit.chooser_outputs - targets) / deviations(photos.targets)) ** 2))
     if photos.catalog.task == "regression":
         return float(np.mean((fit.chooser_outputs[:, 0] - targets) ** 2))
+    if photos.catalog.task == "multilabel":
+        return label_loss(fit.chooser_outputs, targets)
     chosen = fit.chooser_outputs[np.arange(len(targets)), targets]
     return float(-np.mean(np.log(np.maximum(chosen, np.finfo(np.float32).tiny))))
 

@@ -7,6 +7,9 @@ from pathlib import Path
 from teliti import __version__
 from teliti.cache import RowCache
 from teliti.evaluation import threshold_record
+from teliti.metrics.answers import AnswerRule
+from teliti.metrics.decision import Decision
+from teliti.metrics.number_rule import NumberRule
 from teliti.models.weights import installed_backbones
 from teliti.predictor import Predictor
 from teliti.runtime import default_threads, environment_record, is_installed
@@ -21,22 +24,32 @@ def info_bundle(bundle: str | Path) -> Record:
     """
     predictor = Predictor.open(bundle)
     opened = predictor.bundle
-    decision = opened.decision
+    answers = opened.answers
+    names = (
+        {"classes": [], "positive": None, **({"numbers": list(answers.names)} if answers.names else {})}
+        if (isinstance(answers, NumberRule))
+        else {"classes": list(answers.classes), "positive": answers.positive}
+    )
     return {
         "schema": 1,
         "bundle": str(bundle),
         "version": opened.manifest.get("version"),
         "created": opened.manifest.get("created"),
         "task": opened.task,
-        "classes": list(decision.classes) if decision else [],
-        "positive": decision.positive if decision else None,
-        "threshold": threshold_record(decision) if decision else None,
+        **names,
+        "threshold": _threshold(answers),
         "prepare": opened.chain.to_record(),
         "image_size": list(opened.chain.image_size),
         "model_sha256": opened.model_hash,
         "provenance": opened.manifest.get("provenance"),
         "self_test": predictor.self_test(),
     }
+
+
+def _threshold(answers: AnswerRule) -> Record | None:
+    if isinstance(answers, NumberRule):
+        return None
+    return threshold_record(answers) if isinstance(answers, Decision) else answers.threshold_record()
 
 
 def info_cache() -> Record:

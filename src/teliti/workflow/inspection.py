@@ -19,8 +19,9 @@ from teliti.data.origins import BytesOrigin, FileOrigin
 from teliti.errors import PhotoRefused, RunError, UserError
 from teliti.files import hash_file, sha256_hex
 from teliti.journal.entry import REFUSED, Entry
-from teliti.predictor import GOLDEN_TOLERANCE, Prediction, Predictor
-from teliti.types import Sample
+from teliti.metrics.number_rule import NumberRule
+from teliti.predictor import GOLDEN_TOLERANCE, Predictor
+from teliti.types import Prediction, Sample
 
 _NOT_A_NUMBER = "the network's answer is not a number"
 _HINT = "Nothing was passed since. Copy the bundle again, check it with `teliti info BUNDLE`, then start anew."
@@ -68,6 +69,11 @@ class Inspector:
                 f'"{bundle}" needs masks beside the photos, and photos of a line come alone.',
                 hint="Train it without the step mask_from_file, or use `teliti predict` on whole folders.",
             )
+        if isinstance(opened.answers, NumberRule) and opened.answers.names:
+            raise UserError(
+                f'"{bundle}" predicts several numbers a photo, and a line needs one answer a part.',
+                hint="Use `teliti predict`, whose --json and --csv have every number.",
+            )
         test = self.predictor.self_test()
         if not test["passed"]:
             raise RunError(
@@ -85,8 +91,8 @@ class Inspector:
     @property
     def classes(self) -> tuple[str, ...]:
         """Class names; empty for a regression."""
-        decision = self.predictor.bundle.decision
-        return () if decision is None else tuple(decision.classes)
+        answers = self.predictor.bundle.answers
+        return () if isinstance(answers, NumberRule) else tuple(answers.classes)
 
     @property
     def threshold(self) -> float | None:
@@ -203,5 +209,5 @@ def read_photo_file(path: Path) -> bytes:
 def _finite(answer: Prediction | PhotoRefused) -> Prediction | PhotoRefused:
     if isinstance(answer, PhotoRefused):
         return answer
-    numbers = (answer.score, *answer.probs.values(), 0.0 if answer.novelty is None else answer.novelty)
+    numbers = [value for value in (answer.score, *answer.probs.values(), answer.novelty) if value is not None]
     return answer if all(map(math.isfinite, numbers)) else PhotoRefused(_NOT_A_NUMBER)

@@ -29,7 +29,7 @@ from teliti.training.novelty import MOST_PHOTOS, fit_novelty, newest_parts, sett
 from teliti.transforms.augment import build_augment
 from teliti.transforms.prepare import PrepareChain
 from teliti.transforms.steps_numbers import FittedNumbers, fit_numbers
-from teliti.types import FloatArray, IntArray, Record, Reporter
+from teliti.types import Catalog, FloatArray, IntArray, Record, Reporter
 from teliti.workflow.epochs import record_learning, record_network, tell_epochs, write_epoch_files
 from teliti.workflow.fit import (
     Candidate,
@@ -92,18 +92,18 @@ def settle_network_recipe(recipe: Recipe) -> Recipe:
     return override_recipe(recipe, values)
 
 
-def check_network(recipe: Recipe, *, num_classes: int) -> None:
+def check_network(recipe: Recipe, catalog: Catalog) -> None:
     """Find in a moment what would stop the training later. Imports no torch.
 
     Args:
         recipe: From `resolve_data`.
-        num_classes: 0 for a regression.
+        catalog: For the number of outputs.
 
     Raises:
         RecipeError: layers that do not fit together, or weights that cannot be used.
     """
     chain = build_recipe_chain(recipe)
-    plan_network(recipe.model, num_outputs=_num_outputs(recipe, num_classes), image_size=chain.image_size)
+    plan_network(recipe.model, num_outputs=_num_outputs(recipe, catalog), image_size=chain.image_size)
     if _is_timm(recipe):
         find_weights(recipe.model.backbone, recipe.model.weights)
 
@@ -186,7 +186,7 @@ def teach(
         RecipeError: see `check_network`.
         RunError: the loss is no longer finite, or the disk is full.
     """
-    check_network(recipe, num_classes=len(photos.catalog.classes))
+    check_network(recipe, photos.catalog)
     for library in ("torch", "timm", "safetensors"):
         require(library, extra="train", purpose=f"train in mode {recipe.train.mode}")
     from teliti.models.networks import build_network, l2_penalty, pool_before_activation, stages
@@ -197,7 +197,7 @@ def teach(
     keep_freed_memory()
     chain, parts, clock = build_recipe_chain(recipe), divide_learning(photos, plan, seed=recipe.seed), Stopwatch()
     _check_tiles(chain, recipe, photos)
-    outputs = _num_outputs(recipe, len(photos.catalog.classes))
+    outputs = _num_outputs(recipe, photos.catalog)
     network = build_network(recipe.model, num_outputs=outputs, image_size=chain.image_size, seed=recipe.seed)
     pool_before_activation(network)
     opinion = None
@@ -214,17 +214,17 @@ def teach(
         if opinion is not None:
             data = replace(data, shares=opinion.shares(data.targets, data.train, weight=options.soft_targets))
         if on_epoch is None and folder is not None:  # of many trainings that keep nothing, no epochs are shown
-            on_epoch = tell_epochs(reporter, data, options, scale=targets.std)
+            on_epoch = tell_epochs(reporter, data, options, scale=targets.scale)
         with watch.stage("learn"):
             fitted = fit_network(
                 network, data, options, seed=recipe.seed, stages=stages(network), layer_penalty=l2_penalty,
                 folder=folder, reporter=reporter, on_epoch=on_epoch,
             )  # fmt: skip
         front = FeatureFront(network.cpu(), None if numbers is None else NumberInput(number_layers(numbers)))
-        history = record_learning(fitted, data, recipe, photos=parts.to_record(), scale=targets.std)
+        history = record_learning(fitted, data, recipe, photos=parts.to_record(), scale=targets.scale)
         held = _features(front, pictures, parts.places(parts.hold))
         fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos)
-        if folder is not None and photos.catalog.task != "regression" and recipe.decide.novelty_share > 0.0:
+        if folder is not None and photos.catalog.task == "classification" and recipe.decide.novelty_share > 0.0:
             fit = _with_novelty(fit, front, pictures, parts=parts, held=held)
     return Lesson(front, fitted, fit, numbers)
 
@@ -232,7 +232,7 @@ def teach(
 def answer_by_network(
     lesson: Lesson, recipe: Recipe, photos: Photos, *, indices: IntArray, reporter: Reporter
 ) -> FloatArray:
-    """A trained network's outputs for some photos, (M, K) probabilities or (M, 1) numbers, without an exported file.
+    """A trained network's outputs for some photos, (M, K) probabilities or numbers, without an exported file.
 
     Args:
         lesson: From `teach`.
@@ -297,14 +297,13 @@ def _training_data(
     from teliti.training.batches import TrainingData
 
     steps = [step.model_dump() for step in recipe.augment]
-    is_regression = photos.catalog.task == "regression"
     return TrainingData(
         images=pictures.images,
         targets=targets.values[pictures.owners],
         train=pictures.rows_of(parts.places(parts.learn)),
         val=pictures.rows_of(parts.places(parts.hold)),
-        task="regression" if is_regression else "classification",
-        num_classes=1 if is_regression else len(photos.catalog.classes),
+        task=photos.catalog.task,
+        num_classes=photos.catalog.num_outputs,
         mean=network.mean,
         std=network.std,
         names=pictures.names([photos.samples[index].name for index in parts.used]),
@@ -327,9 +326,8 @@ def _fit_of(
     """The closing layer as a head, calibrated on the photos that chose the epoch, a tile with its photo's label."""
     from teliti.training.trained_net import calibrate_head, make_head
 
-    is_regression = photos.catalog.task == "regression"
-    head = make_head(front, is_regression=is_regression)
-    if is_regression:
+    head = make_head(front, task=photos.catalog.task)
+    if photos.catalog.task == "regression":
         weight, bias = head.weight * targets.std, head.bias * targets.std + targets.mean
         head = replace(head, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
     else:
@@ -345,11 +343,10 @@ def _with_novelty(fit: Fit, front: FeatureFront, pictures: Pictures, *, parts: L
     return replace(fit, novelty=settle_novelty(weights, newest_parts(weights.measure(held.matrix), held.counts)))
 
 
-def _num_outputs(recipe: Recipe, num_classes: int) -> int:
-    """Outputs of the network: one for numbers and for two classes behind one sigmoid, else one for each class."""
-    if num_classes == 0 or (num_classes == 2 and recipe.train.loss in {"binary_cross_entropy", "perceptron"}):
-        return 1
-    return num_classes
+def _num_outputs(recipe: Recipe, catalog: Catalog) -> int:
+    """Outputs of the network: one for each class, label or number; one for two classes behind one sigmoid."""
+    is_one = recipe.train.loss in {"binary_cross_entropy", "perceptron"} and len(catalog.classes) == 2
+    return 1 if is_one and catalog.task == "classification" else catalog.num_outputs
 
 
 def _is_timm(recipe: Recipe) -> bool:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from teliti.data.split import fewest_groups, fold_samples
-from teliti.types import IntArray, Record
+from teliti.metrics.number_rule import deviations
+from teliti.types import FloatArray, IntArray, Record
 from teliti.workflow.fit import VALIDATION
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
@@ -20,11 +21,22 @@ _HELD_OUT_FOLDS = 6  # without a val part, one sixth of the training photos choo
 
 @dataclass(frozen=True)
 class LearningTargets:
-    """What the network learns: class indices, or numbers brought to mean 0 and deviation 1."""
+    """What the network learns.
+
+    Attributes:
+        values: (M,) class index; (M, K) of 0 and 1; or float32 numbers, each brought to mean 0 and deviation 1.
+        mean: (1,), or (K,) of several numbers: what was subtracted.
+        std: The same: what it was divided by.
+    """
 
     values: NDArray[Any]
-    mean: float = 0.0
-    std: float = 1.0
+    mean: FloatArray = field(default_factory=lambda: np.zeros(1))
+    std: FloatArray = field(default_factory=lambda: np.ones(1))
+
+    @property
+    def scale(self) -> float | None:
+        """Of an error in the photos' own unit; None where several numbers have several."""
+        return float(self.std[0]) if len(self.std) == 1 else None
 
     @classmethod
     def of(cls, photos: Photos, used: IntArray) -> LearningTargets:
@@ -32,7 +44,7 @@ class LearningTargets:
         own = photos.targets[used]
         if photos.catalog.task != "regression":
             return cls(own)
-        mean, std = float(own.mean()), float(own.std()) or 1.0
+        mean, std = np.atleast_1d(own.mean(axis=0)), np.atleast_1d(deviations(own))
         return cls(((own - mean) / std).astype(np.float32), mean, std)
 
 

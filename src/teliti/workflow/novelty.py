@@ -30,12 +30,12 @@ def learn_novelty(
         reporter: Told about long work.
 
     Returns:
-        None for a regression, which has no verdict to change.
+        None for labels and numbers, whose answers it does not change.
 
     Raises:
         PhotoRefused: a photo changed since it was read.
     """
-    if photos.catalog.task == "regression":
+    if photos.catalog.task != "classification":
         return None
     features = candidate.setup.features(photos, cache=cache, reporter=reporter)
     chooser = candidate.fit.chooser

@@ -30,7 +30,7 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
     Raises:
         StorageError: the disk is full or the folder is not writable.
     """
-    candidate, decision, photos = trained.candidate, trained.decision, trained.photos
+    candidate, answers, photos = trained.candidate, trained.answers, trained.photos
     safetensors = require("safetensors.numpy", extra="train", purpose="write the weights")
     numbers = candidate.setup.numbers
     learnt = candidate.fit.head.to_arrays() | ({} if numbers is None else numbers.to_arrays())
@@ -38,7 +38,7 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
     learnt |= {} if novelty is None else novelty.to_arrays()
     arrays = {name: np.ascontiguousarray(array) for name, array in learnt.items()}
     files = {
-        MODEL: build_graph(candidate.setup.backbone, candidate.fit.head, decision, novelty=novelty),
+        MODEL: build_graph(candidate.setup.backbone, candidate.fit.head, answers, novelty=novelty),
         # one entry only: safetensors writes several in an order that changes from run to run
         WEIGHTS: safetensors.save(arrays, metadata={"head_behind": candidate.setup.backbone.key}),
         SEEN_FILE: _seen(trained).encode(),
@@ -48,7 +48,7 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "task": photos.catalog.task,
         "classes": list(photos.catalog.classes),
-        "decision": None if decision is None else decision.to_record(),
+        "decision": answers.to_record(),
         "prepare": candidate.setup.source.chain.to_record(),
         "golden": [],
         "provenance": {
@@ -87,10 +87,10 @@ def _golden_photos(trained: Trained) -> list[tuple[str, list[bytes]]]:
 def _classes_in_turn(trained: Trained) -> list[Sample]:
     if trained.photos.catalog.task == "regression":
         return trained.measured_samples
-    seen: dict[int, int] = {}
+    seen: dict[tuple[int, ...], int] = {}
     turn = []
     for index in trained.measured.tolist():
-        label = int(trained.photos.targets[index])
+        label = tuple(np.atleast_1d(trained.photos.targets[index]).tolist())  # of several labels: their set
         seen[label] = seen.get(label, 0) + 1
         turn.append((seen[label], label, index))
     return [trained.photos.samples[index] for _, _, index in sorted(turn)]

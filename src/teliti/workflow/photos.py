@@ -14,6 +14,7 @@ from teliti.data.beside import check_companions, companion_names, without_compan
 from teliti.data.catalog import read_catalog
 from teliti.data.decoded import DecodedPhotos
 from teliti.data.fingerprints import Fingerprint, fingerprint_photos
+from teliti.data.label_cells import WantedTask
 from teliti.errors import CatalogError, PhotoRefused
 from teliti.files import sha256_hex
 from teliti.transforms.prepare import PrepareChain
@@ -31,7 +32,8 @@ class Photos:
         catalog: As read; its samples are `samples` of this record plus the refused ones.
         samples: (N) usable photos.
         fingerprints: (N) digest, size and thumbnail of each.
-        targets: (N,) class index (int64), or number (float64) for regression.
+        targets: (N,) class index (int64) or number (float64); (N, K) of 0 and 1 (int64) where a photo may have several
+            labels, and several numbers (float64).
         refused: Every file that was given and is not used.
         decoded: Pixels of the photos that were decoded while reading; kept for the features.
         beside: (N) SHA-256 of the files that lie beside each photo, 32 bytes a file; empty where none do.
@@ -61,7 +63,9 @@ class Photos:
         return sha256_hex("\n".join(lines).encode("utf-8", "surrogateescape"))
 
     def counts(self) -> list[int]:
-        """Photos per class, in the order of the classes."""
+        """Photos per class, in the order of the classes; of labels those that have each."""
+        if self.targets.ndim == 2:
+            return [int(count) for count in (self.targets > 0).sum(axis=0)]
         return [int(count) for count in np.bincount(self.targets, minlength=len(self.catalog.classes))]
 
 
@@ -73,6 +77,7 @@ def read_photos(
     threads: int,
     reporter: Reporter,
     chains: Sequence[PrepareChain] = (),
+    task: WantedTask = "auto",
 ) -> Photos:
     """Read every photo of a source once.
 
@@ -84,12 +89,13 @@ def read_photos(
         reporter: Told how far it is.
         chains: Prepare steps that the photos will go through. Files that they need beside a photo, for instance masks,
             are no photos themselves; a photo without them, or that a step refuses, is refused.
+        task: What the labels of a label file are.
 
     Raises:
         CatalogError: the source cannot be read, or no photo of it (or of one of its classes) can be used.
     """
     patterns = tuple(dict.fromkeys(pattern for chain in chains for pattern in chain.beside_patterns))
-    catalog = leave_out_companions(read_catalog(source, use_group=use_group), patterns)
+    catalog = leave_out_companions(read_catalog(source, use_group=use_group, task=task), patterns)
     decoded = DecodedPhotos()
     found, unreadable = fingerprint_photos(
         catalog.samples, cache=cache, threads=threads, reporter=reporter, decoded=decoded
@@ -110,6 +116,8 @@ def read_photos(
         reporter.note(f"{len(refused)} of {len(catalog.samples) + len(catalog.refused)} files refused.")
     samples = tuple(item.sample for item in usable)
     catalog = _keep_used_classes(catalog, samples, refused)
+    if catalog.task == "multilabel":
+        _check_labels(catalog, samples)
     marks = tuple(item.mark for item in usable)
     beside = tuple(item.beside for item in usable) if patterns else ()
     return Photos(catalog, samples, marks, class_targets(catalog, samples), refused, decoded, beside)
@@ -131,12 +139,13 @@ def leave_out_companions(catalog: Catalog, patterns: Sequence[str]) -> Catalog:
     left_out += len(catalog.refused) - len(refused)
     if not left_out:
         return catalog
-    used = {sample.label for sample in samples}
-    if len(used) < 2:
+    labels = {sample.label for sample in samples}
+    if len(labels) < 2:
         raise CatalogError(
-            f'"{catalog.source}" must have photos of at least two classes beside their masks, got {len(used)}.',
+            f'"{catalog.source}" must have photos of at least two classes beside their masks, got {len(labels)}.',
             hint="Check the pattern of mask_from_file.",
         )
+    used = {name for sample in samples for name in sample.class_names}
     classes = tuple(name for name in catalog.classes if name in used)
     note = f"{left_out} files beside photos are used as their masks."
     return replace(catalog, samples=tuple(samples), refused=refused, classes=classes, notes=(*catalog.notes, note))
@@ -162,7 +171,7 @@ def _with_companions(
 def _keep_used_classes(catalog: Catalog, samples: tuple[Sample, ...], refused: tuple[Refused, ...]) -> Catalog:
     if catalog.task == "regression":
         return catalog
-    used = {sample.label for sample in samples}
+    used = {name for sample in samples for name in sample.class_names}
     lost = [name for name in catalog.classes if name not in used]
     if lost:
         reasons = "; ".join(f"{r.name}: {r.reason}" for r in refused[:_SHOWN])
@@ -173,9 +182,32 @@ def _keep_used_classes(catalog: Catalog, samples: tuple[Sample, ...], refused: t
     return replace(catalog, classes=tuple(name for name in catalog.classes if name in used))
 
 
+def _check_labels(catalog: Catalog, samples: Sequence[Sample]) -> None:
+    """Every label must be on some photos and not on all of them, or there is nothing to learn."""
+    if len(catalog.classes) < 2:
+        raise CatalogError(
+            f'"{catalog.source}" must have at least two labels, got {", ".join(catalog.classes)}.',
+            hint="For one kind of defect name two classes, for instance good and scratch.",
+        )
+    everywhere = set(catalog.classes).intersection(*(sample.class_names for sample in samples))
+    if everywhere:
+        raise CatalogError(
+            f'"{catalog.source}" must have photos without each label, got none without "{min(everywhere)}".',
+            hint="Add photos without it, or leave the label out.",
+        )
+
+
+def label_matrix(found: Sequence[Sequence[str]], classes: Sequence[str]) -> NDArray[np.int64]:
+    """(N, K) of 0 and 1 from the names of each photo's labels."""
+    return np.array([[int(name in own) for name in classes] for own in found], dtype=np.int64)
+
+
 def class_targets(catalog: Catalog, samples: Sequence[Sample]) -> NDArray[Any]:
-    """(N,) class index (int64), or number (float64) for regression."""
+    """(N,) class index (int64) or number (float64); (N, K) of 0 and 1 for labels, or several numbers."""
     if catalog.task == "regression":
-        return np.array([float(sample.label or 0.0) for sample in samples], dtype=np.float64)
+        numbers = np.array([sample.numbers for sample in samples], dtype=np.float64)
+        return numbers if catalog.number_names else numbers[:, 0]
+    if catalog.task == "multilabel":
+        return label_matrix([sample.class_names for sample in samples], catalog.classes)
     index = {name: number for number, name in enumerate(catalog.classes)}
     return np.array([index[str(sample.label)] for sample in samples], dtype=np.int64)

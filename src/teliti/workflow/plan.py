@@ -81,7 +81,7 @@ def plan_split(photos: Photos, recipe: Recipe) -> SplitPlan:
 def _fold_count(photos: Photos, recipe: Recipe, groups: IntArray) -> int:
     if recipe.data.folds != "auto":
         return recipe.data.folds
-    few = photos.catalog.task == "classification" and needs_folds(photos.targets, recipe.data.split)
+    few = photos.catalog.task != "regression" and needs_folds(photos.targets, recipe.data.split)
     if not few:
         return 0
     # each fold leaves out one share of a class, and the rest is cross-validated again: three photos must remain
@@ -122,10 +122,12 @@ def _check_given(photos: Photos, parts: Sequence[Split]) -> None:
         inside = np.array([own == part for own in parts])
         if not inside.any():
             raise SplitError(f"The given split has no {part} photos.", hint="Give at least train and test (or val).")
-        if photos.catalog.task == "classification" and part == "train":
-            missing = set(range(len(photos.catalog.classes))) - set(photos.targets[inside].tolist())
+        if photos.catalog.task != "regression" and part == "train":
+            present = {name for own, sample in zip(inside, photos.samples, strict=True) if own
+                       for name in sample.class_names}  # fmt: skip
+            missing = [name for name in photos.catalog.classes if name not in present]
             if missing:
-                name = photos.catalog.classes[min(missing)]
+                name = missing[0]
                 raise SplitError(
                     f'Class "{name}" has no photo in the given {part} part.',
                     hint="Add photos of it there, or remove the class.",

@@ -21,7 +21,7 @@ from teliti.data.beside import beside_of
 from teliti.data.decoded import read_photo
 from teliti.data.loading import map_ahead
 from teliti.data.split import fold_samples
-from teliti.errors import PhotoRefused
+from teliti.errors import PhotoRefused, UserError
 from teliti.files import sha256_hex
 from teliti.recipe import Recipe
 from teliti.runtime import default_threads
@@ -177,7 +177,13 @@ def open_trial_photos(
         threads=threads,
         reporter=reporter,
         chains=[recipe_steps(recipe)],
+        task=recipe.data.task,
     )
+    if photos.targets.ndim == 2:
+        raise UserError(
+            "The search for a policy needs photos with one class or one number each, got several a photo.",
+            hint="Name [[augment]] steps or a policy yourself; teliti augment --compare tells whether they help.",
+        )
     plan = plan_split(photos, recipe)
     resolved, _ = resolve_data(recipe, photos, plan)
     setup = resolve_setup(resolved)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from teliti.data.beside import beside_of
 from teliti.data.decode import decode_image
+from teliti.data.label_cells import write_label
 from teliti.errors import PhotoRefused, UserError
 from teliti.files import storage_error, write_bytes_atomic
 from teliti.recipe import Recipe, load_recipe
@@ -83,7 +84,7 @@ def in_turn(samples: Sequence[Sample], count: int) -> list[Sample]:
     """At most `count` samples: the classes in turn, each class's own spread evenly over it."""
     by_label: dict[object, list[Sample]] = {}
     for sample in samples:
-        by_label.setdefault(sample.label if isinstance(sample.label, str) else None, []).append(sample)
+        by_label.setdefault(sample.label if sample.class_names else None, []).append(sample)
     each = -(-count // max(1, len(by_label)))
     spread = [_evenly(own, each) for own in by_label.values()]
     chosen = [sample for turn in zip_longest(*spread) for sample in turn if sample is not None]
@@ -116,7 +117,7 @@ def _row(sample: Sample, chain: PrepareChain) -> SheetRow:
         (f"{number} {name}", picture)
         for number, (name, picture) in enumerate(chain.trace(image, beside_of(sample.origin)), start=1)
     ]
-    label = "" if sample.label is None else f"   [{sample.label}]"
+    label = "" if sample.label is None else f"   [{write_label(sample.label)}]"
     return SheetRow(f"{sample.name}{label}", [("original", image), *steps])
 
 

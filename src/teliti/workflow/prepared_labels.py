@@ -56,18 +56,31 @@ def write_labels(out: Path, catalog: Catalog, made: Mapping[str, Sequence[str]])
     """
     tiled = any(len(files) > 1 for files in made.values())
     grouped = ["group"] if tiled or any(sample.group for sample in catalog.samples) else []
-    columns = ["path", "label", *(["split"] if catalog.has_given_split else []), *grouped]
+    several = [f"label_{name}" for name in (catalog.classes if catalog.task == "multilabel" else catalog.number_names)]
+    columns = ["path", *(several or ["label"]), *(["split"] if catalog.has_given_split else []), *grouped]
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\n")
     writer.writerow(columns)
     for sample in catalog.samples:
         label = repr(sample.label) if isinstance(sample.label, float) else sample.label
-        values = {"label": label, "split": sample.split, "group": sample.group or (sample.name if tiled else "")}
+        values: dict[str, object] = {
+            "label": label,
+            **_columns_of(sample, catalog),
+            "split": sample.split,
+            "group": sample.group or (sample.name if tiled else ""),
+        }
         for file in made.get(sample.name, ()):
             writer.writerow([file, *(values[column] for column in columns[1:])])
     path = out / LABELS
     write_text_atomic(path, page.getvalue())
     return path
+
+
+def _columns_of(sample: Sample, catalog: Catalog) -> dict[str, object]:
+    """One column for each label, 0 or 1, or for each of several numbers."""
+    if catalog.task == "multilabel":
+        return {f"label_{name}": int(name in sample.class_names) for name in catalog.classes}
+    return {f"label_{name}": repr(own) for name, own in zip(catalog.number_names, sample.numbers, strict=False)}
 
 
 def _name_says_label(sample: Sample, *, is_split: bool) -> bool:

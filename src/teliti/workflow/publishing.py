@@ -8,12 +8,13 @@ import numpy as np
 
 from teliti.data.beside import beside_of
 from teliti.data.decode import decode_image
+from teliti.data.label_cells import write_label
 from teliti.errors import PhotoRefused
 from teliti.files import write_text_atomic
 from teliti.report.page import render_report
 from teliti.report.pictures import ReportPictures, shrink_to
 from teliti.transforms.prepare import PrepareChain
-from teliti.types import Record, Sample, UInt8Image
+from teliti.types import Label, Record, Sample, UInt8Image
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.run_folder import RunFolder
@@ -28,12 +29,17 @@ def write_inputs(folder: RunFolder, photos: Photos, plan: SplitPlan) -> None:
     folder.write_table("refused.csv", ("path", "reason"), [(r.name, r.reason) for r in photos.refused])
     folds: Sequence[object] = [""] * len(photos.samples) if plan.folds is None else plan.folds.tolist()
     rows = [
-        (sample.name, sample.label, part if plan.folds is None else "fold", fold, group, mark.digest.hex())
+        (sample.name, _cell(sample.label), part if plan.folds is None else "fold", fold, group, mark.digest.hex())
         for sample, part, fold, group, mark in zip(
             photos.samples, plan.parts, folds, plan.groups.tolist(), photos.fingerprints, strict=True
         )
     ]
     folder.write_table("splits.csv", ("path", "label", "split", "fold", "group", "sha256"), rows)
+
+
+def _cell(label: Label | None) -> object:
+    """Several labels or numbers as in a label file."""
+    return write_label(label) if isinstance(label, tuple) else label
 
 
 def write_report(folder: RunFolder, record: Record, pictures: ReportPictures) -> None:
@@ -55,7 +61,7 @@ def gather_pictures(record: Record, samples: Sequence[Sample], chain: PrepareCha
     classes = record.get("classes") or [""]
     per_class = max(1, min(SAMPLES_PER_CLASS, SHEET_PHOTOS // len(classes)))
     for name in classes[:SHEET_PHOTOS]:
-        own = [sample for sample in samples if not name or sample.label == name]
+        own = [sample for sample in samples if not name or name in sample.class_names]
         chosen = [own[i] for i in np.linspace(0, len(own) - 1, min(per_class, len(own))).astype(int)]
         shown = [(sample.name, _thumbnail(sample)) for sample in chosen]
         sheets[name or "photos"] = [(title, image) for title, image in shown if image is not None]

@@ -12,13 +12,17 @@ MEASURES: dict[str, dict[str, bool]] = {
         "accuracy": True, "balanced_accuracy": True, "recall": True, "roc_auc": True, "accuracy_at_half": True,
         "specificity": True,
     },
+    "multilabel": {
+        "f1_macro": True, "f1_micro": True, "roc_auc": True, "pr_auc": True, "subset_accuracy": True,
+        "hamming_loss": False,
+    },
     "regression": {"mae": False, "rmse": False, "r2": True},
 }  # fmt: skip
 """By task: the measures of a comparison, and whether more is better. The first is judged unless another is named."""
 
 HELPS, HARMS, NOISE = "helps", "harms", "inside the noise"
 LEVEL = 0.05
-_SHARES = frozenset(MEASURES["classification"])
+_SHARES = frozenset({*MEASURES["classification"], *MEASURES["multilabel"]})
 
 Values = Mapping[str, Mapping[str, Sequence[float | None]]]
 """By variant and measure: one number a repeat, None where it is undefined."""

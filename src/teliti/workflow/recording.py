@@ -10,15 +10,20 @@ from teliti import __version__
 from teliti.evaluation import (
     curves_of,
     decision_record,
+    label_curves_of,
+    label_mistakes_of,
     measure_classes,
+    measure_found_labels,
     measure_numbers,
     mistakes_of,
     number_mistakes_of,
-    scatter_of,
+    scatters_of,
     threshold_record,
     warnings_of,
 )
 from teliti.metrics.decision import Decision
+from teliti.metrics.label_decision import LabelsDecision
+from teliti.metrics.number_rule import NumberRule
 from teliti.recipe import Recipe
 from teliti.types import SPLITS, Record
 from teliti.workflow.photos import Photos
@@ -32,11 +37,7 @@ _CONFLICTS_SHOWN = 3
 def record_run(trained: Trained, answers: Answers) -> Record:
     """Everything that was measured, in the words of the JSON contract of `train`."""
     setup, photos, recipe = trained.candidate.setup, trained.photos, trained.recipe
-    measured = (
-        _measure_numbers(trained, answers)
-        if trained.decision is None
-        else _measure_classes(trained, answers, trained.decision)
-    )
+    measured = _measure(trained, answers)
     history = dict(trained.candidate.fit.history)
     network = history.pop("network", None)  # of a trained network: its layers
     return {
@@ -45,6 +46,7 @@ def record_run(trained: Trained, answers: Answers) -> Record:
         "created": datetime.now().astimezone().isoformat(timespec="seconds"),
         "task": photos.catalog.task,
         "classes": list(photos.catalog.classes),
+        **({"numbers": list(photos.catalog.number_names)} if photos.catalog.number_names else {}),
         "positive": recipe.data.positive,
         "pass_classes": list(recipe.data.pass_classes),
         "data": _data(photos, trained.plan, recipe),
@@ -58,6 +60,28 @@ def record_run(trained: Trained, answers: Answers) -> Record:
         "parity": answers.parity.to_record(),
         **measured,
         "warnings": [*measured["warnings"], *_data_warnings(trained.plan)],
+    }
+
+
+def _measure(trained: Trained, answers: Answers) -> Record:
+    if isinstance(trained.answers, Decision):
+        return _measure_classes(trained, answers, trained.answers)
+    if isinstance(trained.answers, LabelsDecision):
+        return _measure_labels(trained, answers, trained.answers)
+    return _measure_numbers(trained, answers, trained.answers)
+
+
+def _measure_labels(trained: Trained, answers: Answers, decision: LabelsDecision) -> Record:
+    fit, seed, samples = trained.candidate.fit, trained.recipe.seed, trained.measured_samples
+    targets, chooser = trained.photos.targets[trained.measured], trained.photos.targets[fit.chooser]
+    found = decision.labels(fit.chooser_outputs)
+    return {
+        "threshold": decision.threshold_record(),
+        "val": measure_found_labels(chooser, fit.chooser_outputs, found, decision=decision, seed=seed),
+        "test": measure_found_labels(targets, answers.outputs, answers.preds, decision=decision, seed=seed),
+        "curves": label_curves_of(targets, answers.outputs, decision=decision),
+        "mistakes": label_mistakes_of(samples, targets, answers.outputs, preds=answers.preds, decision=decision),
+        "warnings": [],
     }
 
 
@@ -87,15 +111,15 @@ def _broken_promises(decision: Decision) -> list[str]:
     ][:1]
 
 
-def _measure_numbers(trained: Trained, answers: Answers) -> Record:
+def _measure_numbers(trained: Trained, answers: Answers, rule: NumberRule) -> Record:
     fit, seed = trained.candidate.fit, trained.recipe.seed
     targets, chooser = trained.photos.targets[trained.measured], trained.photos.targets[fit.chooser]
     return {
-        "threshold": {"value": None, "rule": "none", "sentence": "A number is predicted, no threshold applies."},
-        "val": measure_numbers(chooser, fit.chooser_outputs[:, 0], seed=seed),
-        "test": measure_numbers(targets, answers.preds, seed=seed),
-        "scatter": scatter_of(targets, answers.preds),
-        "mistakes": number_mistakes_of(trained.measured_samples, targets, answers.preds),
+        "threshold": rule.threshold_record(),
+        "val": measure_numbers(chooser, rule.labels(fit.chooser_outputs), seed=seed, rule=rule),
+        "test": measure_numbers(targets, answers.preds, seed=seed, rule=rule),
+        **scatters_of(targets, answers.preds, rule=rule),
+        "mistakes": number_mistakes_of(trained.measured_samples, targets, answers.preds, rule=rule),
         "warnings": [],
     }
 
@@ -108,6 +132,7 @@ def _data(photos: Photos, plan: SplitPlan, recipe: Recipe) -> Record:
         "photos": len(photos.samples),
         "refused": [{"name": r.name, "reason": r.reason} for r in photos.refused],
         "counts": _counts(photos, plan),
+        **({"photo_counts": _photo_counts(photos, plan)} if photos.catalog.task == "multilabel" else {}),
         "notes": list(photos.catalog.notes),
         "image_size": list(size) if isinstance(size, tuple) else size,
         "fit": recipe.data.fit,
@@ -126,9 +151,20 @@ def _counts(photos: Photos, plan: SplitPlan) -> Record:
         if photos.catalog.task == "regression":
             counts[part] = {"photos": int(inside.sum())}
         else:
-            numbers = np.bincount(photos.targets[inside], minlength=len(photos.catalog.classes))
+            own = photos.targets[inside]
+            numbers = own.sum(axis=0) if own.ndim == 2 else np.bincount(own, minlength=len(photos.catalog.classes))
             counts[part] = dict(zip(photos.catalog.classes, numbers.tolist(), strict=True))
     return counts
+
+
+def _photo_counts(photos: Photos, plan: SplitPlan) -> Record:
+    """Photos of each part, and those without a label: labels overlap, so their counts do not tell."""
+    parts, numbers = np.array(plan.parts), photos.targets.sum(axis=1)
+    return {
+        part: {"photos": int((parts == part).sum()), "without_label": int((numbers[parts == part] == 0).sum())}
+        for part in SPLITS
+        if (parts == part).any()
+    }
 
 
 def _data_warnings(plan: SplitPlan) -> list[str]:

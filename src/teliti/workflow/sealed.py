@@ -9,8 +9,10 @@ from pathlib import Path
 
 from teliti.bundle import Bundle
 from teliti.data.catalog import read_catalog
+from teliti.data.label_cells import WantedTask
 from teliti.errors import CatalogError, UserError
 from teliti.files import sha256_hex, spreadsheet_cell
+from teliti.metrics.number_rule import NumberRule
 from teliti.types import Catalog, Record, Sample
 from teliti.workflow.photos import leave_out_companions
 from teliti.workflow.run_folder import RunFolder
@@ -49,7 +51,7 @@ def photos_of_run(bundle: Bundle) -> RunPhotos | None:
         return None
     state = run.read_state()
     patterns = bundle.chain.beside_patterns
-    catalog = leave_out_companions(read_catalog(state["source"]), patterns)
+    catalog = leave_out_companions(read_catalog(state["source"], task=wanted_task(bundle)), patterns)
     by_cell = {spreadsheet_cell(sample.name): sample for sample in catalog.samples}
     with (run.path / SPLITS_FILE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -89,7 +91,7 @@ def labelled_photos(source: str | Path, bundle: Bundle) -> tuple[Sample, ...]:
     Raises:
         CatalogError: the source cannot be read, or has labels that the bundle does not know.
     """
-    catalog = leave_out_companions(read_catalog(str(source)), bundle.chain.beside_patterns)
+    catalog = leave_out_companions(read_catalog(str(source), task=wanted_task(bundle)), bundle.chain.beside_patterns)
     check_labels(catalog, bundle)
     if not catalog.has_given_split:
         return catalog.samples
@@ -102,15 +104,31 @@ def check_labels(catalog: Catalog, bundle: Bundle) -> None:
     Raises:
         CatalogError: they are not.
     """
-    decision = bundle.decision
+    answers = bundle.answers
     if catalog.task != bundle.task:
         raise CatalogError(
             f"The labels must suit a {bundle.task} bundle, got labels for {catalog.task}.",
             hint="Numbers as labels mean regression; names mean classes.",
         )
-    unknown = sorted(set(catalog.classes) - set(decision.classes)) if decision else []
+    if isinstance(answers, NumberRule):
+        if catalog.number_names != answers.names:
+            raise CatalogError(
+                f"The numbers must be {_listed(answers.names)}, got {_listed(catalog.number_names)}.",
+                hint="Name and order the columns as in the label file that the bundle was trained with.",
+            )
+        return
+    unknown = sorted(set(catalog.classes) - set(answers.classes))
     if unknown:
-        known = ", ".join(decision.classes) if decision else ""
         raise CatalogError(
-            f'Label must be one of {known}, got "{unknown[0]}".', hint="Rename the class, or leave its photos out."
+            f'Label must be one of {", ".join(answers.classes)}, got "{unknown[0]}".',
+            hint="Rename the class, or leave its photos out.",
         )
+
+
+def wanted_task(bundle: Bundle) -> WantedTask:
+    """What photos that a bundle is measured on are read as: those of one with several labels may have one each."""
+    return "multilabel" if bundle.task == "multilabel" else "auto"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "one for each photo"

@@ -12,6 +12,7 @@ from teliti.data.beside import beside_of
 from teliti.data.loading import load_prepared
 from teliti.errors import PhotoRefused, RecipeError
 from teliti.metrics.defect_names import pick_positive
+from teliti.metrics.label_decision import check_label_rule, pick_rejects
 from teliti.metrics.tiles import Combine
 from teliti.models.compact import COMPACT
 from teliti.models.weights import find_weights
@@ -142,7 +143,11 @@ def resolve_data(recipe: Recipe, photos: Photos, plan: SplitPlan) -> tuple[Recip
         positive, sentence = pick_positive(
             classes, photos.counts(), recipe.data.positive, pass_classes=recipe.data.pass_classes
         )
-    _check_rule(recipe, has_rejects=positive is not None or bool(recipe.data.pass_classes))
+    if photos.catalog.task == "multilabel":
+        sentence = pick_rejects(classes, recipe.data.positive, recipe.data.pass_classes)
+        check_label_rule(recipe.decide)
+    else:
+        _check_rule(recipe, has_rejects=positive is not None or bool(recipe.data.pass_classes))
     head = recipe.model.head
     if head == "auto" and recipe.train.mode not in NETWORK_MODES:
         head = "svr" if photos.catalog.task == "regression" else "rbf_svm"

@@ -112,6 +112,7 @@ def share_base(
     photos = read_photos(
         source, use_group=asked.data.group, cache=RowCache(), threads=asked.train.threads or default_threads(),
         reporter=reporter, chains=[recipe_steps(reader) for reader in readers],
+        task=asked.data.task,
     )  # fmt: skip
     plan = plan_split(photos, asked)
     base, _ = resolve_data(asked, photos, plan)

@@ -24,7 +24,7 @@ class Answers:
 
     Attributes:
         outputs: (M, K) the shipped inspector's outputs; with folds, each by a head that never saw the photo.
-        preds: (M,) class index at the verdict's threshold, or the number for regression.
+        preds: (M,) class index at the verdict's threshold, or the number; (M, K) of labels and of several numbers.
         novelty: (M,) how unlike the training photos each is, also by what never saw it; None where it is not told.
         parity: The exported file against torch, on the same photos.
     """
@@ -57,12 +57,10 @@ def answer_measured_photos(bundle: Bundle, trained: Trained, *, reporter: Report
 
 
 def _predict(outputs: FloatArray, trained: Trained) -> NDArray[Any]:
-    if trained.decision is None:
-        return outputs[:, 0]
     if trained.plan.folds is None:
-        return trained.decision.labels(outputs)
-    classes = trained.photos.catalog.classes
-    return decide_by_fold(outputs, trained.photos.targets, trained.plan.folds, classes=classes, recipe=trained.recipe)
+        return trained.answers.labels(outputs)
+    photos = trained.photos
+    return decide_by_fold(outputs, photos.targets, trained.plan.folds, catalog=photos.catalog, recipe=trained.recipe)
 
 
 def _prepared_photos(

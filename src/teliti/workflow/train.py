@@ -17,7 +17,7 @@ from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe
 from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.deciding import decide
+from teliti.workflow.deciding import decide_answers
 from teliti.workflow.fit import Candidate, fit_best_within_budget, try_setup, why_chosen
 from teliti.workflow.learn import learn_network, learns_network, settle_network_recipe, teach
 from teliti.workflow.novelty import learn_novelty
@@ -213,6 +213,7 @@ def _read(
             threads=threads,
             reporter=reporter,
             chains=[recipe_steps(recipe)],
+            task=recipe.data.task,
         )
     with watch.stage("split"):
         return photos, plan_split(photos, recipe)
@@ -251,14 +252,12 @@ def _decide(candidate: Candidate, job: _Job, *, recipe: Recipe) -> Trained:
     resolved = candidate.setup.recipe
     if recipe.train.mode == "auto":
         resolved = override_recipe(resolved, {"train": {"mode": "features"}})
-    fit, targets, classes = candidate.fit, job.photos.targets, job.photos.catalog.classes
-    decision = None
-    if job.photos.catalog.task == "classification":
-        decision = decide(
-            fit.chooser_outputs, targets[fit.chooser], classes=classes, recipe=resolved, photos=fit.chooser_name,
-            novelty=None if fit.novelty is None else fit.novelty.chooser,
-        )  # fmt: skip
-    return Trained(resolved, job.photos, job.plan, candidate, decision)
+    fit, targets = candidate.fit, job.photos.targets
+    answers = decide_answers(
+        fit.chooser_outputs, targets[fit.chooser], catalog=job.photos.catalog, recipe=resolved,
+        photos=fit.chooser_name, novelty=None if fit.novelty is None else fit.novelty.chooser,
+    )  # fmt: skip
+    return Trained(resolved, job.photos, job.plan, candidate, answers)
 
 
 def _about(job: _Job, recipe: Recipe, *, positive_sentence: str) -> Record:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from teliti.metrics.decision import Decision
+from teliti.metrics.answers import AnswerRule
 from teliti.recipe import Recipe
 from teliti.types import IntArray, Sample
 from teliti.workflow.fit import Candidate
@@ -23,14 +23,14 @@ class Trained:
         photos: What was learnt from and what is measured on.
         plan: Which is which.
         candidate: Network and head.
-        decision: Classes, threshold, verdict rule; None for regression.
+        answers: What outputs mean: classes or labels with thresholds and verdict rule, or numbers.
     """
 
     recipe: Recipe
     photos: Photos
     plan: SplitPlan
     candidate: Candidate
-    decision: Decision | None
+    answers: AnswerRule
 
     @property
     def measured(self) -> IntArray:

@@ -187,6 +187,7 @@ def _read(trainer: Trainer) -> Photos:
         photos = read_photos(
             trainer.source, use_group=readers[0].data.group, cache=RowCache(trainer.cache), threads=default_threads(),
             reporter=SilentReporter(), chains=[recipe_steps(recipe) for recipe in readers],
+            task=readers[0].data.task,
         )  # fmt: skip
         if photos.digest != trainer.digest:
             raise RunError(

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from teliti.cache import RowCache
 from teliti.errors import UserError
+from teliti.evaluation import measure_found_labels, measure_numbers
 from teliti.metrics.classification import measure as measure_classes
-from teliti.metrics.regression import measure_regression
+from teliti.metrics.label_decision import LabelsDecision
+from teliti.metrics.number_rule import NumberRule
 from teliti.models.heads import HeadWeights
 from teliti.recipe import Recipe, override_recipe, parse_recipe, recipe_values
 from teliti.runtime import require
 from teliti.types import FloatArray, IntArray, Record, Reporter
-from teliti.workflow.deciding import decide
+from teliti.workflow.deciding import decide_answers
 from teliti.workflow.fit import OUT_OF_FOLD, answer_photos, try_setup
 from teliti.workflow.learn import answer_by_network, teach
 from teliti.workflow.photos import Photos
@@ -144,16 +146,17 @@ def measure_chooser(scores: Scores, photos: Photos, *, recipe: Recipe) -> dict[s
 
 
 def _measure(scores: Scores, photos: Photos, measured: IntArray, *, recipe: Recipe) -> dict[str, float | None]:
-    targets: Any = photos.targets[np.asarray(measured)]
-    keys = MEASURES[photos.catalog.task]
-    if photos.catalog.task == "regression":
-        record = measure_regression(targets, scores.test_outputs[:, 0], seed=recipe.seed)
+    targets, outputs = photos.targets[np.asarray(measured)], scores.test_outputs
+    answers = decide_answers(
+        scores.chooser_outputs, photos.targets[scores.chooser], catalog=photos.catalog, recipe=recipe,
+        photos=OUT_OF_FOLD,
+    )  # fmt: skip
+    if isinstance(answers, NumberRule):
+        record = measure_numbers(targets, answers.labels(outputs), seed=recipe.seed, rule=answers)
+    elif isinstance(answers, LabelsDecision):
+        found = answers.labels(outputs)
+        record = measure_found_labels(targets, outputs, found, decision=answers, seed=recipe.seed)
     else:
-        classes = photos.catalog.classes
-        decision = decide(
-            scores.chooser_outputs, photos.targets[scores.chooser], classes=classes, recipe=recipe, photos=OUT_OF_FOLD
-        )
-        positive = None if decision.positive is None else classes.index(decision.positive)
-        preds = decision.labels(scores.test_outputs)
-        record = measure_classes(targets, scores.test_outputs, preds, positive=positive, seed=recipe.seed)
-    return {key: record[key] for key in keys}
+        positive = None if answers.positive is None else answers.classes.index(answers.positive)
+        record = measure_classes(targets, outputs, answers.labels(outputs), positive=positive, seed=recipe.seed)
+    return {key: record.get(key) for key in MEASURES[photos.catalog.task]}

@@ -18,6 +18,7 @@ from teliti.data.decode import decode_image
 from teliti.errors import MissingExtraError, ParityError
 from teliti.export import LOGIT_TOLERANCE, Parity, build_graph, check_parity
 from teliti.metrics.decision import Decision
+from teliti.metrics.number_rule import ONE_NUMBER
 from teliti.models.heads import HeadWeights
 from teliti.models.novelty import NoveltyWeights
 from teliti.predictor import Predictor
@@ -135,7 +136,7 @@ def test_several_rejected_classes_share_the_score(backbone: BackboneFile, photos
 
 def test_a_regression_has_one_value(backbone: BackboneFile, photos: list[np.ndarray]) -> None:
     weights = make_head(1, is_regression=True)
-    value, features = run(build_graph(backbone, weights, None), np.concatenate(photos[:4]), ["value", "features"])
+    value, features = run(build_graph(backbone, weights, ONE_NUMBER), np.concatenate(photos[:4]), ["value", "features"])
     assert value.shape == (4, 1)
     np.testing.assert_allclose(value, weights.logits(features), rtol=1e-4, atol=1e-4)
 
@@ -144,7 +145,7 @@ def test_the_same_inspector_gives_the_bytes_of_the_shipped_file(
     trained_bundle: Path, predictor: Predictor, backbone: BackboneFile, head: HeadWeights, novelty: NoveltyWeights
 ) -> None:
     assert (
-        build_graph(backbone, head, predictor.bundle.decision, novelty=novelty) == (trained_bundle / MODEL).read_bytes()
+        build_graph(backbone, head, predictor.bundle.answers, novelty=novelty) == (trained_bundle / MODEL).read_bytes()
     )
 
 
@@ -154,4 +155,4 @@ def test_without_the_extra_the_sentence_has_the_install_command(
 ) -> None:
     monkeypatch.setattr(runtime, "is_installed", lambda name: name != library)
     with pytest.raises(MissingExtraError, match=f"{library} is needed to {purpose} and is not installed"):
-        build_graph(backbone, make_head(1), None)
+        build_graph(backbone, make_head(1), ONE_NUMBER)

@@ -10,7 +10,7 @@ import pytest
 from teliti.errors import RecipeError
 from teliti.recipe import Recipe, parse_recipe
 from teliti.training.features import Features
-from teliti.types import SilentReporter
+from teliti.types import Catalog, SilentReporter
 from teliti.workflow.deciding import decide, decide_by_fold
 from teliti.workflow.fit import (
     Candidate,
@@ -21,6 +21,7 @@ from teliti.workflow.fit import (
 )
 from teliti.workflow.plan import plan_split
 
+GOOD_OR_NG = Catalog("made", (), (), "classification", ("good", "ng"))
 LOGISTIC = {"model": {"head": "logistic", "c": 1.0}}
 
 
@@ -192,10 +193,10 @@ def test_no_photo_chooses_its_own_threshold() -> None:
     bad = np.array([0.1, 0.2, 0.8, 0.9] * 2)
     targets, folds = np.array([0, 0, 1, 1] * 2), np.repeat([0, 1], 4)
     recipe = parse_recipe({"data": {"positive": "ng"}})
-    preds = decide_by_fold(two_columns(bad), targets, folds, classes=("good", "ng"), recipe=recipe)
+    preds = decide_by_fold(two_columns(bad), targets, folds, catalog=GOOD_OR_NG, recipe=recipe)
     assert preds.tolist() == targets.tolist()
     bad[4:] = [0.92, 0.94, 0.96, 0.98]
-    preds = decide_by_fold(two_columns(bad), targets, folds, classes=("good", "ng"), recipe=recipe)
+    preds = decide_by_fold(two_columns(bad), targets, folds, catalog=GOOD_OR_NG, recipe=recipe)
     assert preds[4:].tolist() == [1, 1, 1, 1]  # the threshold of fold 0, about 0.5, is held against them
     assert preds[:4].tolist() == [0, 0, 0, 0]  # the threshold of fold 1, about 0.95, against these
 
