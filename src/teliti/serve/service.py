@@ -27,7 +27,7 @@ from teliti.workflow.inspection import Photo
 
 if TYPE_CHECKING:
     from teliti.journal.store import Journal
-    from teliti.predictor import Prediction
+    from teliti.types import Prediction
 
 LOG = logging.getLogger("teliti.serve")
 SOURCE = "serve"
@@ -180,7 +180,7 @@ class Service:
             raise self._withhold("The photo cannot be judged now.", request_id, error) from error
         for one in judged:
             self.measures.verdicts.labels(served.name, one.verdict).inc()
-            if not isinstance(one.answer, PhotoRefused):
+            if not isinstance(one.answer, PhotoRefused) and one.answer.score is not None:
                 served.drift.add(one.answer.score)
         return judged
 

@@ -57,6 +57,9 @@ CHECKPOINTS, NETWORK_FILE = "checkpoints", "network.onnx"
 _FROZEN_STAGES = 3  # edges and textures: they learn little on a few thousand photos, and cost half of a step
 
 
+TWO_CLASSES = Catalog("", (), (), "classification", ("a", "b"))
+
+
 def learns_network(recipe: Recipe) -> bool:
     """True for the modes in which a network itself is trained."""
     return recipe.train.mode in NETWORK_MODES
@@ -92,12 +95,12 @@ def settle_network_recipe(recipe: Recipe) -> Recipe:
     return override_recipe(recipe, values)
 
 
-def check_network(recipe: Recipe, catalog: Catalog) -> None:
+def check_network(recipe: Recipe, catalog: Catalog = TWO_CLASSES) -> None:
     """Find in a moment what would stop the training later. Imports no torch.
 
     Args:
         recipe: From `resolve_data`.
-        catalog: For the number of outputs.
+        catalog: For the number of outputs; photos of two classes where none were read yet.
 
     Raises:
         RecipeError: layers that do not fit together, or weights that cannot be used.

@@ -99,7 +99,7 @@ def cell_recipe(base: Recipe, cell: Cell) -> Recipe:
     check_recipe(recipe)
     if recipe.data.image_size != "auto" or cell.row in COMPACT:
         sized = recipe if recipe.data.image_size != "auto" else override_recipe(recipe, {"data": {"image_size": 224}})
-        check_network(sized, num_classes=2)
+        check_network(sized)
     return recipe
 
 

@@ -70,7 +70,7 @@ class SharedBase:
         recipe = settle_network_recipe(apply_choices(self.base, values))
         check_recipe(recipe)
         if learns_network(recipe):
-            check_network(recipe, num_classes=2)
+            check_network(recipe)
         recipe = override_recipe(recipe, {"seed": recipe.seed + seed_shift})
         return Training(
             recipe, division, measured_on, told if learns_network(recipe) else None,
