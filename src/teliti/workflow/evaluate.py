@@ -87,7 +87,7 @@ def evaluate(
         "run": None if folder is None else str(folder.path),
         "bundle": str(bundle),
         "source": str(source),
-        "task": bundle_task,
+        "task": predictor.bundle.task,
         **_names(answers),
         "val": None,
         "threshold": _threshold(answers),
