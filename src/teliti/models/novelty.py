@@ -1,9 +1,9 @@
 """How unlike the training photos a photo is: a distance of its features, in numpy and as a torch module.
 
-The training photos' features are taken for a Gaussian whose covariance has some free directions and one common
-variance in all others (probabilistic principal components: M. Tipping and C. Bishop 1999, B. Moghaddam and
-A. Pentland 1997); the distance is Mahalanobis', which an inverted full covariance of more features than photos could
-not give. Fitting is not here.
+The features of each class are taken for a Gaussian about a centre of its own; all classes share one covariance (K. Lee
+and others 2018), which has some free directions and one common variance in all others (probabilistic principal
+components: M. Tipping and C. Bishop 1999, B. Moghaddam and A. Pentland 1997), since a full covariance of more features
+than photos cannot be inverted. The distance is Mahalanobis' to the nearest centre. Fitting is not here.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ BOUND = 1e4
 class NoveltyWeights:
     """Everything that turns features into novelty.
 
-    With z = (features - mean) * scale, y = z @ directions and r = z - y @ directions.T, the distance is
-    sqrt(|y * sharpness|^2 + |r|^2 * rest^2) / unit.
+    With z = (features - mean) * scale - c for a centre c, y = z @ directions and r = z - y @ directions.T, the distance
+    is sqrt(|y * sharpness|^2 + |r|^2 * rest^2) / unit, and the least over the centres counts.
 
     Attributes:
+        centres: (K, D) float32, of the standardised features, one for each class; or a single row of zeros.
         mean: (D,) float32, subtracted from the features.
         scale: (D,) float32, above 0.
         directions: (D, P) float32, orthonormal columns.
@@ -39,6 +40,7 @@ class NoveltyWeights:
         unit: Distance of a usual photo, so that its novelty is 1.
     """
 
+    centres: _Float32
     mean: _Float32
     scale: _Float32
     directions: _Float32
@@ -49,14 +51,18 @@ class NoveltyWeights:
     def measure(self, features: _Float32) -> NDArray[np.float64]:
         """Novelty of photos: (N, D) float32 to (N,) float64 >= 0, 1 being usual."""
         z = np.clip((features.astype(np.float64) - self.mean) * self.scale, -BOUND, BOUND)
+        squares = np.min([self._squares(z - centre) for centre in self.centres.astype(np.float64)], axis=0)
+        return np.asarray(np.sqrt(squares) / self.unit, dtype=np.float64)
+
+    def _squares(self, z: NDArray[np.float64]) -> NDArray[np.float64]:
         y = z @ self.directions.astype(np.float64)
         r = z - y @ self.directions.T.astype(np.float64)
-        squares = ((y * self.sharpness) ** 2).sum(axis=1) + (r**2).sum(axis=1) * self.rest**2
-        return np.asarray(np.sqrt(squares) / self.unit, dtype=np.float64)
+        return np.asarray(((y * self.sharpness) ** 2).sum(axis=1) + (r**2).sum(axis=1) * self.rest**2)
 
     def to_arrays(self) -> dict[str, NDArray[np.generic]]:
         """The weights as named arrays, for safetensors; `from_arrays` reads them back."""
         return {
+            "novelty_centres": self.centres,
             "novelty_mean": self.mean,
             "novelty_scale": self.scale,
             "novelty_directions": self.directions,
@@ -72,7 +78,8 @@ class NoveltyWeights:
         names = ("mean", "scale", "directions", "sharpness")
         rest, unit = np.asarray(arrays["novelty_rest"], np.float64)
         floats = {name: np.asarray(arrays[f"novelty_{name}"], np.float32) for name in names}
-        return cls(**floats, rest=float(rest), unit=float(unit))
+        centres = arrays.get("novelty_centres", np.zeros((1, len(floats["mean"]))))  # older files have none
+        return cls(np.asarray(centres, np.float32), **floats, rest=float(rest), unit=float(unit))
 
 
 def novelty_module(weights: NoveltyWeights) -> nn.Module:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class NoveltyLayer(nn.Module):
     """Distance of features from those of the training photos; sums are taken in float64, as in the heads."""
 
+    centres: Tensor
     mean: Tensor
     scale: Tensor
     directions: Tensor
@@ -23,15 +24,17 @@ class NoveltyLayer(nn.Module):
 
     def __init__(self, weights: NoveltyWeights) -> None:
         super().__init__()
-        for name in ("mean", "scale", "directions", "sharpness"):
+        for name in ("centres", "mean", "scale", "directions", "sharpness"):
             self.register_buffer(name, torch.tensor(getattr(weights, name)))
         self.rest, self.unit = weights.rest, weights.unit
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, D) float32 to (N,) float32 >= 0."""
         z = ((features.double() - self.mean.double()) * self.scale.double()).clamp(-BOUND, BOUND)
-        directions = self.directions.double()
+        directions, centres = self.directions.double(), self.centres.double()
         y = z @ directions
         r = z - y @ directions.T
-        squares = (y * self.sharpness.double()).square().sum(dim=1) + r.square().sum(dim=1) * self.rest**2
-        return (squares.sqrt() / self.unit).float()
+        free = (y * self.sharpness.double()).unsqueeze(1) - centres @ directions * self.sharpness.double()
+        apart = r.unsqueeze(1) - (centres - centres @ directions @ directions.T)
+        squares = free.square().sum(dim=2) + apart.square().sum(dim=2) * self.rest**2
+        return (squares.amin(dim=1).sqrt() / self.unit).float()

@@ -1,4 +1,4 @@
-"""Learning what the training photos look like: mean, deviations and main directions of their features."""
+"""Learning what the training photos look like: centres, deviations and main directions of their features."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from teliti.types import FloatArray, IntArray
 
 MOST_PHOTOS = 1000
 """More are thinned evenly: a thousand show the main directions, and the time grows with their square."""
-MOST_DIRECTIONS = 64
+MOST_DIRECTIONS = 128
+_FEWEST_OF_CLASS = 5  # fewer photos have no centre of their own
 _FLOOR = 0.1  # a feature that hardly varied counts as varying a tenth of the usual
 
 
@@ -29,25 +30,28 @@ class Novelty:
     chooser: FloatArray
 
 
-def fit_novelty(features: NDArray[np.float32]) -> NoveltyWeights:
+def fit_novelty(features: NDArray[np.float32], classes: IntArray | None = None) -> NoveltyWeights:
     """What the features of the training photos are like.
 
     Args:
         features: (N, D) float32, finite, N >= 2.
+        classes: (N,) class of each row; None where there are none.
 
     Returns:
         Weights whose unit is 1; held-out photos tell what is usual.
     """
     keep = np.linspace(0, len(features) - 1, min(len(features), MOST_PHOTOS)).astype(int)
     rows = features[keep].astype(np.float64)
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    own, centres = _centres(rows, np.zeros(len(rows), np.int64) if classes is None else classes[keep])
+    mean, deviation = rows.mean(axis=0), (rows - centres[own]).std(axis=0)
     usual = float(np.median(deviation[deviation > 0])) if (deviation > 0).any() else 1.0
     scale = 1.0 / (deviation + _FLOOR * usual)
-    z = (rows - mean) * scale
+    z = (rows - centres[own]) * scale
     directions, variances = _main_directions(z)
     left = max(float((z**2).sum() / len(z)) - float(variances.sum()), 1e-6)
     spread = max(left / max(1, z.shape[1] - len(variances)), 1e-6)
     return NoveltyWeights(
+        ((centres - mean) * scale).astype(np.float32),
         mean.astype(np.float32),
         scale.astype(np.float32),
         directions.astype(np.float32),
@@ -78,6 +82,14 @@ def newest_parts(values: FloatArray, counts: IntArray) -> FloatArray:
     starts = np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64)
     newest: FloatArray = np.maximum.reduceat(values, starts)
     return newest
+
+
+def _centres(rows: NDArray[np.float64], classes: IntArray) -> tuple[IntArray, NDArray[np.float64]]:
+    """Each row's centre (N,), and the centres (K, D); classes with few rows share the mean of all."""
+    names, own, counts = np.unique(classes, return_inverse=True, return_counts=True)
+    centres = np.stack([rows[own == at].mean(axis=0) for at in range(len(names))])
+    centres[counts < _FEWEST_OF_CLASS] = rows.mean(axis=0)
+    return own, centres
 
 
 def _main_directions(z: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

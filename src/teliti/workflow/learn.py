@@ -228,7 +228,7 @@ def teach(
         held = _features(front, pictures, parts.places(parts.hold))
         fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos)
         if folder is not None and photos.catalog.task == "classification" and recipe.decide.novelty_share > 0.0:
-            fit = _with_novelty(fit, front, pictures, parts=parts, held=held)
+            fit = _with_novelty(fit, front, pictures, parts=parts, held=held, photos=photos)
     return Lesson(front, fitted, fit, numbers)
 
 
@@ -338,11 +338,14 @@ def _fit_of(
     return Fit(head, history, parts.hold, _answers(head, held, recipe=recipe, photos=photos), parts.name)
 
 
-def _with_novelty(fit: Fit, front: FeatureFront, pictures: Pictures, *, parts: LearningParts, held: Features) -> Fit:
+def _with_novelty(
+    fit: Fit, front: FeatureFront, pictures: Pictures, *, parts: LearningParts, held: Features, photos: Photos
+) -> Fit:
     """The same, and what the photos look like that the network learnt from."""
     places = parts.places(parts.learn)
     shown = places[np.linspace(0, len(places) - 1, min(len(places), MOST_PHOTOS)).astype(int)]
-    weights = fit_novelty(_features(front, pictures, shown).matrix)
+    seen = _features(front, pictures, shown)
+    weights = fit_novelty(seen.matrix, photos.targets[parts.used[shown]][seen.owners])
     return replace(fit, novelty=settle_novelty(weights, newest_parts(weights.measure(held.matrix), held.counts)))
 
 

@@ -41,15 +41,20 @@ def learn_novelty(
     chooser = candidate.fit.chooser
     learnt = np.arange(len(photos.samples)) if plan.folds is not None else plan.indices("train")
     if not np.isin(chooser, learnt).any():
-        weights = fit_novelty(features.matrix[features.rows_of(learnt)])
+        weights = _fit(features, photos, learnt)
         return settle_novelty(weights, _of_photos(weights, features, chooser))
     folds = plan.folds if plan.folds is not None else _inner_folds(photos, plan, learnt)
     values = np.zeros(len(chooser))
     for fold in np.unique(folds):
         inside = folds == fold
-        others = fit_novelty(features.matrix[features.rows_of(learnt[~inside])])
+        others = _fit(features, photos, learnt[~inside])
         values[inside] = _of_photos(others, features, chooser[inside])
-    return settle_novelty(fit_novelty(features.matrix[features.rows_of(learnt)]), values)
+    return settle_novelty(_fit(features, photos, learnt), values)
+
+
+def _fit(features: Features, photos: Photos, learnt: IntArray) -> NoveltyWeights:
+    rows = features.rows_of(learnt)
+    return fit_novelty(features.matrix[rows], photos.targets[features.owners[rows]])
 
 
 def _inner_folds(photos: Photos, plan: SplitPlan, learnt: IntArray) -> IntArray:

@@ -46,6 +46,33 @@ def test_what_never_varied_in_training_is_noticed_and_nothing_overflows():
     assert absurd > far
 
 
+def test_between_two_classes_is_nowhere_and_a_common_centre_would_not_see_it():
+    rows, classes = features(400, seed=1), np.repeat([0, 1], 200)
+    apart = np.random.default_rng(9).normal(size=60).astype(np.float32)
+    rows[classes == 1] += 20 * apart
+    known, between = features(100, seed=3), features(100, seed=4) + 10 * apart
+    by_class, common = fit_novelty(rows, classes), fit_novelty(rows)
+    assert by_class.measure(between).min() > np.quantile(by_class.measure(known), 0.99)
+    assert common.measure(between).min() < np.median(common.measure(known))
+    with torch.inference_mode():
+        got = novelty_module(by_class)(torch.from_numpy(between)).numpy()
+    np.testing.assert_allclose(got, by_class.measure(between), 1e-6)
+
+
+def test_a_class_of_few_photos_has_no_centre_of_its_own():
+    rows = features(104, seed=1)
+    weights = fit_novelty(rows, np.repeat([0, 1], [100, 4]))
+    np.testing.assert_allclose(weights.centres[1], 0.0, atol=1e-6)
+    assert np.abs(weights.centres[0]).max() > 0.0
+
+
+def test_a_file_of_before_centres_has_one_in_the_middle():
+    weights = fit_novelty(features(50, seed=1))
+    older = {name: values for name, values in weights.to_arrays().items() if name != "novelty_centres"}
+    rows = features(3, seed=2)
+    np.testing.assert_allclose(NoveltyWeights.from_arrays(older).measure(rows), weights.measure(rows), 1e-6)
+
+
 def test_weights_survive_being_written():
     weights = learnt()
     again = NoveltyWeights.from_arrays(weights.to_arrays())
