@@ -11,7 +11,7 @@ import pytest
 
 import teliti.recipe
 from teliti.cli.demo import may_open_browser
-from teliti.cli.recipe_options import ModeName, PresetName
+from teliti.cli.recipe_options import DeviceName, ModeName, PrecisionName, PresetName
 from teliti.errors import RunInterrupted
 
 
@@ -48,6 +48,12 @@ def test_the_choices_reach_the_workflow(trained, run, tmp_path: Path) -> None:
     assert (chosen.train.mode, chosen.train.budget, chosen.data.positive) == ("auto", "90s", "scratch")
 
 
+def test_device_and_precision_are_options_of_their_own(trained, run) -> None:
+    assert run("train", "photos", "--mode", "scratch", "--device", "cpu", "--precision", "bf16")[0] == 0
+    chosen = trained[0]["recipe"].train
+    assert (chosen.device, chosen.precision) == ("cpu", "bf16")
+
+
 def test_a_recipe_may_name_its_photos(trained, run) -> None:
     assert run("train", "--set", "data.source=photos")[0] == 0
     assert trained[0]["source"] == "photos"
@@ -70,6 +76,8 @@ def test_a_mistyped_key_is_found_before_work_starts(trained, run) -> None:
 def test_presets_and_modes_are_the_recipes_own() -> None:
     assert get_args(PresetName) == get_args(teliti.recipe.Preset)
     assert get_args(ModeName) == get_args(teliti.recipe.Mode)
+    assert get_args(DeviceName) == get_args(teliti.recipe.train.Device)
+    assert get_args(PrecisionName) == get_args(teliti.recipe.train.Precision)
 
 
 def test_a_run_is_resumed_by_its_folder(trained, run) -> None:

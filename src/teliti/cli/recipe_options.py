@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 PresetName = Literal["accurate", "fast"]  # the recipe's own names, repeated so that --help need not load it
 ModeName = Literal["features", "finetune", "scratch", "auto"]
 
+DeviceName = Literal["auto", "cpu", "cuda"]
+PrecisionName = Literal["auto", "f32", "bf16"]
+
 
 @Parameter(name="*", group=Group("Recipe", sort_key=5))
 @dataclass(frozen=True)
@@ -25,6 +28,8 @@ class RecipeOptions:
         preset: Where to start from; fast takes small images and one layer of the network. [default: accurate]
         mode: Frozen features, a network that learns (finetune, scratch), or several set-ups in a budget (auto).
         budget: Time that training may take in the modes auto, finetune and scratch, such as 90s or 5m.
+        device: Where a network is trained: auto, cpu or cuda. [default: auto]
+        precision: How exact training computes: auto, f32 or bf16. [default: by mode, and auto by a short trial]
         set_: One key, for instance --set data.positive=scratch; may be given several times.
     """
 
@@ -32,6 +37,8 @@ class RecipeOptions:
     preset: PresetName | None = None
     mode: ModeName | None = None
     budget: str | None = None
+    device: DeviceName | None = None
+    precision: PrecisionName | None = None
     set_: Annotated[list[str] | None, Parameter(name="--set", negative="", metavar="KEY=VALUE")] = None
 
     def is_empty(self) -> bool:
@@ -46,7 +53,10 @@ class RecipeOptions:
         """
         from teliti.recipe import load_recipe
 
-        shorthands = {"train.mode": self.mode, "train.budget": self.budget}
+        shorthands = {
+            "train.mode": self.mode, "train.budget": self.budget, "train.device": self.device,
+            "train.precision": self.precision,
+        }  # fmt: skip
         overrides = [f"{key}={value}" for key, value in shorthands.items() if value is not None]
         return load_recipe(self.recipe, overrides=[*overrides, *(self.set_ or ())], preset=self.preset or "accurate")
 
