@@ -1,8 +1,10 @@
-"""Gradients of depthwise convolutions in bf16 on a CPU, by the kernels that are fast there.
+"""Gradients of depthwise convolutions on a CPU, by the kernels that are fast there.
 
-oneDNN computes some bf16 gradients of depthwise convolutions by reference code: that of the weights, and with a stride
-that of the input; on EfficientNet-Lite0 they took four fifths of a step, and bf16 was slower than f32. Both are
-computed in f32 here, from the same bf16 numbers. The forward pass is torch's own, bit for bit.
+oneDNN computes some of them by reference code: that of the weights where a kernel is wider than 3 (ten to a hundred
+times slower), and in bf16 with a stride that of the input. On EfficientNet-Lite0 they took a fifth of a step in f32
+and four fifths in bf16. Here a wide kernel's gradient is put together from pieces that are 3 wide, and that of a
+strided input is a convolution of the gradient with zeros between its numbers. The forward pass is torch's own, bit for
+bit.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ from torch import Tensor, nn
 
 _Pair = tuple[int, int]
 _Layout = tuple[_Pair, _Pair, _Pair]  # stride, padding, dilation
+_QUICK = 3  # the widest kernel whose gradient oneDNN has fast code for; the height does not matter
 
 
 def is_depthwise(module: nn.Module) -> bool:
@@ -36,7 +39,7 @@ def depthwise_kernels(net: nn.Module) -> list[nn.Parameter]:
 
 
 def give_fast_gradients(net: nn.Module) -> None:
-    """Let the depthwise convolutions of a network compute their gradients this way; for bf16 on a CPU.
+    """Let the depthwise convolutions of a network compute their gradients this way; for a CPU.
 
     Args:
         net: Its parameters and the names of its modules stay as they are.
@@ -56,7 +59,7 @@ def take_fast_gradients(net: nn.Module) -> None:
 def _convolve(module: Any, x: Tensor) -> Tensor:
     if torch.is_autocast_enabled("cpu"):
         x = x.to(torch.get_autocast_dtype("cpu"))
-    if x.dtype != torch.bfloat16:
+    if x.dtype != torch.bfloat16 and module.kernel_size[1] <= _QUICK:
         return type(module).forward(module, x)  # type: ignore[no-any-return]
     if isinstance(module, Conv2dSame):
         x = pad_same(x, list(module.kernel_size), list(module.stride), list(module.dilation))
@@ -68,11 +71,11 @@ def _convolve(module: Any, x: Tensor) -> Tensor:
 
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution of bf16 photos with float32 kernels."""
+    """A depthwise convolution of photos with kernels of the same or a finer dtype."""
 
     @staticmethod
     def forward(x: Tensor, weight: Tensor, layout: _Layout) -> Tensor:
-        """(N, C, H, W) bfloat16 and kernels (C, 1, h, w) float32 to (N, C, H', W') bfloat16."""
+        """(N, C, H, W) and kernels (C, 1, h, w) to (N, C, H', W') of the dtype of x."""
         stride, padding, dilation = layout
         return nn.functional.conv2d(x, weight.to(x.dtype), None, stride, padding, dilation, len(weight))
 
@@ -84,27 +87,57 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """Gradients of the input, bfloat16, and of the kernels, float32."""
+        """Gradients of the input and of the kernels, each of its own dtype."""
         x, weight = ctx.saved_tensors
         wants_input, wants_weight = ctx.needs_input_grad[:2]
-        gradient = gradients[0]
-        own: list[Tensor | None] = [None, None]
-        strided = max(ctx.layout[0]) > 1
-        if wants_input and not strided:
-            own[0] = _gradients(gradient, x, weight.to(x.dtype), layout=ctx.layout, mask=[True, False])[0]
-        if wants_weight or (wants_input and strided):
-            mask = [wants_input and strided, wants_weight]
-            found = _gradients(gradient.float(), x.float(), weight, layout=ctx.layout, mask=mask)
-            own = [old if new is None else new for old, new in zip(own, found, strict=True)]
-        of_input = None if own[0] is None else own[0].to(x.dtype)
-        return of_input, own[1], None
+        gradient = gradients[0].to(x.dtype)
+        of_input = _of_input(gradient, x, weight.to(x.dtype), ctx.layout) if wants_input else None
+        of_weight = _of_weight(gradient, x, weight.to(x.dtype), ctx.layout).to(weight.dtype) if wants_weight else None
+        return of_input, of_weight, None
 
 
-def _gradients(
-    gradient: Tensor, x: Tensor, weight: Tensor, *, layout: _Layout, mask: list[bool]
-) -> list[Tensor | None]:
+def _of_input(gradient: Tensor, x: Tensor, weight: Tensor, layout: _Layout) -> Tensor:
+    """(N, C, H, W): the gradient, its numbers `stride` apart, convolved with the mirrored kernel."""
+    stride, padding, dilation = layout
+    kernel = tuple(weight.shape[2:])
+    is_slow = x.dtype == torch.bfloat16 and max(stride) > 1
+    if not is_slow or dilation != (1, 1) or any(own > side - 1 for own, side in zip(padding, kernel, strict=True)):
+        kind = torch.float32 if is_slow else x.dtype
+        found = _torchs(gradient.to(kind), x.to(kind), weight.to(kind), layout=layout, of_input=True)
+        return found.to(x.dtype)
+    height, width = (side + own - 1 for side, own in zip(x.shape[2:], kernel, strict=True))
+    spread = gradient.new_zeros((len(x), height, width, x.shape[1])).permute(0, 3, 1, 2)
+    rows, columns = (
+        slice(own - 1 - border, own - border + (count - 1) * step, step)
+        for own, border, count, step in zip(kernel, padding, gradient.shape[2:], stride, strict=True)
+    )
+    spread[:, :, rows, columns] = gradient
+    return nn.functional.conv2d(spread, weight.flip(2, 3), None, 1, 0, 1, len(weight))
+
+
+def _of_weight(gradient: Tensor, x: Tensor, weight: Tensor, layout: _Layout) -> Tensor:
+    """(C, 1, h, w), a wide kernel's in pieces."""
+    stride, padding, dilation = layout
+    width, step = weight.shape[3], dilation[1]
+    if width <= _QUICK:
+        return _torchs(gradient, x, weight, layout=layout, of_input=False)
+    if max(padding):  # rows too: on maps as small as the kernel their border makes oneDNN slow again
+        x = nn.functional.pad(x, (padding[1], padding[1], padding[0], padding[0]))
+    reach = (gradient.shape[3] - 1) * stride[1] + 1  # columns of the photo that one column of the kernel meets
+    pieces = []
+    for left in range(0, width, _QUICK):
+        kernel = weight[..., left : left + _QUICK].contiguous()
+        part = x[..., left * step : left * step + reach + (kernel.shape[3] - 1) * step]
+        part = part.contiguous(memory_format=torch.channels_last)
+        pieces.append(_torchs(gradient, part, kernel, layout=(stride, (0, 0), dilation), of_input=False))
+    return torch.cat(pieces, dim=3)
+
+
+def _torchs(gradient: Tensor, x: Tensor, weight: Tensor, *, layout: _Layout, of_input: bool) -> Tensor:
+    """torch's own gradient of the input or else of the kernels."""
     stride, padding, dilation = layout
     found = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, stride, padding, dilation, False, (0, 0), len(weight), [*mask, False]
+        gradient, x, weight, None, stride, padding, dilation, False, (0, 0), len(weight), [of_input, not of_input, False]
     )
-    return [part if wanted else None for part, wanted in zip(found, mask, strict=False)]
+    own: Tensor = found[0 if of_input else 1]
+    return own
