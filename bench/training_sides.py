@@ -161,7 +161,7 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round
     import torch
 
     from teliti.training.batches import InputMaker
-    from teliti.training.depthwise import give_fast_gradients
+    from teliti.training.fast_layers import give_fast_layers
     from teliti.training.optim import make_optimizer, set_rate
     from teliti.training.parallel import Replicas
     from teliti.training.speed import quiet_torch, with_values
@@ -172,9 +172,8 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round
     quiet_torch(options).__enter__()
     replicas, optimizer = Replicas(net, int(options.replicas)), make_optimizer(net, stages_of(net, None), options)
     set_rate(optimizer, LR)
-    if options.precision == "bf16":
-        for own in replicas.nets:
-            give_fast_gradients(own)
+    for own in replicas.nets:
+        give_fast_layers(own)
     x = InputMaker(photos, torch.device("cpu")).make(torch.from_numpy(photos.images[:batch].copy()))
     y = torch.arange(batch) % CLASSES
     pieces = torch.arange(batch).chunk(replicas.count)

@@ -6,8 +6,10 @@ no gradient reaches its weights. A sigmoid or tanh is saturated where its slope 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,11 @@ from teliti.types import Record
 
 _SIGMOID_LIMIT = 0.99  # slope s (1 - s) = 0.0099, of at most 0.25
 _TANH_LIMIT = 0.98  # slope 1 - t^2 = 0.0396, of at most 1
+Jobs = Callable[[Callable[[int], Any], int], list[Any]]
+
+
+def _in_turn(work: Callable[[int], Any], jobs: int) -> list[Any]:
+    return [work(job) for job in range(jobs)]
 
 
 @dataclass(frozen=True)
@@ -39,21 +46,30 @@ class LayerActivity:
         return {"name": self.name, "kind": self.kind, "share": self.share, "units": self.units}
 
 
-def measure_activity(net: nn.Module, x: Tensor, run: Callable[[Tensor], Tensor]) -> list[LayerActivity]:
+def measure_activity(
+    net: nn.Module, parts: Sequence[Tensor], run: Callable[[Tensor], Tensor], *, side_by_side: Jobs = _in_turn
+) -> list[LayerActivity]:
     """Run photos through the network and look at each of its activation layers.
 
     Args:
         net: In evaluation mode.
-        x: (N, C, H, W) float32, normalised.
+        parts: Of the photos, each (N, C, H, W) float32, normalised.
         run: Calls the network (in the run's precision).
+        side_by_side: Does job 0 ... jobs - 1 and gives the results in order, as `Replicas.run`.
     """
-    found: list[LayerActivity] = []
+    here = threading.local()
 
     def watch(name: str, module: nn.Module) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
         def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            found.append(_look(name, module, output.detach()))
+            here.found.append((name, module, _look(module, output.detach())))
 
         return hook
+
+    def look_at(place: int) -> list[tuple[str, nn.Module, Tensor]]:
+        here.found = []
+        with torch.inference_mode():
+            run(parts[place])
+        return here.found  # type: ignore[no-any-return]
 
     handles = [
         module.register_forward_hook(watch(name, module))
@@ -61,12 +77,11 @@ def measure_activity(net: nn.Module, x: Tensor, run: Callable[[Tensor], Tensor])
         if isinstance(module, nn.ReLU | nn.ReLU6 | nn.Sigmoid | nn.Tanh)
     ]
     try:
-        with torch.inference_mode():
-            run(x)
+        looks = side_by_side(look_at, len(parts))
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return [_activity([look[place] for look in looks]) for place in range(len(looks[0]))]
 
 
 def overall_share(layers: list[LayerActivity], kind: str) -> float | None:
@@ -76,13 +91,21 @@ def overall_share(layers: list[LayerActivity], kind: str) -> float | None:
     return sum(layer.share * layer.units for layer in own) / units if units else None
 
 
-def _look(name: str, module: nn.Module, output: Tensor) -> LayerActivity:
-    units = output.shape[1]
+def _look(module: nn.Module, output: Tensor) -> Tensor:
+    """(units,) largest output of each unit of a ReLU; of others how many outputs are at a limit, of how many, units."""
     if isinstance(module, nn.ReLU | nn.ReLU6):
-        largest = output.amax(dim=[0, *range(2, output.ndim)])  # (units,)
-        return LayerActivity(name, "dead", float((largest <= 0.0).float().mean()), units)
+        return output.amax(dim=[0, *range(2, output.ndim)])
     values = output.float()
     far = values.abs() > _TANH_LIMIT
     if isinstance(module, nn.Sigmoid):
         far = (values > _SIGMOID_LIMIT) | (values < 1.0 - _SIGMOID_LIMIT)
-    return LayerActivity(name, "saturated", float(far.float().mean()), units)
+    return torch.tensor([float(far.sum()), float(far.numel()), float(output.shape[1])])
+
+
+def _activity(looks: Sequence[tuple[str, nn.Module, Tensor]]) -> LayerActivity:
+    """One layer, from what was seen of it in each part."""
+    name, module, _ = looks[0]
+    seen = torch.stack([look.float() for _, _, look in looks])  # (parts, ...)
+    if isinstance(module, nn.ReLU | nn.ReLU6):
+        return LayerActivity(name, "dead", float((seen.amax(dim=0) <= 0.0).float().mean()), seen.shape[1])
+    return LayerActivity(name, "saturated", float(seen[:, 0].sum() / seen[:, 1].sum()), int(seen[0, 2]))

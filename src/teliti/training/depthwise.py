@@ -9,7 +9,6 @@ bit.
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import torch
@@ -23,11 +22,10 @@ _QUICK = 3  # the widest kernel whose gradient oneDNN has fast code for; the hei
 
 
 def is_depthwise(module: nn.Module) -> bool:
-    """True for a convolution that has one kernel for each channel and no bias."""
+    """True for a convolution that has one kernel for each channel."""
     return (
         isinstance(module, nn.Conv2d)
         and module.groups == module.in_channels == module.out_channels > 1
-        and module.bias is None
         and module.padding_mode == "zeros"
         and not isinstance(module.padding, str)
     )
@@ -35,38 +33,28 @@ def is_depthwise(module: nn.Module) -> bool:
 
 def depthwise_kernels(net: nn.Module) -> list[nn.Parameter]:
     """The kernels of the depthwise convolutions of a network."""
-    return [parameter for module in net.modules() if is_depthwise(module) for parameter in module.parameters()]
+    return [module.weight for module in net.modules() if is_depthwise(module)]  # type: ignore[misc]
 
 
-def give_fast_gradients(net: nn.Module) -> None:
-    """Let the depthwise convolutions of a network compute their gradients this way; for a CPU.
+def convolve_depthwise(module: Any, x: Tensor, *, weight: Tensor | None = None, bias: Tensor | None = None) -> Tensor:
+    """`module`, of which `is_depthwise` holds, on (N, C, H, W).
 
     Args:
-        net: Its parameters and the names of its modules stay as they are.
+        module: The layer.
+        x: float32, or any dtype under autocast.
+        weight: (C, 1, h, w) in the place of its kernels, for a layer without a bias.
+        bias: (C,), beside them.
     """
-    for module in net.modules():
-        if is_depthwise(module):
-            module.__dict__["forward"] = partial(_convolve, module)  # hides the class's for this one layer
-
-
-def take_fast_gradients(net: nn.Module) -> None:
-    """Undo `give_fast_gradients`."""
-    for module in net.modules():
-        if is_depthwise(module):
-            module.__dict__.pop("forward", None)
-
-
-def _convolve(module: Any, x: Tensor) -> Tensor:
     if torch.is_autocast_enabled("cpu"):
         x = x.to(torch.get_autocast_dtype("cpu"))
-    if x.dtype != torch.bfloat16 and module.kernel_size[1] <= _QUICK:
-        return type(module).forward(module, x)  # type: ignore[no-any-return]
+    if weight is None:
+        weight, bias = module.weight, module.bias
     if isinstance(module, Conv2dSame):
         x = pad_same(x, list(module.kernel_size), list(module.stride), list(module.dilation))
         padding: _Pair = (0, 0)
     else:
         padding = module.padding
-    output: Tensor = _Depthwise.apply(x, module.weight, (module.stride, padding, module.dilation))
+    output: Tensor = _Depthwise.apply(x, weight, bias, (module.stride, padding, module.dilation))
     return output
 
 
@@ -74,26 +62,31 @@ class _Depthwise(torch.autograd.Function):
     """A depthwise convolution of photos with kernels of the same or a finer dtype."""
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, layout: _Layout) -> Tensor:
-        """(N, C, H, W) and kernels (C, 1, h, w) to (N, C, H', W') of the dtype of x."""
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, layout: _Layout) -> Tensor:
+        """(N, C, H, W), kernels (C, 1, h, w) and (C,) to (N, C, H', W') of the dtype of x."""
         stride, padding, dilation = layout
-        return nn.functional.conv2d(x, weight.to(x.dtype), None, stride, padding, dilation, len(weight))
+        own = None if bias is None else bias.to(x.dtype)
+        return nn.functional.conv2d(x, weight.to(x.dtype), own, stride, padding, dilation, len(weight))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:  # noqa: ARG004 - torch names it
         """Keep what the gradients need."""
-        x, weight, ctx.layout = inputs
+        x, weight, bias, ctx.layout = inputs
+        ctx.kind_of_bias = None if bias is None else bias.dtype
         ctx.save_for_backward(x, weight)
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """Gradients of the input and of the kernels, each of its own dtype."""
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor | None, None]:
+        """Gradients of the input, the kernels and the biases, each of its own dtype."""
         x, weight = ctx.saved_tensors
-        wants_input, wants_weight = ctx.needs_input_grad[:2]
-        gradient = gradients[0].to(x.dtype)
+        wants_input, wants_weight, wants_bias = ctx.needs_input_grad[:3]
+        gradient, of_weight, of_bias = gradients[0].to(x.dtype), None, None
         of_input = _of_input(gradient, x, weight.to(x.dtype), ctx.layout) if wants_input else None
-        of_weight = _of_weight(gradient, x, weight.to(x.dtype), ctx.layout).to(weight.dtype) if wants_weight else None
-        return of_input, of_weight, None
+        if wants_weight:
+            of_weight = _of_weight(gradient, x, weight.to(x.dtype), ctx.layout).to(weight.dtype)
+        if wants_bias:
+            of_bias = gradient.sum((0, 2, 3)).to(ctx.kind_of_bias)
+        return of_input, of_weight, of_bias, None
 
 
 def _of_input(gradient: Tensor, x: Tensor, weight: Tensor, layout: _Layout) -> Tensor:
@@ -137,7 +130,17 @@ def _torchs(gradient: Tensor, x: Tensor, weight: Tensor, *, layout: _Layout, of_
     """torch's own gradient of the input or else of the kernels."""
     stride, padding, dilation = layout
     found = torch.ops.aten.convolution_backward(
-        gradient, x, weight, None, stride, padding, dilation, False, (0, 0), len(weight), [of_input, not of_input, False]
+        gradient,
+        x,
+        weight,
+        None,
+        stride,
+        padding,
+        dilation,
+        False,
+        (0, 0),
+        len(weight),
+        [of_input, not of_input, False],
     )
     own: Tensor = found[0 if of_input else 1]
     return own

@@ -40,7 +40,7 @@ from teliti.training.losses import Objective
 from teliti.training.optim import LayerPenalty, make_optimizer
 from teliti.training.parallel import Processes
 from teliti.training.rate_finder import RateSearch
-from teliti.training.speed import Choice, all_threads, with_values
+from teliti.training.speed import Choice, with_values
 from teliti.training.steps import Stepper, StepResult
 from teliti.training.unfreeze import StageModules, lowest_learning, set_learning, stages_of
 from teliti.types import IntArray, Record, Reporter
@@ -268,8 +268,9 @@ class Run:
             targets = np.asarray(data.targets[data.val])
             row = measure_validation(outputs, losses, targets, task=data.task, num_classes=data.num_classes)
         few = data.train[:: max(1, len(data.train) // _LOOKED_AT)][:_LOOKED_AT]
-        with all_threads(self.options):
-            self.activity = measure_activity(shown, self.stepper.inputs(few), lambda x: self.stepper.call(shown, x))
+        replicas = self.stepper.replicas
+        parts = self.stepper.inputs(few).tensor_split(min(replicas.count, len(few)))
+        self.activity = measure_activity(shown, parts, lambda x: self.stepper.call(shown, x), side_by_side=replicas.run)
         row["dead_units"] = overall_share(self.activity, "dead")
         row["saturated_units"] = overall_share(self.activity, "saturated")
         return row

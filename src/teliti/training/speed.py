@@ -25,6 +25,7 @@ from teliti.recipe.train import Precision, TrainRecipe
 from teliti.runtime import default_threads, keep_freed_memory
 from teliti.training.batches import Batch, InputMaker, TrainingData
 from teliti.training.budget import PLANNED_SHARE, has_open_budget
+from teliti.training.fast_layers import give_fast_layers
 from teliti.training.losses import Objective
 from teliti.training.parallel import Processes, draws_global_randomness, processes_here
 from teliti.training.steps import Stepper
@@ -138,20 +139,6 @@ def quiet_torch(options: TrainRecipe) -> Iterator[None]:
             cudnn.deterministic, cudnn.benchmark, cudnn.allow_tf32 = before
 
 
-@contextmanager
-def all_threads(options: TrainRecipe) -> Iterator[None]:
-    """The run's threads as one team, for work that the main thread does alone between the steps of replicas.
-
-    Args:
-        options: Resolved.
-    """
-    try:
-        torch.set_num_threads(int(options.threads or default_threads()))
-        yield
-    finally:
-        torch.set_num_threads(_team(options))
-
-
 def bytes_per_photo(net: nn.Module, x: Tensor) -> float:
     """Bytes that a training step keeps for its backward pass, per photo.
 
@@ -169,6 +156,8 @@ def bytes_per_photo(net: nn.Module, x: Tensor) -> float:
         return tensor
 
     probe = copy.deepcopy(net)
+    if x.device.type == "cpu":
+        give_fast_layers(probe)
     own |= {parameter.data_ptr() for parameter in probe.parameters()}
     with torch.random.fork_rng(devices=[]), torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         probe(x)

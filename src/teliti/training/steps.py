@@ -18,7 +18,8 @@ from torch import Tensor, nn
 
 from teliti.recipe.train import TrainRecipe
 from teliti.training.batches import Batch, InputMaker, TrainingData
-from teliti.training.depthwise import give_fast_gradients, take_fast_gradients
+from teliti.training.fast_layers import give_fast_layers, take_fast_layers
+from teliti.training.folding import find_pairs
 from teliti.training.history import count_right, sum_distance
 from teliti.training.losses import Objective
 from teliti.training.optim import LayerPenalty, penalty
@@ -72,9 +73,6 @@ class Stepper:
     ) -> None:
         self.device = torch.device("cuda" if options.device == "cuda" else "cpu")
         self.replicas = Replicas(net, int(options.replicas))
-        if options.precision == "bf16" and self.device.type == "cpu":
-            for own in self.replicas.nets:
-                give_fast_gradients(own)
         self._net, self._data, self._objective = net, data, objective
         self._options, self._seed, self._processes = options, seed, processes
         self._layer_penalty = layer_penalty
@@ -82,6 +80,11 @@ class Stepper:
         weights = objective.photo_weights(data.targets)
         self._weights = None if weights is None else weights.to(self.device)
         self._makers = [InputMaker(data, self.device) for _ in self.replicas.nets]
+        if self.device.type == "cpu":
+            photos = options.batch_size // (options.accumulate * self.replicas.count * processes.world)
+            pairs = find_pairs(net, self.inputs(data.train[:1]), photos=max(1, photos))
+            for own in self.replicas.nets:
+                give_fast_layers(own, pairs)
 
     def gradients(self, batch: Batch, *, epoch: int) -> StepResult:
         """Leave the gradients of a batch's mean loss, penalties included, in the network's parameters."""
@@ -147,7 +150,7 @@ class Stepper:
     def close(self) -> None:
         """Stop the threads, and leave the network as it was."""
         self.replicas.close()
-        take_fast_gradients(self._net)
+        take_fast_layers(self._net)
 
     def _learn(self, place: int, batch: Batch, piece: IntArray) -> tuple[Tensor, Tensor]:
         net = self.replicas.nets[place]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 from torch import nn
@@ -10,7 +12,7 @@ from teliti.training.activity import measure_activity, overall_share
 
 
 def measure(net: nn.Module, x: torch.Tensor) -> list:
-    return measure_activity(net.eval(), x, net)
+    return measure_activity(net.eval(), [x], net)
 
 
 def test_a_relu_unit_that_never_fires_is_dead() -> None:
@@ -48,3 +50,15 @@ def test_the_network_is_left_without_hooks() -> None:
     net = nn.Sequential(nn.ReLU())
     measure(net, torch.ones(1, 2))
     assert not net[0]._forward_hooks
+
+
+def test_parts_side_by_side_are_one_look() -> None:
+    """A unit that fires in one part alone is alive; outputs count alike in a large and a small part."""
+    net = nn.Sequential(nn.ReLU(), nn.Sigmoid())
+    x = torch.tensor([[1.0, -1.0, -1.0], [-1.0, -1.0, 9.0], [-1.0, -1.0, 9.0]])
+    with ThreadPoolExecutor(2) as pool:
+        found = measure_activity(
+            net, x.tensor_split(2), net, side_by_side=lambda work, jobs: [*pool.map(work, range(jobs))]
+        )
+    assert found == measure(net, x)
+    assert [layer.share for layer in found] == pytest.approx([1 / 3, 2 / 9])

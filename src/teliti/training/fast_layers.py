@@ -1,0 +1,44 @@
+"""The layers of a network that train faster on a CPU than torch's own, put in their place and taken out again.
+
+What they compute is torch's forward pass; see `clamping`, `depthwise` and `folding` for what each saves. A layer
+keeps its class, its name and its tensors: only its `forward` is hidden while the network trains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+from torch import Tensor, nn
+
+from teliti.training.clamping import clamp_lightly, is_clamp
+from teliti.training.depthwise import convolve_depthwise, is_depthwise
+from teliti.training.folding import Pair, convolve_folded, fold, skip_norm
+
+_KINDS: tuple[tuple[Callable[[nn.Module], bool], Callable[[Any, Tensor], Tensor]], ...] = (
+    (is_depthwise, convolve_depthwise),
+    (is_clamp, clamp_lightly),
+)
+_OURS = {*(forward for _, forward in _KINDS), convolve_folded, skip_norm}
+
+
+def give_fast_layers(net: nn.Module, pairs: Sequence[Pair] = ()) -> None:
+    """Let a network on a CPU compute these layers our way.
+
+    Args:
+        net: Its parameters and the names of its modules stay as they are.
+        pairs: Convolutions and the BatchNorms that are folded into them, from `folding.find_pairs`.
+    """
+    for module in net.modules():
+        for fits, forward in _KINDS:
+            if fits(module):
+                module.__dict__["forward"] = partial(forward, module)  # hides the class's for this one layer
+    fold(net, pairs)
+
+
+def take_fast_layers(net: nn.Module) -> None:
+    """Undo `give_fast_layers`."""
+    for module in net.modules():
+        if getattr(module.__dict__.get("forward"), "func", None) in _OURS:
+            del module.__dict__["forward"]
