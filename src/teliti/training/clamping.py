@@ -21,7 +21,7 @@ def clamp_lightly(module: Any, x: Tensor) -> Tensor:
     """`module` on x of any shape."""
     if not (x.requires_grad and torch.is_grad_enabled()):
         return type(module).forward(module, x)  # type: ignore[no-any-return]
-    clamped: Tensor = _Clamp.apply(x, (module.min_val, module.max_val), module.inplace)
+    clamped: Tensor = _Clamp.apply(x, (module.min_val, module.max_val, module.inplace))
     return clamped
 
 
@@ -29,17 +29,18 @@ class _Clamp(torch.autograd.Function):
     """min(max(x, low), high), remembered by its result."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, limits: tuple[float, float], in_place: bool) -> Tensor:  # noqa: FBT001 - torch's way
-        """Any shape; `in_place` overwrites x."""
-        clamped = nn.functional.hardtanh(x, *limits, inplace=in_place)
+    def forward(ctx: Any, x: Tensor, how: tuple[float, float, bool]) -> Tensor:
+        """Any shape; the lowest, the highest, and whether x is overwritten."""
+        low, high, in_place = how
+        clamped = nn.functional.hardtanh(x, low, high, inplace=in_place)
         if in_place:
             ctx.mark_dirty(x)
         ctx.save_for_backward(clamped)
-        ctx.limits = limits
+        ctx.limits = low, high
         return clamped
 
     @staticmethod
-    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
         """Gradient of x."""
         (clamped,) = ctx.saved_tensors
-        return torch.ops.aten.hardtanh_backward(gradients[0], clamped, *ctx.limits), None, None
+        return torch.ops.aten.hardtanh_backward(gradients[0], clamped, *ctx.limits), None

@@ -62,7 +62,7 @@ class _Depthwise(torch.autograd.Function):
     """A depthwise convolution of photos with kernels of the same or a finer dtype."""
 
     @staticmethod
-    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, layout: _Layout) -> Tensor:
+    def forward(x: Tensor, weight: Tensor, bias: Tensor | None, layout: _Layout) -> Tensor:  # noqa: PLR0917 - as torch calls it
         """(N, C, H, W), kernels (C, 1, h, w) and (C,) to (N, C, H', W') of the dtype of x."""
         stride, padding, dilation = layout
         own = None if bias is None else bias.to(x.dtype)
@@ -81,15 +81,15 @@ class _Depthwise(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         wants_input, wants_weight, wants_bias = ctx.needs_input_grad[:3]
         gradient, of_weight, of_bias = gradients[0].to(x.dtype), None, None
-        of_input = _of_input(gradient, x, weight.to(x.dtype), ctx.layout) if wants_input else None
+        of_input = _of_input(gradient, x, weight.to(x.dtype), layout=ctx.layout) if wants_input else None
         if wants_weight:
-            of_weight = _of_weight(gradient, x, weight.to(x.dtype), ctx.layout).to(weight.dtype)
+            of_weight = _of_weight(gradient, x, weight.to(x.dtype), layout=ctx.layout).to(weight.dtype)
         if wants_bias:
             of_bias = gradient.sum((0, 2, 3)).to(ctx.kind_of_bias)
         return of_input, of_weight, of_bias, None
 
 
-def _of_input(gradient: Tensor, x: Tensor, weight: Tensor, layout: _Layout) -> Tensor:
+def _of_input(gradient: Tensor, x: Tensor, weight: Tensor, *, layout: _Layout) -> Tensor:
     """(N, C, H, W): the gradient, its numbers `stride` apart, convolved with the mirrored kernel."""
     stride, padding, dilation = layout
     kernel = tuple(weight.shape[2:])
@@ -108,7 +108,7 @@ def _of_input(gradient: Tensor, x: Tensor, weight: Tensor, layout: _Layout) -> T
     return nn.functional.conv2d(spread, weight.flip(2, 3), None, 1, 0, 1, len(weight))
 
 
-def _of_weight(gradient: Tensor, x: Tensor, weight: Tensor, layout: _Layout) -> Tensor:
+def _of_weight(gradient: Tensor, x: Tensor, weight: Tensor, *, layout: _Layout) -> Tensor:
     """(C, 1, h, w), a wide kernel's in pieces."""
     stride, padding, dilation = layout
     width, step = weight.shape[3], dilation[1]
@@ -127,7 +127,7 @@ def _of_weight(gradient: Tensor, x: Tensor, weight: Tensor, layout: _Layout) -> 
 
 
 def _torchs(gradient: Tensor, x: Tensor, weight: Tensor, *, layout: _Layout, of_input: bool) -> Tensor:
-    """torch's own gradient of the input or else of the kernels."""
+    """The gradient that torch computes, of the input or else of the kernels."""
     stride, padding, dilation = layout
     found = torch.ops.aten.convolution_backward(
         gradient,

@@ -65,7 +65,7 @@ def find_pairs(net: nn.Module, x: Tensor, *, photos: int) -> tuple[Pair, ...]:
         for origin, norm, output in met
         if calls[origin] == calls[norm] == 1
         and takers[output.grad_fn] == 1
-        and photos * output.numel() >= _WORTH * probe.get_submodule(origin).weight.numel()  # type: ignore[operator, union-attr]
+        and photos * output.numel() >= _WORTH * probe.get_submodule(origin).weight.numel()  # type: ignore[operator]
     )
 
 
@@ -92,9 +92,15 @@ def convolve_folded(module: Any, norm: Any, x: Tensor) -> Tensor:
     weight = module.weight * factor.view(-1, 1, 1, 1)
     if is_depthwise(module):
         return convolve_depthwise(module, x, weight=weight, bias=summand)
-    if isinstance(module, Conv2dSame):
-        return conv2d_same(x, weight, summand, module.stride, module.padding, module.dilation, module.groups)
-    return module._conv_forward(x, weight, summand)
+    own: Tensor = (_convolve_same if isinstance(module, Conv2dSame) else type(module)._conv_forward)(
+        module, x, weight, summand
+    )
+    return own
+
+
+def _convolve_same(module: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: PLR0917 - as torch's
+    own: Tensor = conv2d_same(x, weight, bias, module.stride, module.padding, module.dilation, module.groups)
+    return own
 
 
 def skip_norm(module: Any, x: Tensor) -> Tensor:
