@@ -5,23 +5,27 @@ can tell when it is measured on them.
 
 `bundle.json` says everything that the numbers need beside the network: class names, prepare steps, decision,
 provenance with the SHA-256 of every file, golden photos with the scores they must get. No pickle anywhere.
+
+The schema's number changes when a reader that does not know the change would answer differently. What was added
+without that is optional: a reader takes an absent key for "not known". Bundles of an older number are read through
+`UPGRADES`; their files stay as they are.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from teliti.errors import BundleError
 from teliti.files import hash_file, resolve_inside, sha256_hex, write_bytes_atomic, write_json_atomic
 from teliti.metrics.answers import AnswerRule, decision_from_record
-from teliti.metrics.decision import Decision
+from teliti.metrics.decision import Decision, Review
 from teliti.transforms.prepare import PrepareChain, chain_from_record
 from teliti.types import Record, Task
 
-SCHEMA = 1
+SCHEMA = 2
 MODEL, WEIGHTS, MANIFEST, CARD = "model.onnx", "weights.safetensors", "bundle.json", "card.md"
 SEEN_FILE, SEEN_DIGITS = "seen.txt", 16
 
@@ -51,7 +55,7 @@ class Bundle:
         answers: The rule that turns outputs into answers: classes, labels or numbers, thresholds, verdicts.
         chain: Prepare steps, the closing frame included.
         golden: Photos with expected outputs.
-        manifest: The whole of `bundle.json`.
+        manifest: The whole of `bundle.json`, of an older schema with what that one did not know.
     """
 
     path: Path
@@ -140,14 +144,32 @@ def _read_manifest(folder: Path) -> Record:
         files = manifest["files"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _unreadable(folder, f"{MANIFEST} is not readable ({error})") from error
-    if schema != SCHEMA:
+    if not isinstance(schema, int) or not min(UPGRADES) <= schema <= SCHEMA:
+        newer = isinstance(schema, int) and schema > SCHEMA
         raise BundleError(
-            f'"{folder}" has bundle schema {schema}, this version reads {SCHEMA}.',
-            hint="Use the Teliti version that made it, or retrain.",
+            f'"{folder}" has bundle schema {schema!r}, this version reads {min(UPGRADES)} to {SCHEMA}.',
+            hint="A newer Teliti made it: pip install --upgrade teliti." if newer else "Retrain the bundle.",
         )
     if not isinstance(files, dict) or MODEL not in files:
         raise _unreadable(folder, f"{MANIFEST} names no {MODEL}")
+    try:
+        for number in range(schema, SCHEMA):
+            manifest = UPGRADES[number](manifest)
+    except (KeyError, TypeError) as error:
+        raise _unreadable(folder, f"{MANIFEST} does not say what it must ({error})") from error
     return manifest
+
+
+def _with_review(manifest: Record) -> Record:
+    """Schema 1 knew no grey band, no limit of novelty and no promises: nothing is sent to review by them."""
+    decision = manifest["decision"]
+    if manifest["task"] != "classification":
+        return manifest
+    return manifest | {"decision": {"review": Review().to_record(()), "evidence": {}} | decision}
+
+
+UPGRADES: dict[int, Callable[[Record], Record]] = {1: _with_review}
+"""By schema number: a manifest of that number to one of the next."""
 
 
 def _unreadable(folder: Path, why: str) -> BundleError:

@@ -19,7 +19,7 @@ def export(
     bundle: Path,
     /,
     *,
-    to: Literal["onnx", "openvino"],
+    to: Literal["onnx", "openvino", "torch"],
     int8: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     data: str | None = None,
     calibrate: str | None = None,
@@ -32,10 +32,10 @@ def export(
 
     Args:
         bundle: The bundle's folder.
-        to: The runtime: onnx or openvino.
+        to: The runtime: onnx, openvino or torch.
         int8: Quantise to eight bits; refused when it costs too much accuracy.
         data: Labelled photos that the bundle has not seen. [default: the sealed test part of its own run]
-        calibrate: With --int8: photos that ranges are measured on. [default: the training photos of its own run]
+        calibrate: With --int8: photos, labelled or not, for ranges. [default: the training photos of its own run]
         out: Folder for the file and its certificate. [default: beside the bundle]
         min_defect_recall: With --int8: the share of defects that must be caught.
         force: With --int8: keep the file although the accuracy speaks against it.
@@ -67,6 +67,8 @@ def _print(console: Console, record: Record) -> None:
             f"The bundle's file and torch were compared {training['when']}: {training['changed_verdicts']} of "
             f"{training['photos']} verdicts changed."
         )
+    if record["int8"] is not None:
+        console.print(_tell_choice(record["int8"]), highlight=False)
     for name, measures in record["measures"].items():
         said = ", ".join(f"{key} {value:.4g}" for key, value in measures.items() if isinstance(value, float))
         console.print(f"{name}: {said}", highlight=False)
@@ -75,3 +77,13 @@ def _print(console: Console, record: Record) -> None:
     console.print(record["speed"]["sentence"], highlight=False)
     console.print(f"Exported to {record['path']}", highlight=False)
     console.print(f"Certificate {record['certificate']}", highlight=False)
+
+
+def _tell_choice(chosen: Record) -> str:
+    """How the eight-bit network was chosen."""
+    ways = {"largest": "the largest value", "histogram": "the least squared error", "usual": "the mean of the largest"}
+    tried = ", ".join(f"{ways[one['ranges']]} {one['changed']:.1%}" for one in chosen["tried"])
+    return (
+        f"Ranges of eight bits by {ways[chosen['ranges']]} on {chosen['calibration_photos']} calibration photos. "
+        f"Verdicts changed on {chosen['photos']} {chosen['chosen_on']}: {tried}."
+    )

@@ -1,7 +1,8 @@
 """An inspector as one file of another runtime, with all that a stranger needs to use it.
 
 Tensor preparation, head and calibration are part of the graph; class names, threshold, verdict rule and prepare
-steps stand in the file's own metadata: properties of an ONNX model, `rt_info` of an OpenVINO model.
+steps stand in the file's own metadata: properties of an ONNX model, `rt_info` of an OpenVINO model, an extra file in
+the archive of a torch program.
 """
 
 from __future__ import annotations
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     import onnx
     import openvino
 
-Target = Literal["onnx", "openvino"]
-ONNX_FILE, OPENVINO_FILE = "model.onnx", "model.xml"
+Target = Literal["onnx", "openvino", "torch"]
+ONNX_FILE, OPENVINO_FILE, TORCH_FILE = "model.onnx", "model.xml", "model.pt2"
 SCHEMA = 1
 _RT_INFO = "teliti"
 
@@ -82,6 +83,25 @@ def write_openvino(model: openvino.Model, folder: Path, *, facts: Record) -> Pat
     return folder / OPENVINO_FILE
 
 
+def write_torch(model: bytes, folder: Path, *, facts: Record) -> Path:
+    """Write a program of `torch.export`, `model.pt2`, with the facts as the extra file `teliti.json`.
+
+    Args:
+        model: A serialised ONNX network.
+        folder: Where it is written.
+        facts: From `describe_inspector`.
+
+    Raises:
+        MissingExtraError: torch or onnx is not installed.
+        UserError: the network has an operator that cannot be written.
+        StorageError: the disk is full or the folder is not writable.
+    """
+    _require_torch()
+    from teliti.export import torch_program
+
+    return torch_program.write_torch(model, folder / TORCH_FILE, facts=facts)
+
+
 def read_openvino(path: Path) -> openvino.Model:
     """A network for OpenVINO, from an ONNX file or its own format.
 
@@ -96,8 +116,13 @@ def read_facts(path: Path) -> Record:
     """The facts in the metadata of an exported file, as `describe_inspector` gave them.
 
     Args:
-        path: `model.onnx` or `model.xml`.
+        path: `model.onnx`, `model.xml` or `model.pt2`.
     """
+    if path.suffix == ".pt2":
+        _require_torch()
+        from teliti.export.torch_program import read_torch_facts
+
+        return read_torch_facts(path)
     if path.suffix == ".xml":
         info: Mapping[str, object] = read_openvino(path).get_rt_info([_RT_INFO]).value
         texts = {name: str(getattr(value, "value", value)) for name, value in info.items()}
@@ -108,7 +133,7 @@ def read_facts(path: Path) -> Record:
 
 
 def open_exported(path: Path, *, threads: int, precision: Precision = "f32") -> Session:
-    """The session that runs an exported file: OpenVINO for `.xml`, else ONNX Runtime.
+    """The session that runs an exported file: OpenVINO for `.xml`, torch for `.pt2`, else ONNX Runtime.
 
     Args:
         path: The file.
@@ -117,7 +142,17 @@ def open_exported(path: Path, *, threads: int, precision: Precision = "f32") -> 
     """
     if path.suffix == ".xml":
         return OpenVinoSession(path, threads=threads, precision=precision)
+    if path.suffix == ".pt2":
+        _require_torch()
+        from teliti.export.torch_program import TorchSession
+
+        return TorchSession(path, threads=threads)
     return OnnxRuntimeSession(path)
+
+
+def _require_torch() -> None:
+    for library in ("torch", "onnx"):
+        require(library, extra="train", purpose="write a torch program")
 
 
 def _as_texts(facts: Record) -> dict[str, str]:

@@ -251,8 +251,8 @@ class Decision:
                 threshold=None if record["threshold"] is None else float(record["threshold"]),
                 rule=str(record["rule"]),
                 sentence=str(record["sentence"]),
-                review=Review.from_record(record.get("review"), classes),  # older bundles have neither of these
-                evidence=dict(record.get("evidence") or {}),
+                review=Review.from_record(record["review"], classes),
+                evidence=dict(record["evidence"]),
             )
         except (KeyError, TypeError, ValueError) as error:
             raise BundleError(

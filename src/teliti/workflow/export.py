@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,11 +9,9 @@ from pathlib import Path
 
 from teliti import __version__
 from teliti.bundle import MODEL, Bundle, open_bundle
-from teliti.data.beside import beside_of
 from teliti.data.decode import decode_photo
-from teliti.data.loading import load_prepared
 from teliti.data.second_decoder import decode_by_pillow
-from teliti.errors import GateError, ParityError, PhotoRefused, RecipeError, UserError
+from teliti.errors import GateError, ParityError, UserError
 from teliti.export.certificate import PathAnswers, agree, answer_photos, compare_paths, int8_objections, measure_path
 from teliti.export.formats import (
     OPENVINO_FILE,
@@ -25,18 +21,20 @@ from teliti.export.formats import (
     read_openvino,
     write_onnx,
     write_openvino,
+    write_torch,
 )
 from teliti.files import hash_file, write_json_atomic
 from teliti.metrics.label_decision import LabelsDecision
 from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
-from teliti.runtime import default_threads, environment_record, is_installed
-from teliti.sessions import OpenVinoSession, Session
-from teliti.types import Record, Reporter, Sample, SilentReporter, UInt8Image
-from teliti.workflow.sealed import RunPhotos, even_choice, labelled_photos, photos_of_run
+from teliti.runtime import default_threads, environment_record
+from teliti.sessions import OnnxRuntimeSession
+from teliti.types import Record, Reporter, Sample, SilentReporter
+from teliti.workflow.export_int8 import Int8Photos, int8_photos, make_int8
+from teliti.workflow.export_speed import measure_speeds
+from teliti.workflow.sealed import RunPhotos, labelled_photos, photos_of_run
 
 CERTIFICATE = "parity.json"
-_PROBE_ROUNDS, _PROBE_PHOTOS = 5, 12
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,8 @@ def export(
         reporter: Told how far it is.
 
     Returns:
-        The certificate: target, files with SHA-256, paths, comparisons, measures, speed, objections, passed.
+        The certificate: target, files with SHA-256, paths, comparisons, measures, int8 (how it was chosen, or None),
+        speed, objections, passed.
 
     Raises:
         ParityError: a verdict changed. The certificate is written, the file is not.
@@ -96,10 +95,9 @@ def export(
     run = photos_of_run(opened)
     samples, source, training = _measured(run, data, opened.path, read=partial(labelled_photos, bundle=opened))
     target = _make_folder(opened.path, options, out)
-    reference = Predictor(opened)
-    path = _write(
-        reference, options, _calibration(reference, run, calibrate, options=options), folder=target, report=reporter
-    )
+    reference = Predictor(opened, session=OnnxRuntimeSession(opened.model_path))
+    photos = int8_photos(reference, run, calibrate) if options.int8 else None
+    path, chosen = _write(reference, options, photos, folder=target, reporter=reporter)
     try:
         session = open_exported(path, threads=reference.threads)
         answers = _answers(reference, Predictor(opened, session=session), samples, options=options, reporter=reporter)
@@ -108,7 +106,8 @@ def export(
             "bundle": str(bundle),
             "source": source,
             "training_path": training,
-            "speed": _speeds(reference, path, samples),
+            "int8": chosen,
+            "speed": measure_speeds(reference, path, samples, precision="int8" if options.int8 else "f32"),
         }
     except BaseException:
         _remove(path)
@@ -142,6 +141,9 @@ def _seal(certificate: Record, path: Path, *, folder: Path, options: ExportOptio
 
 
 def _check_options(options: ExportOptions) -> None:
+    if options.int8 and options.to == "torch":
+        raise UserError("--int8 must stand beside --to onnx or --to openvino, got --to torch.",
+                        hint="Torch gets the float network, which it computes with its own kernels.")  # fmt: skip
     if options.force and not options.int8:
         raise UserError(
             "--force must stand beside --int8.", hint="A float export that changes a verdict is never to be used."
@@ -199,56 +201,27 @@ def _make_folder(bundle: Path, options: ExportOptions, out: str | Path | None) -
     return folder
 
 
-_OWN_NAMES = {"model.onnx", "model.xml", "model.bin", CERTIFICATE}
-
-
-def _calibration(
-    reference: Predictor, run: RunPhotos | None, calibrate: str | Path | None, *, options: ExportOptions
-) -> list[UInt8Image]:
-    """Prepared pictures, one a photo, that the ranges of an int8 network are measured on."""
-    if not options.int8:
-        return []
-    from teliti.export.int8 import MOST_PHOTOS
-
-    if calibrate is not None:
-        samples: Sequence[Sample] = labelled_photos(calibrate, reference.bundle)
-    elif run is not None:
-        samples = run.learnt
-    else:
-        raise UserError(
-            "An int8 export must have photos to measure ranges on, and the bundle is not in the folder of its run.",
-            hint="Name some, for instance those it was trained on, with --calibrate.",
-        )
-
-    def prepare(image: UInt8Image, sample: Sample) -> UInt8Image:
-        first: UInt8Image = reference.bundle.chain.views(image, beside_of(sample.origin))[0]
-        return first
-
-    loaded = load_prepared(even_choice(samples, most=MOST_PHOTOS), prepare, threads=reference.threads)
-    pictures = [one for _, one in loaded if not isinstance(one, PhotoRefused)]
-    if not pictures:
-        raise UserError("No calibration photo can be used.", hint="Name others with --calibrate.")
-    return pictures
+_OWN_NAMES = {"model.onnx", "model.xml", "model.bin", "model.pt2", CERTIFICATE}
 
 
 def _write(
-    reference: Predictor, options: ExportOptions, pictures: list[UInt8Image], *, folder: Path, report: Reporter
-) -> Path:
-    source, facts = reference.bundle.model_path, describe_inspector(reference.bundle)
-    facts["precision"] = "int8" if options.int8 else "f32"
-    title = "Quantising to eight bits" if options.int8 else "Writing the exported network"
-    with report.task(title, None):
-        if options.to == "onnx":
-            if not options.int8:
-                return write_onnx(source.read_bytes(), folder, facts=facts)
-            from teliti.export.int8 import quantize_onnx
-
-            return write_onnx(quantize_onnx(source, pictures), folder, facts=facts)
-        if not options.int8:
-            return write_openvino(read_openvino(source), folder, facts=facts)
-        from teliti.export.int8 import quantize_openvino
-
-        return write_openvino(quantize_openvino(source, pictures), folder, facts=facts)
+    reference: Predictor,
+    options: ExportOptions,
+    photos: Int8Photos | None,
+    *,
+    folder: Path,
+    reporter: Reporter,
+) -> tuple[Path, Record | None]:
+    """The exported file, and how an int8 network was chosen."""
+    facts = describe_inspector(reference.bundle) | {"precision": "f32" if photos is None else "int8"}
+    if photos is not None:
+        return make_int8(reference, photos, to=options.to, folder=folder, facts=facts, reporter=reporter)
+    source = reference.bundle.model_path
+    with reporter.task("Writing the exported network", None):
+        if options.to == "openvino":
+            return write_openvino(read_openvino(source), folder, facts=facts), None
+        write = write_torch if options.to == "torch" else write_onnx
+        return write(source.read_bytes(), folder, facts=facts), None
 
 
 def _answers(
@@ -327,52 +300,6 @@ def _refusal(certificate: Record, options: ExportOptions) -> GateError | ParityE
             f"The int8 network is refused. {reasons}", hint=f"{where} Export without --int8, or accept it with --force."
         )
     return ParityError(f"The exported network is not the same inspector. {reasons}", hint=where)
-
-
-def _speeds(reference: Predictor, path: Path, samples: Sequence[Sample]) -> Record:
-    """Photos per second of one thread, engine alone: the exported file, and what else this machine could run."""
-    pictures = [
-        one
-        for _, one in load_prepared(
-            even_choice(samples, most=_PROBE_PHOTOS),
-            lambda image, sample: reference.bundle.chain.views(image, beside_of(sample.origin)),
-            threads=1,
-        )
-        if not isinstance(one, PhotoRefused)
-    ]
-    sessions: dict[str, Session] = {
-        "onnxruntime f32": reference.session,
-        f"exported {path.name}": open_exported(path, threads=1),
-    }
-    if is_installed("openvino"):
-        for precision in ("f32", "bf16"):
-            try:
-                own = OpenVinoSession(reference.bundle.model_path, threads=1, precision=precision)
-            except RecipeError:  # this processor has no bf16
-                continue
-            sessions[f"openvino {precision}"] = own
-    asked = ["value"] if reference.bundle.task == "regression" else ["probs"]
-    seconds: dict[str, list[float]] = {name: [] for name in sessions}
-    for _ in range(_PROBE_ROUNDS):
-        for name, session in sessions.items():
-            start = time.perf_counter()
-            for picture in pictures:
-                session.run(asked, picture)
-            seconds[name].append(time.perf_counter() - start)
-    rates = {name: round(len(pictures) / statistics.median(times), 1) for name, times in seconds.items()}
-    return {"photos_per_s": rates, "sentence": _recommend(rates)}
-
-
-def _recommend(rates: dict[str, float]) -> str:
-    exported = next(rate for name, rate in rates.items() if name.startswith("exported"))
-    own = rates["onnxruntime f32"]
-    sentence = f"It answers {exported:g} photos a second on one core, the bundle's own file {own:g}."
-    if exported < own:
-        sentence += " On this machine the export is no faster than the bundle itself."
-    bf16 = rates.get("openvino bf16")
-    if bf16 is not None and bf16 > exported:
-        sentence += f" OpenVINO's bf16 arithmetic on the float network is faster here, {bf16:g}: prefer it to int8."
-    return sentence
 
 
 def _files_of(path: Path) -> list[Path]:

@@ -29,12 +29,14 @@ class RunPhotos:
         learnt: Photos that were learnt from.
         sealed: Photos that nothing was chosen on; with folds all of them.
         parity: What the run found between torch and the bundle's file, from its record.
+        choosing: Photos that thresholds were chosen on and no weight was learnt from; none with folds.
     """
 
     source: str
     learnt: tuple[Sample, ...]
     sealed: tuple[Sample, ...]
     parity: Record | None
+    choosing: tuple[Sample, ...] = ()
 
 
 def photos_of_run(bundle: Bundle) -> RunPhotos | None:
@@ -64,9 +66,10 @@ def photos_of_run(bundle: Bundle) -> RunPhotos | None:
         )
     sealed = tuple(by_cell[row["path"]] for row in rows if row["split"] in {"test", "fold"})
     learnt = tuple(by_cell[row["path"]] for row in rows if row["split"] in {"train", "fold"})
+    choosing = tuple(by_cell[row["path"]] for row in rows if row["split"] == "val")
     _check_unchanged(sealed, [row["sha256"] for row in rows if row["split"] in {"test", "fold"}])
     record = state.get("record") or {}
-    return RunPhotos(str(state["source"]), learnt, sealed, record.get("parity"))
+    return RunPhotos(str(state["source"]), learnt, sealed, record.get("parity"), choosing)
 
 
 def _check_unchanged(samples: Sequence[Sample], digests: Sequence[str]) -> None:

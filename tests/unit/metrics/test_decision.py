@@ -183,13 +183,6 @@ def test_a_decision_with_its_review_survives_being_written():
         assert Decision.from_record(json.loads(json.dumps(one.to_record()))) == one
 
 
-def test_the_record_of_an_older_bundle_reviews_nothing():
-    old = {"classes": ["bad", "good"], "positive": "bad", "pass": [], "threshold": 0.3, "rule": "f1", "sentence": "s"}
-    decision = Decision.from_record(old)
-    assert decision == Decision(("bad", "good"), positive="bad", threshold=0.3, rule="f1", sentence="s")
-    assert decision.verdicts(np.array([[0.31, 0.69]]), novelty=np.array([99.0])) == ["reject"]
-
-
 @pytest.mark.parametrize("ends", [(0.5, 0.4), (None, 0.4), (0.4, None), (-0.1, 0.5), (0.2, 1.1)])
 def test_a_band_must_rise(ends):
     with pytest.raises(RecipeError, match=r"The grey band must be two rising scores in \[0, 1\], got"):
