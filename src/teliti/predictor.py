@@ -1,4 +1,9 @@
-"""The one inference path: bundle in, verdicts out. numpy, OpenCV and ONNX Runtime; never torch."""
+"""The one inference path: bundle in, verdicts out. numpy, OpenCV and ONNX Runtime; never torch.
+
+ONNX Runtime is the engine that every published number comes from. Where another engine computes because it is faster,
+a photo whose verdict hangs on its last digits is computed again by ONNX Runtime, which decides: a verdict does not
+depend on the engine.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +23,18 @@ from teliti.data.loading import AHEAD_PER_THREAD, load_prepared, map_ahead
 from teliti.data.origins import FileOrigin
 from teliti.errors import PhotoRefused, UserError
 from teliti.metrics.decision import Decision
+from teliti.metrics.number_rule import NumberRule
 from teliti.metrics.tiles import combine_parts
 from teliti.runtime import default_threads
-from teliti.sessions import OnnxRuntimeSession, Session
+from teliti.sessions import EngineWish, OnnxRuntimeSession, OpenVinoSession, Session, choose_engine
 from teliti.types import Prediction, Record, Reporter, Sample, SilentReporter, UInt8Image
 
+_MOST_MOVED = 3  # of the most likely classes
 _MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
 GOLDEN_TOLERANCE = 1e-4
 """How far an answer to a golden photo may be from the recorded one."""
+CLOSE = 1e-3
+"""How near a limit a score of a faster engine is computed again; engines differ by a hundredth of it and less."""
 NOVELTY = "novelty"
 """Name of the output that says how unlike the training photos a photo is."""
 
@@ -52,23 +61,64 @@ class Predictor:
         bundle: An opened bundle.
         threads: How many batches are decoded and computed at once; the answers do not depend on it.
         session: The network, opened; None opens the bundle's own in ONNX Runtime.
+        referee: Decides photos whose verdict hangs on the last digits; None: the session's own digits stand.
     """
 
-    def __init__(self, bundle: Bundle, *, threads: int | None = None, session: Session | None = None) -> None:
+    engine: Record
+    """{"name", "photos_per_s"}: which engine computes, and how fast each one was where that was measured."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        *,
+        threads: int | None = None,
+        session: Session | None = None,
+        referee: Session | None = None,
+    ) -> None:
         self.bundle = bundle
+        self._referee = referee
         self.threads = default_threads() if threads is None else threads
         self.session = OnnxRuntimeSession(bundle.model_path) if session is None else session
+        self.engine = {"name": self.session.engine, "photos_per_s": {}}
         tells_novelty = NOVELTY in self.session.outputs
         self._asked = [*dict.fromkeys(bundle.answers.graph_outputs), *([NOVELTY] if tells_novelty else [])]
 
     @classmethod
-    def open(cls, folder: str | Path, *, threads: int | None = None) -> Predictor:
+    def open(cls, folder: str | Path, *, threads: int | None = None, engine: EngineWish = "onnxruntime") -> Predictor:
         """Open a bundle folder.
+
+        Args:
+            folder: The bundle's.
+            threads: How many photos are computed at once.
+            engine: See `by_engine`.
 
         Raises:
             BundleError: missing, damaged, or of another schema.
+            MissingExtraError: OpenVINO was named and is not installed.
         """
-        return cls(open_bundle(Path(folder)), threads=threads)
+        return cls(open_bundle(Path(folder)), threads=threads).by_engine(engine)
+
+    def by_engine(self, wish: EngineWish) -> Predictor:
+        """The same inspector computed by an engine, or by the faster one here ("auto").
+
+        Another engine than ONNX Runtime is used only where it gives every golden photo its scores.
+
+        Raises:
+            MissingExtraError: OpenVINO was named and is not installed.
+        """
+        if wish == "onnxruntime":
+            return self
+        opened = self.bundle
+        size, digest = opened.chain.image_size, opened.model_hash
+        choice = choose_engine(wish, opened.model_path, digest=digest, image_size=size, threads=self.threads)
+        if choice["name"] == "openvino":
+            session = OpenVinoSession(opened.model_path, threads=self.threads)
+            other = Predictor(opened, threads=self.threads, session=session, referee=self.session)
+            if other.self_test()["passed"]:
+                other.engine = choice
+                return other
+        self.engine = choice | {"name": self.session.engine}
+        return self
 
     def predict(self, photos: Sequence[UInt8Image | bytes | str | Path]) -> list[Prediction]:
         """Verdicts of photos given as arrays, encoded bytes or paths.
@@ -135,9 +185,10 @@ class Predictor:
         Args:
             pictures: (T, H, W, 3) uint8 RGB, prepared.
         """
-        starts = range(0, len(pictures), _MOST_TILES)
-        parts = [self.score_batch(pictures[start : start + _MOST_TILES]) for start in starts]
-        return self.combine(parts)
+        scores = self._score_by(self.session, pictures)
+        if self._referee is None or self._is_clear(scores):
+            return scores
+        return self._score_by(self._referee, pictures)
 
     def combine(self, parts: Sequence[Scores]) -> Scores:
         """One answer, (1, K), from the answers for all tiles of one photo."""
@@ -172,9 +223,34 @@ class Predictor:
         Args:
             batch: (N, H, W, 3) uint8 RGB, prepared.
         """
-        values = dict(zip(self._asked, self.session.run(self._asked, batch), strict=True))
+        return self._score(self.session, batch)
+
+    def _score(self, session: Session, batch: UInt8Image) -> Scores:
+        values = dict(zip(self._asked, session.run(self._asked, batch), strict=True))
         outputs, logits = (values[name] for name in self.bundle.answers.graph_outputs)  # of numbers one and the same
         return Scores(outputs, logits, values.get(NOVELTY))
+
+    def _score_by(self, session: Session, pictures: UInt8Image) -> Scores:
+        starts = range(0, len(pictures), _MOST_TILES)
+        return self.combine([self._score(session, pictures[start : start + _MOST_TILES]) for start in starts])
+
+    def _is_clear(self, scores: Scores) -> bool:
+        """True when the answer for one photo stays the same wherever its numbers are moved a little."""
+        answers = self.bundle.answers
+        if isinstance(answers, NumberRule):
+            return True
+        moved = np.repeat(scores.outputs, 2 * (_MOST_MOVED + 1) + 3, axis=0)
+        likely = np.argsort(scores.outputs[0])[::-1][:_MOST_MOVED].tolist()
+        rejected = np.isin(np.arange(moved.shape[1]), answers.reject_indices)
+        for number, shift in enumerate([np.eye(moved.shape[1])[k] for k in likely] + [np.where(rejected, 1.0, -1.0)]):
+            moved[2 * number + 1] += CLOSE * shift
+            moved[2 * number + 2] -= CLOSE * shift
+        novelty = None
+        if scores.novelty is not None:
+            novelty = np.repeat(scores.novelty, len(moved))
+            novelty[-2:] *= (1.0 - CLOSE, 1.0 + CLOSE)
+        judged = self.judge(Scores(moved, moved, novelty))
+        return len({(one.verdict, one.label, one.labels) for one in judged}) == 1
 
     def judge(self, scores: Scores) -> list[Prediction]:
         """Verdicts from raw answers."""

@@ -2,12 +2,17 @@
 
 A session knows numbers only: a batch of prepared photos in, named arrays out. Verdicts are the predictor's.
 Several threads may call one session at once; each call computes on one core, so that answers do not depend on the
-number of threads.
+number of threads. Which engine is the faster one here is measured once and kept.
 """
 
 from __future__ import annotations
 
+import contextlib
+import json
+import statistics
+import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any, Literal, Protocol
@@ -16,12 +21,18 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from teliti.errors import BundleError, RecipeError
-from teliti.runtime import require
-from teliti.types import UInt8Image
+from teliti.cache import cached_file, keep_file
+from teliti.errors import BundleError, RecipeError, StorageError
+from teliti.files import sha256_hex
+from teliti.runtime import installed_versions, is_installed, processor_name, require
+from teliti.types import Record, UInt8Image
 
 INPUT = "image"
 Precision = Literal["f32", "bf16"]
+Engine = Literal["onnxruntime", "openvino"]
+EngineWish = Literal["auto", "onnxruntime", "openvino"]
+_PROBE_ROUNDS, _PROBE_SECONDS, _PROBE_FORMAT = 3, 0.25, 1
+_CLEARLY_FASTER = 1.1  # another engine costs a second more at every start, and its last digits are others
 
 
 class Session(Protocol):
@@ -102,7 +113,12 @@ class OpenVinoSession:
             "ENABLE_CPU_PINNING": "NO",
         }
         try:
-            compiled = openvino.Core().compile_model(str(path), "CPU", settings)
+            core = openvino.Core()
+            model = core.read_model(str(path))
+            self._one_by_one = model.input(0).get_partial_shape()[0].is_dynamic
+            if self._one_by_one:  # a known shape is faster, and answers do not depend on who shares the batch
+                model.reshape([1, *(side.get_length() for side in list(model.input(0).get_partial_shape())[1:])])
+            compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise BundleError(
                 f'"{path}" could not be loaded: {str(error).splitlines()[0]}', hint="Export it again."
@@ -120,7 +136,75 @@ class OpenVinoSession:
     def run(self, names: Sequence[str], batch: UInt8Image) -> list[NDArray[np.float32]]:
         request = self._requests.get()
         try:
-            request.infer({INPUT: batch}, share_inputs=True)
-            return [np.array(request.get_tensor(name).data, dtype=np.float32) for name in names]
+            parts = [batch[at : at + 1] for at in range(len(batch))] if self._one_by_one else [batch]
+            return [np.concatenate(rows) for rows in zip(*(self._infer(request, names, p) for p in parts), strict=True)]
         finally:
             self._requests.put(request)
+
+    @staticmethod
+    def _infer(request: Any, names: Sequence[str], batch: UInt8Image) -> list[NDArray[np.float32]]:
+        request.infer({INPUT: np.ascontiguousarray(batch)}, share_inputs=True)
+        return [np.array(request.get_tensor(name).data, dtype=np.float32) for name in names]
+
+
+def choose_engine(wish: EngineWish, path: Path, *, digest: str, image_size: tuple[int, int], threads: int) -> Record:
+    """The engine that is asked for, or the faster one on this machine.
+
+    A measurement is kept in the cache by network, processor, versions and threads, so that the next start asks nobody.
+
+    Args:
+        wish: An engine, or "auto": OpenVINO where it is installed, runs the network and is clearly faster.
+        path: The ONNX file.
+        digest: Its SHA-256.
+        image_size: (height, width) of its input.
+        threads: How many calls run at once.
+
+    Returns:
+        {"name", "photos_per_s": rate by engine where it was measured, else empty}.
+    """
+    if wish != "auto" or not is_installed("openvino"):
+        return {"name": "onnxruntime" if wish == "auto" else wish, "photos_per_s": {}}
+    versions = installed_versions(("onnxruntime", "openvino"))
+    about = [_PROBE_FORMAT, digest, processor_name(), versions, threads]
+    kept = cached_file(f"engine-{sha256_hex(json.dumps(about).encode())[:24]}.json")
+    try:
+        rates: dict[str, float] = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        rates = measure_engines(path, image_size=image_size, threads=threads)
+        with contextlib.suppress(StorageError):  # measured again at the next start
+            keep_file(kept.name, json.dumps(rates).encode())
+    is_faster = rates.get("openvino", 0.0) > _CLEARLY_FASTER * rates["onnxruntime"]
+    return {"name": "openvino" if is_faster else "onnxruntime", "photos_per_s": rates}
+
+
+def measure_engines(path: Path, *, image_size: tuple[int, int], threads: int) -> dict[str, float]:
+    """Photos per second by engine, in turn: medians of three rounds of a quarter of a second.
+
+    Args:
+        path: The ONNX file.
+        image_size: (height, width) of its input.
+        threads: How many calls run at once.
+    """
+    sessions: dict[str, Session] = {"onnxruntime": OnnxRuntimeSession(path)}
+    try:
+        sessions["openvino"] = OpenVinoSession(path, threads=threads)
+    except (BundleError, RecipeError):  # it cannot run this network
+        return {"onnxruntime": 0.0}
+    photo = np.random.default_rng(0).integers(0, 256, (1, *image_size, 3), dtype=np.uint8)
+    rates: dict[str, list[float]] = {name: [] for name in sessions}
+    with ThreadPoolExecutor(threads) as pool:
+        for number in range(_PROBE_ROUNDS + 1):
+            for name, session in sessions.items():
+                counts = pool.map(lambda _, own=session: _run_for(own, photo), range(threads))
+                rates[name] += [sum(counts)] if number else []  # the first round only warms up
+    return {name: round(statistics.median(own), 1) for name, own in rates.items()}
+
+
+def _run_for(session: Session, photo: UInt8Image) -> float:
+    """Photos a second of one thread."""
+    names = sorted(session.outputs)
+    count, start = 0, time.perf_counter()
+    while (spent := time.perf_counter() - start) < _PROBE_SECONDS:
+        session.run(names, photo)
+        count += 1
+    return count / spent

@@ -26,6 +26,15 @@ def test_a_table_and_a_count(run) -> None:
     assert out.splitlines()[-1] == "4 photos: 1 pass, 1 reject, 1 review, 1 refused."
 
 
+def test_the_engine_reaches_the_job(workflow, verdict_record, run) -> None:
+    asked = []
+    workflow("predict", predict=lambda *_, **choices: asked.append(choices["engine"]) or verdict_record)
+    run("predict", "bundle", "photos")
+    run("predict", "bundle", "photos", "--engine", "openvino")
+    assert asked == ["auto", "openvino"]
+    assert run("predict", "bundle", "photos", "--engine", "abacus")[0] == 2
+
+
 def test_json_is_the_record(predicted, run) -> None:
     code, out, _ = run("predict", "bundle", "photos", "--json")
     assert code == 0

@@ -96,7 +96,9 @@ def test_a_folder_that_is_no_bundle_says_which_one_to_give(place: str, tmp_path:
 @pytest.mark.parametrize("schema", [0, "1", None])
 def test_a_schema_that_never_was_is_refused(schema: object, folder: Path) -> None:
     change_manifest(folder, schema=schema)
-    with pytest.raises(BundleError, match=rf"has bundle schema {schema!r}, this version reads 1 to {SCHEMA}\.") as caught:
+    with pytest.raises(
+        BundleError, match=rf"has bundle schema {schema!r}, this version reads 1 to {SCHEMA}\."
+    ) as caught:
         open_bundle(folder)
     assert caught.value.hint == "Retrain the bundle."
 

@@ -39,8 +39,10 @@ def test_a_stored_bundle_opens_and_its_golden_photos_get_their_scores(name: str)
     assert test["photos"] >= 2
     golden = predictor.bundle.golden[0]
     answer = predictor.predict([SAMPLES / name / golden.file])[0]
-    assert [answer.score] if predictor.bundle.task == "regression" else list(answer.probs.values()) == pytest.approx(
-        golden.outputs, abs=1e-5
+    assert (
+        [answer.score]
+        if predictor.bundle.task == "regression"
+        else list(answer.probs.values()) == pytest.approx(golden.outputs, abs=1e-5)
     )
 
 
@@ -63,6 +65,8 @@ def test_what_a_later_version_added_is_no_obstacle(tmp_path: Path) -> None:
 
 
 def test_a_newer_schema_is_refused_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match=rf"has bundle schema {SCHEMA + 1}, this version reads 1 to {SCHEMA}") as caught:
+    with pytest.raises(
+        BundleError, match=rf"has bundle schema {SCHEMA + 1}, this version reads 1 to {SCHEMA}"
+    ) as caught:
         open_bundle(copy_with(tmp_path, "1", schema=SCHEMA + 1))
     assert caught.value.hint == "A newer Teliti made it: pip install --upgrade teliti."

@@ -25,6 +25,7 @@ def predict(
     *,
     csv: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
     fail_on: Literal["reject", "review"] | None = None,
+    engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Give every photo its verdict.
@@ -34,13 +35,14 @@ def predict(
         paths: Photos, folders of photos (searched to the bottom), or zips of them.
         csv: Write all rows to this file, or to stdout with "-"; text like a formula gets a leading apostrophe.
         fail_on: Leave with exit code 3 when a photo was rejected or refused; "review": also when one is to be seen.
+        engine: What computes; auto takes the faster one here for 200 photos and more. Verdicts do not depend on it.
         output: How to speak.
     """
     if output.json and csv == _STDOUT:
         raise UserError("--json and --csv - must not stand together: both write to stdout.", hint="Give --csv a file.")
     from teliti.workflow.predict import predict as predict_photos
 
-    record = predict_photos(bundle, paths, reporter=output.reporter())
+    record = predict_photos(bundle, paths, engine=engine, reporter=output.reporter())
     unmet = _reason_to_fail(record, fail_on) if fail_on else None
     if output.json:
         print_json(record)
