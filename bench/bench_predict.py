@@ -46,8 +46,8 @@ def run() -> dict[str, Any]:
         rows.append({"what": "the probe, photos/s of the network alone", "ours": told, "bare": "", "ratio": ""})
     return {
         "name": "From bytes to verdict",
-        "about": f"EfficientNet-Lite0, features of the last four stages, {SIDE}x{SIDE} JPEG photos of the network's own "
-        f"size. Medians of {ROUNDS} rounds in turn of {PHOTOS} photos each; each round's own median. Bare: "
+        "about": f"EfficientNet-Lite0, features of the last four stages, {SIDE}x{SIDE} JPEG photos of the "
+        f"network's own size. Medians of {ROUNDS} rounds in turn of {PHOTOS} photos each. Bare: "
         "cv2.imdecode and an ONNX Runtime session of one thread that computes the same outputs. Limits of a folder: "
         "decoding and prepare steps alone, network alone, both in turn on as many threads.",
         "rows": rows,

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from teliti.bundle import Bundle, open_bundle
 from teliti.data.beside import beside_of
 from teliti.data.decode import decode_photo
+from teliti.data.decoded import read_photo
 from teliti.data.loading import AHEAD_PER_THREAD, load_prepared, map_ahead
 from teliti.data.origins import FileOrigin
 from teliti.errors import PhotoRefused, UserError
@@ -130,6 +131,8 @@ class Predictor:
             PhotoRefused: a photo that cannot be used; with its path where it has one.
             UserError: an array of another kind.
         """
+        if len(photos) == 1:  # a line asks so: no thread is worth starting
+            return self.judge(self.score_photo(self._pictures_of(photos[0])))
         pictures = (self._pictures_of(photo) for photo in photos)
         return [prediction for scores in self._score_all(pictures) for prediction in self.judge(scores)]
 
@@ -143,6 +146,9 @@ class Predictor:
             reporter: Told how far it is.
         """
         reporter = SilentReporter() if reporter is None else reporter
+        if len(samples) == 1:
+            yield 0, self._answer(samples[0])
+            return
         with reporter.task("Inspecting photos", len(samples)) as advance:
             order: deque[tuple[int, PhotoRefused | None]] = deque()
             scored = self._score_all(self.prepare_photos(samples, order))
@@ -157,6 +163,13 @@ class Predictor:
                 if refusal is not None:
                     yield index, refusal
                     advance(1)
+
+    def _answer(self, sample: Sample) -> Prediction | PhotoRefused:
+        try:
+            image = read_photo(sample)
+            return self.judge(self.score_photo(self.bundle.chain.views(image, beside_of(sample.origin))))[0]
+        except PhotoRefused as refusal:
+            return refusal
 
     def prepare_photos(
         self, samples: Sequence[Sample], order: deque[tuple[int, PhotoRefused | None]]

@@ -7,7 +7,6 @@ import shutil
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
 from teliti.bundle import open_bundle
@@ -19,6 +18,8 @@ from teliti.files import hash_file
 from teliti.predictor import Predictor
 from teliti.workflow import export as job
 from teliti.workflow.export import ExportOptions, export
+
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "bundles" / "2"
 
 
 @pytest.fixture(params=["onnx", "openvino"])
@@ -54,19 +55,14 @@ def test_the_exported_file_runs_alone(target: str, trained_bundle: Path, parts_f
         np.testing.assert_allclose(exported.predict([photo])[0].score, own.predict([photo])[0].score, atol=1e-5)
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
-def test_an_int8_export_is_listed_and_bounded(target: str, trained_bundle: Path, tmp_path: Path) -> None:
-    record = export(trained_bundle, ExportOptions(target, int8=True, force=True), out=tmp_path / "out")
-    assert (record["precision"], record["forced"]) == ("int8", True)
-    assert record["comparisons"][0]["max_logit_difference"] > 0.0
-    assert len(record["comparisons"][0]["changed"]) == record["comparisons"][0]["changed_verdicts"]
-    assert set(record["measures"]) == {
-        "the bundle's own file",
-        f"{'onnxruntime' if target == 'onnx' else 'openvino'} int8",
-    }
-    if target == "onnx":
-        kinds = {node.op_type for node in onnx.load(record["path"]).graph.node}
-        assert "QuantizeLinear" in kinds
+def test_a_torch_program_is_the_same_inspector(parts_folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(SAMPLE, tmp_path / "sample")
+    record = export(tmp_path / "sample", ExportOptions("torch"), data=parts_folder)
+    assert record["passed"]
+    assert [one["changed_verdicts"] for one in record["comparisons"]] == [0, 0]
+    assert Path(record["path"]) == tmp_path / "sample-torch" / "model.pt2"
+    assert record["comparisons"][0]["between"] == ["the bundle's own file", "torch f32"]
+    assert (record["int8"], record["photos"]) == (None, 48)
 
 
 def test_a_changed_verdict_blocks_the_export(

@@ -1,0 +1,131 @@
+"""Is an exported file the same inspector: networks x prepare steps x runtimes, 256 photos each, the whole export job.
+
+Weights are random where none come with the package, the statistics of their batch normalisation too, since fresh ones
+hide what an exporter gets wrong; the head is fitted all the same, so that scores spread.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import timm
+import torch
+from safetensors.torch import save_file
+
+import teliti
+from teliti.recipe import parse_recipe
+from teliti.workflow.export import ExportOptions, export
+
+SIDE, LEARNT, SHOWN = 96, 64, 256
+COMPACT = {
+    "backbone": "none",
+    "layers": [
+        {"kind": "conv", "filters": 16, "kernel_size": 3, "activation": "relu"},
+        {"kind": "max_pool"},
+        {"kind": "conv", "filters": 32, "kernel_size": 3, "activation": "relu"},
+        {"kind": "avg_pool", "kernel_size": "global"},
+        {"kind": "flatten"},
+    ],
+}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "ResNet18": {"backbone": "resnet18", "weights": "random"},
+    "ResNet50": {"backbone": "resnet50", "weights": "random"},
+    "VGG16": {"backbone": "vgg16", "weights": "random"},
+    "EfficientNet-Lite0": {"backbone": "tf_efficientnet_lite0"},
+    "MobileNetV3": {"backbone": "mobilenetv3_large_100", "weights": "random"},
+    "compact": COMPACT,
+}
+PREPARE: dict[str, list[dict[str, Any]]] = {
+    "none": [],
+    "clahe, filter, standardize": [
+        {"step": "clahe", "clip_limit": 2.0},
+        {"step": "filter", "kernel": "gaussian_3x3"},
+        {"step": "standardize"},
+    ],
+}
+
+
+def run() -> dict[str, Any]:
+    """One row for each network, chain and runtime."""
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        learnt = _write_photos(folder / "learnt", LEARNT, seed=1)
+        shown = _write_photos(folder / "shown", SHOWN, seed=2)
+        for number, (network, model) in enumerate(NETWORKS.items()):
+            for place, (chain, steps) in enumerate(PREPARE.items()):
+                run_folder = folder / f"{number}-{place}"
+                teliti.train(str(learnt), recipe=_recipe(model, steps, weights=folder), out=run_folder)
+                for target in ("onnx", "openvino", "torch"):
+                    record = export(run_folder / "bundle", ExportOptions(target), data=shown)  # type: ignore[arg-type]
+                    rows.append(_row(network, chain, target, record=record))
+    return {
+        "name": "Exported files beside the bundle's own",
+        "about": f"{SHOWN} made-up photos of {SIDE}x{SIDE} px that no network has seen. First differences: bundle "
+        "against exported file; then the exported file behind OpenCV's decoder against the one behind Pillow's. Logits "
+        "agree when |a - b| <= 1e-4 max(1, |b|). The bundle's file and torch were compared when it was trained.",
+        "rows": rows,
+    }
+
+
+def _recipe(model: dict[str, Any], steps: list[dict[str, Any]], *, weights: Path) -> Any:
+    if model.get("weights") == "random":
+        model = {**model, "weights": str(_random_weights(model["backbone"], weights))}
+    values: dict[str, Any] = {"data": {"image_size": SIDE, "folds": 0}, "prepare": steps, "model": model}
+    if "layers" in model:
+        values["train"] = {"mode": "scratch", "epochs": 4, "lr": 0.01}
+    else:
+        values["train"] = {"engine": "onnxruntime"}
+        values["model"] = {**model, "stages": [-1], "pooling": "stats", "head": "logistic", "c": 1.0}
+    return parse_recipe(values)
+
+
+def _random_weights(backbone: str, folder: Path) -> Path:
+    path = folder / f"{backbone}.safetensors"
+    if not path.is_file():
+        torch.manual_seed(7)
+        net = timm.create_model(backbone, pretrained=False)
+        for module in net.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                torch.nn.init.normal_(module.running_mean, 0.0, 0.1)
+                for values in (module.running_var, module.weight):
+                    torch.nn.init.uniform_(values, 0.7, 1.3)
+        save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
+    return path
+
+
+def _row(network: str, chain: str, target: str, *, record: dict[str, Any]) -> dict[str, Any]:
+    first, second = record["comparisons"]
+    return {
+        "network": network,
+        "prepare": chain,
+        "runtime": target,
+        "photos": first["photos"],
+        "changed verdicts": first["changed_verdicts"] + second["changed_verdicts"],
+        "logits apart": f"{first['max_logit_difference']:.1e}",
+        "second decoder": f"{second['max_logit_difference']:.1e}",
+        "passed": "yes" if record["passed"] else "no",
+    }
+
+
+def _write_photos(folder: Path, count: int, *, seed: int) -> Path:
+    rng = np.random.default_rng(seed)
+    for number in range(count):
+        kind = ("good", "scratch")[number % 2]
+        (folder / kind).mkdir(parents=True, exist_ok=True)
+        plate = cv2.blur(rng.normal(150.0, 30.0, (SIDE, SIDE, 3)).astype(np.float32), (9, 1))
+        plate += rng.uniform(-30.0, 30.0, 3)
+        if kind == "scratch":
+            start, end = (tuple(int(v) for v in rng.integers(10, SIDE - 10, 2)) for _ in range(2))
+            cv2.line(plate, start, end, (90.0, 90.0, 90.0), 1)
+        cv2.imwrite(str(folder / kind / f"{number:03}.png"), np.clip(plate, 0, 255).astype(np.uint8))
+    return folder
+
+
+if __name__ == "__main__":
+    for row in run()["rows"]:
+        print(row)
