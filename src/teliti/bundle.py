@@ -21,7 +21,8 @@ from pathlib import Path
 from teliti.errors import BundleError
 from teliti.files import hash_file, resolve_inside, sha256_hex, write_bytes_atomic, write_json_atomic
 from teliti.metrics.answers import AnswerRule, decision_from_record
-from teliti.metrics.decision import Decision, Review
+from teliti.metrics.decision import Decision
+from teliti.metrics.review import Review
 from teliti.transforms.prepare import PrepareChain, chain_from_record
 from teliti.types import Record, Task
 

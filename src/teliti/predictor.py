@@ -30,7 +30,7 @@ from teliti.runtime import default_threads
 from teliti.sessions import EngineWish, OnnxRuntimeSession, OpenVinoSession, Session, choose_engine
 from teliti.types import Prediction, Record, Reporter, Sample, SilentReporter, UInt8Image
 
-_MOST_MOVED = 3  # of the most likely classes
+_MOST_MOVED = 2  # of the most likely classes
 _MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
 GOLDEN_TOLERANCE = 1e-4
 """How far an answer to a golden photo may be from the recorded one."""
@@ -262,8 +262,9 @@ class Predictor:
         if scores.novelty is not None:
             novelty = np.repeat(scores.novelty, len(moved))
             novelty[-2:] *= (1.0 - CLOSE, 1.0 + CLOSE)
-        judged = self.judge(Scores(moved, moved, novelty))
-        return len({(one.verdict, one.label, one.labels) for one in judged}) == 1
+        if isinstance(answers, Decision):
+            return len({(one.verdict, one.label) for one in answers.judge(moved, novelty=novelty)}) == 1
+        return len({(one.verdict, one.labels) for one in answers.judge(moved)}) == 1
 
     def judge(self, scores: Scores) -> list[Prediction]:
         """Verdicts from raw answers."""

@@ -10,7 +10,7 @@ import pytest
 
 from teliti.bundle import MANIFEST, SCHEMA, UPGRADES, open_bundle
 from teliti.errors import BundleError
-from teliti.metrics.decision import Review
+from teliti.metrics.review import Review
 from teliti.predictor import Predictor
 
 SAMPLES = Path(__file__).resolve().parents[1] / "data" / "bundles"
