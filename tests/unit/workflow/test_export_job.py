@@ -76,11 +76,13 @@ def test_a_changed_verdict_blocks_the_export(
 
 
 def test_an_inaccurate_int8_network_is_refused(
-    trained_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    parts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(certificate_module, "LEAST_ACCURACY", 1.5)
+    shutil.copytree(SAMPLE, tmp_path / "sample")
+    options = ExportOptions("openvino", int8=True)
     with pytest.raises(GateError, match=r"The int8 network is refused. The accuracy is") as caught:
-        export(trained_bundle, ExportOptions("openvino", int8=True), out=tmp_path / "out")
+        export(tmp_path / "sample", options, data=parts_folder, calibrate=parts_folder, out=tmp_path / "out")
     assert "--force" in caught.value.hint
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["parity.json"]
 

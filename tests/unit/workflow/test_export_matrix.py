@@ -43,7 +43,7 @@ def test_every_runtime_gives_the_same_verdicts(backbone: str, chain: list, parts
         {
             "data": {"image_size": SIDE, "folds": 0},
             "prepare": chain,
-            "model": {**model, "pooling": "stats", "head": "logistic", "c": 1.0},
+            "model": {**model, "pooling": "avg", "head": "logistic", "c": 1.0},
             "train": {"engine": "onnxruntime", "threads": 1},
         }
     )
