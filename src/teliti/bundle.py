@@ -16,12 +16,15 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
+from teliti import __version__
 from teliti.errors import BundleError
 from teliti.files import hash_file, resolve_inside, sha256_hex, write_bytes_atomic, write_json_atomic
 from teliti.metrics.answers import AnswerRule, decision_from_record
 from teliti.metrics.decision import Decision
+from teliti.metrics.envelope import Envelope, envelope_from_record
 from teliti.metrics.review import Review
 from teliti.transforms.prepare import PrepareChain, chain_from_record
 from teliti.types import Record, Task
@@ -57,6 +60,7 @@ class Bundle:
         chain: Prepare steps, the closing frame included.
         golden: Photos with expected outputs.
         manifest: The whole of `bundle.json`, of an older schema with what that one did not know.
+        envelope: Within which light, blur, size and scale verdicts hold; None where it is not told.
     """
 
     path: Path
@@ -65,6 +69,7 @@ class Bundle:
     chain: PrepareChain
     golden: tuple[Golden, ...]
     manifest: Record
+    envelope: Envelope | None = None
 
     @property
     def decision(self) -> Decision | None:
@@ -100,6 +105,28 @@ def write_bundle(folder: Path, *, files: Mapping[str, bytes], facts: Record) -> 
     return open_bundle(folder)
 
 
+def amend_envelope(folder: Path, envelope: Envelope) -> Bundle:
+    """Put another envelope into a bundle; network, weights, thresholds and golden photos stay as they are.
+
+    The manifest is replaced in one step, and keeps under `amended` the SHA-256 that it had before: whoever recorded
+    that one, as the journal does, can tell that it was this bundle.
+
+    Raises:
+        BundleError: missing, damaged, or of another schema.
+        StorageError: the disk is full or the folder is not writable.
+    """
+    manifest = open_bundle(folder).manifest
+    change = {
+        "at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "version": __version__,
+        "changed": ["envelope"],
+        "before": hash_file(folder / MANIFEST),
+    }
+    amended = [*manifest.get("amended", []), change]
+    write_json_atomic(folder / MANIFEST, {**manifest, "envelope": envelope.to_record(), "amended": amended})
+    return open_bundle(folder)
+
+
 def open_bundle(folder: Path) -> Bundle:
     """Open a bundle and check the SHA-256 of its files.
 
@@ -127,6 +154,7 @@ def open_bundle(folder: Path) -> Bundle:
             chain=chain_from_record(manifest["prepare"]),
             golden=tuple(Golden(g["file"], g["name"], tuple(g["outputs"])) for g in manifest["golden"]),
             manifest=manifest,
+            envelope=envelope_from_record(manifest.get("envelope")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(folder, f"bundle.json does not say what it must ({error})") from error

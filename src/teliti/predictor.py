@@ -8,8 +8,8 @@ depend on the engine.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from teliti.bundle import Bundle, open_bundle
 from teliti.data.beside import beside_of
+from teliti.data.conditions import Conditions, measure_conditions
 from teliti.data.decode import decode_photo
 from teliti.data.decoded import read_photo
 from teliti.data.loading import AHEAD_PER_THREAD, load_prepared, map_ahead
 from teliti.data.origins import FileOrigin
 from teliti.errors import PhotoRefused, UserError
-from teliti.metrics.decision import Decision
+from teliti.metrics.decision import REVIEW, Decision
 from teliti.metrics.number_rule import NumberRule
 from teliti.metrics.tiles import combine_parts
 from teliti.runtime import default_threads
@@ -53,6 +54,19 @@ class Scores:
     outputs: NDArray[np.float32]
     logits: NDArray[np.float32]
     novelty: NDArray[np.float32] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """One photo as the network takes it, and how it was taken.
+
+    Attributes:
+        pictures: (T, H, W, 3) uint8 RGB: its tiles, or the one picture of it.
+        conditions: Light, blur, size and scale of the decoded photo; None where the bundle has no envelope.
+    """
+
+    pictures: UInt8Image
+    conditions: Conditions | None
 
 
 class Predictor:
@@ -132,29 +146,39 @@ class Predictor:
             UserError: an array of another kind.
         """
         if len(photos) == 1:  # a line asks so: no thread is worth starting
-            return self.judge(self.score_photo(self._pictures_of(photos[0])))
-        pictures = (self._pictures_of(photo) for photo in photos)
-        return [prediction for scores in self._score_all(pictures) for prediction in self.judge(scores)]
+            return self._answer(self._prepare_given(photos[0]))
+        taken: deque[Conditions | None] = deque()
+        scored = self._score_all(_without_conditions(map(self._prepare_given, photos), taken))
+        return [prediction for scores in scored for prediction in self._judge_photo(scores, taken.popleft())]
 
     def predict_samples(
-        self, samples: Sequence[Sample], *, reporter: Reporter | None = None
+        self,
+        samples: Sequence[Sample],
+        *,
+        reporter: Reporter | None = None,
+        read: Callable[[Sample], UInt8Image] = read_photo,
     ) -> Iterator[tuple[int, Prediction | PhotoRefused]]:
         """Verdicts of samples in order; a photo that cannot be used yields its refusal instead.
 
         Args:
             samples: Where the photos are.
             reporter: Told how far it is.
+            read: Where pixels come from, (H, W) grey or (H, W, 3) RGB uint8; called on threads, may raise PhotoRefused.
         """
         reporter = SilentReporter() if reporter is None else reporter
         if len(samples) == 1:
-            yield 0, self._answer(samples[0])
+            try:
+                yield 0, self._answer(self._prepare(read(samples[0]), beside_of(samples[0].origin)))[0]
+            except PhotoRefused as refused:
+                yield 0, refused
             return
         with reporter.task("Inspecting photos", len(samples)) as advance:
             order: deque[tuple[int, PhotoRefused | None]] = deque()
-            scored = self._score_all(self.prepare_photos(samples, order))
+            taken: deque[Conditions | None] = deque()
+            prepared = self._prepare_samples(samples, order, read=read)
             ready: deque[Prediction] = deque()
-            for scores in scored:
-                ready.extend(self.judge(scores))
+            for scores in self._score_all(_without_conditions(prepared, taken)):
+                ready.extend(self._judge_photo(scores, taken.popleft()))
                 while order and (order[0][1] is not None or ready):
                     index, refusal = order.popleft()
                     yield index, (ready.popleft() if refusal is None else refusal)
@@ -164,12 +188,8 @@ class Predictor:
                     yield index, refusal
                     advance(1)
 
-    def _answer(self, sample: Sample) -> Prediction | PhotoRefused:
-        try:
-            image = read_photo(sample)
-            return self.judge(self.score_photo(self.bundle.chain.views(image, beside_of(sample.origin))))[0]
-        except PhotoRefused as refusal:
-            return refusal
+    def _answer(self, prepared: Prepared) -> list[Prediction]:
+        return self._judge_photo(self.score_photo(prepared.pictures), prepared.conditions)
 
     def prepare_photos(
         self, samples: Sequence[Sample], order: deque[tuple[int, PhotoRefused | None]]
@@ -180,17 +200,7 @@ class Predictor:
             samples: Where the photos are.
             order: Filled while the photos are taken: each sample's index, and None or why it cannot be used.
         """
-
-        def prepare(image: UInt8Image, sample: Sample) -> UInt8Image:
-            return self.bundle.chain.views(image, beside_of(sample.origin))
-
-        ahead = AHEAD_PER_THREAD if self.bundle.chain.tile is None else 1  # all tiles of a large photo are a lot
-        for index, pictures in load_prepared(samples, prepare, threads=self.threads, ahead=ahead):
-            if isinstance(pictures, PhotoRefused):
-                order.append((index, pictures))
-                continue
-            order.append((index, None))
-            yield pictures
+        return (one.pictures for one in self._prepare_samples(samples, order, read=read_photo))
 
     def score_photo(self, pictures: UInt8Image) -> Scores:
         """The answer for one photo, (1, K): the network's own, or that of its tiles combined.
@@ -284,18 +294,59 @@ class Predictor:
             "passed": difference <= GOLDEN_TOLERANCE,
         }
 
+    def _judge_photo(self, scores: Scores, conditions: Conditions | None) -> list[Prediction]:
+        """Verdicts of one photo, with what lies outside the bundle's envelope."""
+        judged, envelope = self.judge(scores), self.bundle.envelope
+        if conditions is None or envelope is None:
+            return judged
+        measured = conditions.to_record()
+        outside = envelope.outside(measured)
+        minded = [replace(one, conditions=measured, warnings=outside) for one in judged]
+        if not outside or envelope.action != "review" or not isinstance(self.bundle.answers, Decision):
+            return minded
+        return [replace(one, verdict=REVIEW, reasons=(*outside, *one.reasons)) for one in minded]
+
+    def _prepare_samples(
+        self,
+        samples: Sequence[Sample],
+        order: deque[tuple[int, PhotoRefused | None]],
+        *,
+        read: Callable[[Sample], UInt8Image],
+    ) -> Iterator[Prepared]:
+        def prepare(image: UInt8Image, sample: Sample) -> Prepared:
+            return self._prepare(image, beside_of(sample.origin))
+
+        ahead = AHEAD_PER_THREAD if self.bundle.chain.tile is None else 1  # all tiles of a large photo are a lot
+        for index, prepared in load_prepared(samples, prepare, threads=self.threads, ahead=ahead, read=read):
+            if isinstance(prepared, PhotoRefused):
+                order.append((index, prepared))
+                continue
+            order.append((index, None))
+            yield prepared
+
+    def _prepare(self, image: UInt8Image, beside: Callable[[str], UInt8Image] | None = None) -> Prepared:
+        pictures = self.bundle.chain.views(image, beside)
+        return Prepared(pictures, None if self.bundle.envelope is None else measure_conditions(image))
+
     def _score_all(self, photos: Iterable[UInt8Image]) -> Iterator[Scores]:
         """An answer a photo, in order; one thread per photo, so that they do not depend on the number of threads."""
         return map_ahead(self.score_photo, photos, threads=self.threads, ahead=1)
 
-    def _pictures_of(self, photo: Any) -> UInt8Image:
+    def _prepare_given(self, photo: Any) -> Prepared:
         if isinstance(photo, np.ndarray | bytes):
-            return self.bundle.chain.views(_as_image(photo))
+            return self._prepare(_as_image(photo))
         origin = FileOrigin(str(photo))
         try:
-            return self.bundle.chain.views(decode_photo(origin.read_bytes()), beside_of(origin))
+            return self._prepare(decode_photo(origin.read_bytes()), beside_of(origin))
         except PhotoRefused as refusal:
             raise PhotoRefused(f'"{photo}" cannot be used: {refusal.reason}') from refusal
+
+
+def _without_conditions(photos: Iterable[Prepared], taken: deque[Conditions | None]) -> Iterator[UInt8Image]:
+    """The pictures of photos; their conditions wait in `taken` for the answers, which come in the same order."""
+    for photo in photos:
+        taken.append(photo.conditions)
+        yield photo.pictures
 
 
 def golden_files(file: str, *, patterns: int) -> list[str]:

@@ -118,6 +118,8 @@ class Prediction:
         labels: The names of all labels found; None where a photo has one class or numbers.
         values: Number by name where a photo has several; else empty.
         novelty: How unlike the training photos it is, 1 being usual; None where the bundle does not tell it.
+        conditions: Light, blur, size and scale of the photo; empty where the bundle has no envelope.
+        warnings: Which of them lie outside the envelope, with what was measured and the limit.
     """
 
     verdict: str | None
@@ -128,9 +130,14 @@ class Prediction:
     novelty: float | None = None
     labels: tuple[str, ...] | None = None
     values: Mapping[str, float] = field(default_factory=dict)
+    conditions: Mapping[str, float] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
     def to_record(self) -> Record:
-        """JSON-ready, as in the contract of `predict`; novelty, labels and values stand in it where they are known."""
+        """JSON-ready, as in the contract of `predict`.
+
+        Novelty, labels, values, conditions and warnings stand in it where the bundle tells them.
+        """
         record: Record = {
             "verdict": self.verdict,
             "label": self.label,
@@ -144,6 +151,8 @@ class Prediction:
             record["labels"] = list(self.labels)
         if self.values:
             record["values"] = dict(self.values)
+        if self.conditions:
+            record |= {"conditions": dict(self.conditions), "warnings": list(self.warnings)}
         return record
 
 

@@ -20,13 +20,14 @@ from teliti.data.looking import Look
 from teliti.data.sniff import ImageFormat
 from teliti.types import UInt8Image
 
-SPACE = "health-1"
+SPACE = "health-2"
 LONGEST_SIDE = 512
 _ABOUT = "photo health: size, light, contrast, sharpness, colour, file"
 _ROW = struct.Struct("<IIIB8f")
 _TEXTS = 3  # mode, camera, moment
 _COLOUR_SIDE = 64
 _BOX = 9  # pixels of the box that sharpness is judged with
+_FINE = 64.0  # steps of a grey level that smoothing is rounded to
 _NEAR = 2  # grey levels that count as the same
 _PNG_KINDS = {0: "grey", 2: "colour", 3: "palette", 4: "grey with alpha", 6: "colour with alpha"}
 _JPEG_KINDS = {1: "8-bit grey", 3: "8-bit colour", 4: "CMYK"}
@@ -134,22 +135,15 @@ def measure_blur(grey: UInt8Image) -> float:
     Args:
         grey: (H, W) uint8.
     """
-    pixels = grey.astype(np.float32)
+    fine = cv2.multiply(grey, _FINE, dtype=cv2.CV_16U)  # whole numbers take a tenth of the time of floats
     values = []
-    for axis, box in ((0, (1, _BOX)), (1, (_BOX, 1))):
-        smooth = np.asarray(cv2.blur(pixels, box), dtype=np.float32)
-        own, left = (_differences(one, axis) for one in (pixels, smooth))
-        total = float(own.sum(dtype=np.float64))
+    for box, here, before in (((1, _BOX), np.s_[1:], np.s_[:-1]), ((_BOX, 1), np.s_[:, 1:], np.s_[:, :-1])):
+        smooth = cv2.blur(fine, box)
+        own, left = (cv2.absdiff(one[here], one[before]) for one in (fine, smooth))
+        total = cv2.sumElems(own)[0]
         if total > 0.0:
-            kept = np.minimum(own, left)
-            values.append(float(kept.sum(dtype=np.float64)) / total)
+            values.append(cv2.sumElems(cv2.min(own, left))[0] / total)
     return max(values) if values else float("nan")
-
-
-def _differences(pixels: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
-    if axis == 0:
-        return np.asarray(np.abs(pixels[1:] - pixels[:-1]))
-    return np.asarray(np.abs(pixels[:, 1:] - pixels[:, :-1]))
 
 
 def _is_whole(row: bytes) -> bool:

@@ -18,12 +18,12 @@ R = TypeVar("R")
 
 def load_prepared(
     samples: Sequence[Sample],
-    prepare: Callable[[UInt8Image, Sample], UInt8Image],
+    prepare: Callable[[UInt8Image, Sample], R],
     *,
     threads: int,
     read: Callable[[Sample], UInt8Image] = read_photo,
     ahead: int = AHEAD_PER_THREAD,
-) -> Iterator[tuple[int, UInt8Image | PhotoRefused]]:
+) -> Iterator[tuple[int, R | PhotoRefused]]:
     """Decode and prepare photos on threads, results in the order of the samples.
 
     Closing the iterator early stops the threads after the photos in hand.
@@ -40,7 +40,7 @@ def load_prepared(
         Index of the sample, and what `prepare` gave or why the photo cannot be used.
     """
 
-    def load(sample: Sample) -> UInt8Image | PhotoRefused:
+    def load(sample: Sample) -> R | PhotoRefused:
         try:
             return prepare(read(sample), sample)
         except PhotoRefused as refusal:

@@ -40,6 +40,8 @@ class DecideRecipe(Section):
         per_day: Parts a day, for costs a day.
         review_share: Share of the photos that may be shown to a person for their score.
         novelty_share: Share of photos like the training's that may be shown to a person for their look; 0: none is.
+        envelope: Of a photo whose light, blur, size or scale lies outside the envelope: "warn", or "review" it; "off"
+            keeps no envelope.
     """
 
     threshold: Fraction | None = None
@@ -53,6 +55,7 @@ class DecideRecipe(Section):
     per_day: Annotated[int, Field(ge=1)] | None = None
     review_share: Fraction | None = None
     novelty_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.02
+    envelope: Literal["warn", "review", "off"] = "warn"
 
     @property
     def promise(self) -> Guarantee:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from teliti.cache import RowCache
 from teliti.data.beside import beside_of
+from teliti.data.conditions import Conditions
 from teliti.data.fingerprints import Fingerprint
 from teliti.data.loading import map_ahead
 from teliti.errors import PhotoRefused
@@ -33,11 +34,13 @@ class Readable:
     Attributes:
         sample: Where it is.
         mark: Its fingerprint.
+        conditions: Its light, blur, size and scale; None where they were not measured.
         beside: SHA-256 of the files beside it, 32 bytes each.
     """
 
     sample: Sample
     mark: Fingerprint
+    conditions: Conditions | None = None
     beside: bytes = b""
 
     @property

@@ -13,6 +13,7 @@ from teliti.bundle import MODEL, SEEN_DIGITS, SEEN_FILE, WEIGHTS, Bundle, write_
 from teliti.data.beside import read_beside
 from teliti.export import build_graph
 from teliti.files import sha256_hex
+from teliti.metrics.envelope import fit_envelope
 from teliti.predictor import Predictor, golden_files
 from teliti.recipe import recipe_values
 from teliti.runtime import installed_versions, require
@@ -50,6 +51,7 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
         "classes": list(photos.catalog.classes),
         "decision": answers.to_record(),
         "prepare": candidate.setup.source.chain.to_record(),
+        "envelope": _envelope(trained),
         "golden": [],
         "provenance": {
             "recipe": recipe_values(trained.recipe),
@@ -103,9 +105,24 @@ def _data_hash(trained: Trained) -> str:
     return sha256_hex("\n".join(lines).encode())
 
 
+def _envelope(trained: Trained) -> Record | None:
+    """What the photos that were learnt or chosen on were like; None where the recipe keeps no envelope."""
+    action, conditions = trained.recipe.decide.envelope, trained.photos.conditions
+    if action == "off" or not conditions:
+        return None
+    rows = [conditions[index].to_record() for index in _learnt(trained)]
+    envelope = fit_envelope({name: np.array([row[name] for row in rows]) for name in rows[0]}, action=action)
+    return None if envelope is None else envelope.to_record()
+
+
+def _learnt(trained: Trained) -> list[int]:
+    """The photos that were learnt or chosen on."""
+    sealed = set(trained.measured.tolist()) if trained.plan.folds is None else set()
+    return [index for index in range(len(trained.photos.samples)) if index not in sealed]
+
+
 def _seen(trained: Trained) -> str:
     """The first 16 hexadecimal digits of the SHA-256 of each photo that was learnt or chosen on, one a line."""
-    sealed = set(trained.measured.tolist()) if trained.plan.folds is None else set()
     marks = trained.photos.fingerprints
-    learnt = {mark.digest.hex()[:SEEN_DIGITS] for index, mark in enumerate(marks) if index not in sealed}
+    learnt = {marks[index].digest.hex()[:SEEN_DIGITS] for index in _learnt(trained)}
     return "".join(f"{digest}\n" for digest in sorted(learnt))

@@ -13,8 +13,10 @@ from teliti.cache import RowCache
 from teliti.data.beside import check_companions, companion_names, without_companions
 from teliti.data.catalog import read_catalog
 from teliti.data.decoded import DecodedPhotos
-from teliti.data.fingerprints import Fingerprint, fingerprint_photos
+from teliti.data.conditions import Conditions, condition_look
+from teliti.data.fingerprints import Fingerprint, fingerprint_look
 from teliti.data.label_cells import WantedTask
+from teliti.data.looking import look_at_photos
 from teliti.errors import CatalogError, PhotoRefused
 from teliti.files import sha256_hex
 from teliti.transforms.prepare import PrepareChain
@@ -37,6 +39,7 @@ class Photos:
         refused: Every file that was given and is not used.
         decoded: Pixels of the photos that were decoded while reading; kept for the features.
         beside: (N) SHA-256 of the files that lie beside each photo, 32 bytes a file; empty where none do.
+        conditions: (N) light, blur, size and scale of each; empty where they were not measured.
     """
 
     catalog: Catalog
@@ -46,6 +49,7 @@ class Photos:
     refused: tuple[Refused, ...]
     decoded: DecodedPhotos = field(default_factory=DecodedPhotos, compare=False, repr=False)
     beside: tuple[bytes, ...] = ()
+    conditions: tuple[Conditions, ...] = ()
 
     @property
     def digests(self) -> list[bytes]:
@@ -97,10 +101,7 @@ def read_photos(
     patterns = tuple(dict.fromkeys(pattern for chain in chains for pattern in chain.beside_patterns))
     catalog = leave_out_companions(read_catalog(source, use_group=use_group, task=task), patterns)
     decoded = DecodedPhotos()
-    found, unreadable = fingerprint_photos(
-        catalog.samples, cache=cache, threads=threads, reporter=reporter, decoded=decoded
-    )
-    readable = [Readable(sample, mark) for sample, mark in zip(catalog.samples, found, strict=True) if mark is not None]
+    readable, unreadable = _read_all(catalog.samples, cache=cache, threads=threads, reporter=reporter, decoded=decoded)
     complete, incomplete = _with_companions(readable, patterns, threads=threads)
     usable, unfit = without_unfit(complete, chains, cache=cache, threads=threads, reporter=reporter, read=decoded.read)
     refused = (*catalog.refused, *unreadable, *incomplete, *unfit)
@@ -120,7 +121,25 @@ def read_photos(
         _check_labels(catalog, samples)
     marks = tuple(item.mark for item in usable)
     beside = tuple(item.beside for item in usable) if patterns else ()
-    return Photos(catalog, samples, marks, class_targets(catalog, samples), refused, decoded, beside)
+    conditions = tuple(item.conditions for item in usable if item.conditions is not None)
+    return Photos(catalog, samples, marks, class_targets(catalog, samples), refused, decoded, beside, conditions)
+
+
+def _read_all(
+    samples: Sequence[Sample], *, cache: RowCache, threads: int, reporter: Reporter, decoded: DecodedPhotos
+) -> tuple[list[Readable], list[Refused]]:
+    """Fingerprint and conditions of every photo that can be decoded, and the others with the reason."""
+    looks = [fingerprint_look(), condition_look()]
+    answers = look_at_photos(samples, looks, cache=cache, threads=threads, reporter=reporter, decoded=decoded)
+    readable, refused = list[Readable](), list[Refused]()
+    for sample, answer in zip(samples, answers, strict=True):
+        if isinstance(answer, PhotoRefused):
+            refused.append(Refused(sample.name, answer.reason))
+        else:
+            mark, conditions = answer.rows
+            fingerprint = Fingerprint.from_row(answer.digest, mark)
+            readable.append(Readable(sample, fingerprint, Conditions.from_row(conditions)))
+    return readable, refused
 
 
 def leave_out_companions(catalog: Catalog, patterns: Sequence[str]) -> Catalog:
