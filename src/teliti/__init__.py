@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from teliti.types import Prediction
     from teliti.workflow.evaluate import evaluate
     from teliti.workflow.predict import predict
+    from teliti.workflow.stress import stress
     from teliti.workflow.train import resume, train
 
 __version__ = "0.1.0"
@@ -31,6 +32,7 @@ _HOMES = {
     "predict": "teliti.workflow.predict",
     "read_catalog": "teliti.data.catalog",
     "resume": "teliti.workflow.train",
+    "stress": "teliti.workflow.stress",
     "train": "teliti.workflow.train",
 }
 
@@ -45,6 +47,7 @@ __all__ = [
     "predict",
     "read_catalog",
     "resume",
+    "stress",
     "train",
 ]
 

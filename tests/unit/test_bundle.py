@@ -4,15 +4,27 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from handmade import CLASSES, write_brightness_bundle
 from teliti import bundle as bundle_module
-from teliti.bundle import CARD, MANIFEST, MODEL, SCHEMA, SEEN_FILE, WEIGHTS, open_bundle, write_bundle
+from teliti.bundle import (
+    CARD,
+    MANIFEST,
+    MODEL,
+    SCHEMA,
+    SEEN_FILE,
+    WEIGHTS,
+    amend_envelope,
+    open_bundle,
+    write_bundle,
+)
 from teliti.errors import BundleError, UserError
 from teliti.files import hash_file
+from teliti.metrics.envelope import Envelope, Limits
 
 
 @pytest.fixture
@@ -181,3 +193,41 @@ def test_a_trained_bundle_has_everything_and_no_pickle(trained_bundle: Path) -> 
     for name in files:
         start = (trained_bundle / name).read_bytes()[:4]
         assert not start.startswith((b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")), name
+
+
+ENVELOPE = Envelope({"light": Limits(40.0, 200.0, (50.0,) * 11)}, 12)
+
+
+def test_an_older_bundle_has_no_envelope(folder: Path) -> None:
+    assert open_bundle(folder).envelope is None
+
+
+def test_an_envelope_is_put_in_afterwards_and_nothing_else_changes(folder: Path) -> None:
+    before, digest = open_bundle(folder).manifest, hash_file(folder / MANIFEST)
+    amended = amend_envelope(folder, ENVELOPE)
+    assert amended.envelope == ENVELOPE
+    assert amended.model_hash == before["files"][MODEL]
+    told = dict(amended.manifest)
+    (change,) = told.pop("amended")
+    assert (change["changed"], change["before"]) == (["envelope"], digest)
+    assert told == {**before, "envelope": ENVELOPE.to_record()}
+
+
+def test_every_earlier_manifest_stays_told(folder: Path) -> None:
+    digests = [hash_file(folder / MANIFEST)]
+    amend_envelope(folder, ENVELOPE)
+    digests.append(hash_file(folder / MANIFEST))
+    amend_envelope(folder, replace(ENVELOPE, action="review"))
+    assert [change["before"] for change in open_bundle(folder).manifest["amended"]] == digests
+
+
+def test_a_damaged_bundle_is_not_amended(folder: Path) -> None:
+    (folder / MODEL).write_bytes(b"other")
+    with pytest.raises(BundleError, match="is damaged"):
+        amend_envelope(folder, ENVELOPE)
+
+
+def test_a_damaged_envelope_is_refused(folder: Path) -> None:
+    change_manifest(folder, envelope={"schema": 1})
+    with pytest.raises(BundleError, match=r"bundle\.json does not say what it must"):
+        open_bundle(folder)

@@ -9,15 +9,17 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 import teliti
 from handmade import even_photo, write_brightness_bundle
 from parts import encode_png
-from teliti.bundle import MANIFEST, MODEL, open_bundle, write_bundle
+from teliti.bundle import MANIFEST, MODEL, amend_envelope, open_bundle, write_bundle
 from teliti.data.origins import FileOrigin
 from teliti.errors import BundleError, PhotoRefused, UserError
+from teliti.metrics.envelope import Envelope, Limits
 from teliti.predictor import Predictor
 from teliti.types import Sample
 
@@ -239,3 +241,56 @@ def test_predicting_loads_no_training_library(trained_bundle: Path, parts: list[
     done = subprocess.run([sys.executable, "-c", code, str(trained_bundle), str(parts[0])], text=True,
                           env={**os.environ, "PYTHONPATH": str(SOURCE)}, capture_output=True, check=True)  # fmt: skip
     assert done.stdout == "[]\n"
+
+
+LIGHTS = Envelope({"light": Limits(60.0, 200.0, (100.0,) * 11)}, 20)
+
+
+def test_a_photo_outside_the_envelope_is_warned_of_and_keeps_its_verdict(tmp_path: Path) -> None:
+    write_brightness_bundle(tmp_path / "bundle")
+    amend_envelope(tmp_path / "bundle", LIGHTS)
+    dark, usual, bright = Predictor.open(tmp_path / "bundle", threads=2).predict([even_photo(g) for g in (30, 90, 220)])
+    assert dark.warnings == ("too dark: light 30 of 255, limit 60",)
+    assert (usual.warnings, usual.conditions["light"]) == ((), pytest.approx(90.0))
+    assert bright.warnings == ("too bright: light 220 of 255, limit 200",)
+    assert [one.verdict for one in (dark, usual, bright)] == ["pass", "pass", "reject"]
+    assert bright.to_record()["warnings"] == list(bright.warnings)
+    assert dark.reasons == ()
+
+
+def test_a_photo_outside_is_shown_to_a_person_where_the_bundle_says_so(tmp_path: Path) -> None:
+    write_brightness_bundle(tmp_path / "bundle")
+    amend_envelope(tmp_path / "bundle", replace(LIGHTS, action="review"))
+    predictor = Predictor.open(tmp_path / "bundle", threads=1)
+    dark, usual = predictor.predict([even_photo(30), even_photo(90)])
+    assert (dark.verdict, dark.reasons, usual.verdict) == ("review", ("too dark: light 30 of 255, limit 60",), "pass")
+    assert (dark.label, dark.score) == ("dark", pytest.approx(30 / 255))
+
+
+def test_a_bundle_without_envelope_measures_nothing(brightness: Predictor) -> None:
+    (answer,) = brightness.predict([even_photo(30)])
+    assert (answer.conditions, answer.warnings) == ({}, ())
+    assert "warnings" not in answer.to_record()
+
+
+def test_conditions_stay_with_their_photos_where_some_are_refused(tmp_path: Path) -> None:
+    write_brightness_bundle(tmp_path / "bundle")
+    amend_envelope(tmp_path / "bundle", LIGHTS)
+    greys = [None, 30, 90, None, None, 220, 150]
+    answers = Predictor.open(tmp_path / "bundle", threads=2).predict_samples(write_greys(tmp_path / "photos", greys))
+    lights = [None if isinstance(answer, PhotoRefused) else answer.conditions["light"] for _, answer in answers]
+    assert lights == [None if grey is None else pytest.approx(grey) for grey in greys]
+
+
+def test_a_trained_bundle_warns_of_dark_blurred_and_tiny_photos_and_of_no_training_photo(
+    trained: Predictor, parts: list[Path]
+) -> None:
+    assert trained.bundle.envelope is not None
+    assert trained.bundle.envelope.action == "warn"
+    assert [answer.warnings for answer in trained.predict(parts)] == [()] * len(parts)
+    photo = cv2.imread(str(parts[0]))[..., ::-1]
+    changed = [photo // 4, cv2.GaussianBlur(photo, (0, 0), 4.0), photo[::3, ::3]]
+    said = [" ".join(answer.warnings) for answer in trained.predict(list(map(np.ascontiguousarray, changed)))]
+    assert "too dark" in said[0]
+    assert "too blurred" in said[1]
+    assert "too few pixels: longer side 16" in said[2]

@@ -21,6 +21,7 @@ VERBS = {
     "check": ("What is wrong with the photos, before anything is trained.", "DATA [OPTIONS]"),
     "train": ("From photos to a tested, explained inspector.", "DATA [OPTIONS]"),
     "evaluate": ("Measure a bundle on new labelled photos.", "BUNDLE DATA [OPTIONS]"),
+    "stress": ("How far light, blur, place and cover may go before verdicts change.", "BUNDLE [DATA] [OPTIONS]"),
     "prepare": ("Apply the deterministic steps, look at them, measure whether they help.", "DATA [OUT] [OPTIONS]"),
     "augment": ("Write augmented photos, look at them, search for what helps.", "DATA [OUT] [OPTIONS]"),
     "tune": ("Search for the recipe that does best, within trials or a time.", "DATA [OPTIONS]"),

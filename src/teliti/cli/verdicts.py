@@ -56,7 +56,9 @@ def summarize_verdicts(record: Record) -> str:
     if len(ordered) > _MOST_COUNTED:
         parts.append(f"{format_count(sum(counts[name] for name in ordered[_MOST_COUNTED:]))} of other classes")
     parts += [f"{format_count(len(refused))} refused"] if refused else []
-    return f"{format_photos(len(results) + len(refused))}: {', '.join(parts) or 'measured'}."
+    outside = sum(bool(result.get("warnings")) for result in results)
+    tail = f" {format_count(outside)} outside the envelope of light, blur, size and scale." if outside else ""
+    return f"{format_photos(len(results) + len(refused))}: {', '.join(parts) or 'measured'}.{tail}"
 
 
 def write_verdicts(record: Record, *, safe: Callable[[str], str] = spreadsheet_cell) -> str:
@@ -72,16 +74,17 @@ def write_verdicts(record: Record, *, safe: Callable[[str], str] = spreadsheet_c
     page = io.StringIO()
     writer = csv.writer(page, lineterminator="\r\n")
     header = ["path", "verdict", "label", "score", "probability", "reasons"]
-    writer.writerow([safe(name) for name in (*header, *(f"probability of {name}" for name in names), *numbers)])
+    told = ["warnings"] if any("warnings" in result for result in results) else []
+    writer.writerow([safe(name) for name in (*header, *(f"probability of {name}" for name in names), *numbers, *told)])
     for result in results:
         probs = result.get("probs") or {}
         label = result["label"] if result.get("labels") is None else labels_in_words(result)
         row = [result["path"], result.get("verdict"), label, result.get("score"), _probability(result)]
         row += [_reasons(result), *(probs.get(name) for name in names)]
-        row += [result["values"][name] for name in numbers]
+        row += [result["values"][name] for name in numbers] + [_warnings(result) for _ in told]
         writer.writerow([_cell(value, safe) for value in row])
     for photo in record["refused"]:
-        row = [photo["path"], "refused", None, None, None, photo["reason"], *(None for _ in (*names, *numbers))]
+        row = [photo["path"], "refused", None, None, None, photo["reason"], *(None for _ in (*names, *numbers, *told))]
         writer.writerow([_cell(value, safe) for value in row])
     return page.getvalue()
 
@@ -113,6 +116,8 @@ def _columns(results: list[Mapping[str, Any]]) -> dict[str, tuple[_Cell, bool]]:
         columns["probability"] = (lambda result: format_number(_probability(result)), False)
     if any(result.get("reasons") for result in results):
         columns["reasons"] = (lambda result: visible(_reasons(result)), True)
+    if any(result.get("warnings") for result in results):
+        columns["outside the envelope"] = (lambda result: visible(_warnings(result)), True)
     return columns
 
 
@@ -136,6 +141,10 @@ def _probability(result: Mapping[str, Any]) -> float | None:
 
 def _reasons(result: Mapping[str, Any]) -> str:
     return "; ".join(result.get("reasons") or ())
+
+
+def _warnings(result: Mapping[str, Any]) -> str:
+    return "; ".join(result.get("warnings") or ())
 
 
 def _cell(value: str | float | None, safe: Callable[[str], str]) -> str:

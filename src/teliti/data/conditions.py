@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import math
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
-from teliti.data.health import measure_blur
+from teliti.data.health import blur_by_direction
 from teliti.data.looking import Look
 from teliti.imaging.segmentation import segment_otsu
 from teliti.types import UInt8Image
@@ -23,6 +23,8 @@ _ABOUT = "photo conditions: light, blur, size, scale"
 _ROW = struct.Struct("<4d")
 _SIDE = 256
 _ROWS = 4  # of a block that becomes one pixel; between them rows of a large photo are passed over
+_EVERY = 4  # lines: enough for the mean of differences
+_ROUNDING = 1  # grey levels: steps that a plain surface has from rounding alone, however blurred
 _PART_SIDE = 64
 
 
@@ -32,7 +34,8 @@ class Conditions:
 
     Attributes:
         light: Mean grey level, 0 to 255.
-        blur: 0 sharp or noisy, to 1 without any fine detail; see `health.measure_blur`.
+        blur: 0 sharp or noisy, to 1 without any fine detail: the mean of `health.blur_by_direction`, since the larger
+            of the two would say nothing of brushed metal.
         size: Pixels of the longer side.
         scale: How large the part is in the photo: the square root of the share of the photo that Otsu's threshold
             takes for part, 0 to 1. It means something where the photos of a set agree on it.
@@ -45,7 +48,7 @@ class Conditions:
 
     def to_record(self) -> dict[str, float]:
         """By name."""
-        return asdict(self)
+        return {"light": self.light, "blur": self.blur, "size": self.size, "scale": self.scale}
 
     def to_row(self) -> bytes:
         """What the cache keeps."""
@@ -64,12 +67,12 @@ def measure_conditions(image: UInt8Image) -> Conditions:
         image: (H, W) grey or (H, W, 3) RGB uint8, upright.
     """
     grey = _small_grey(image)
-    blur = measure_blur(grey)
+    blurs = blur_by_direction(grey, every=_EVERY, least=_ROUNDING)
     small = grey if max(grey.shape) <= _PART_SIDE else cv2.resize(grey, (_PART_SIDE, _PART_SIDE))
     part = cv2.countNonZero(segment_otsu(np.asarray(small, dtype=np.uint8))) / small.size
     return Conditions(
         light=float(cv2.mean(grey)[0]),
-        blur=1.0 if math.isnan(blur) else blur,
+        blur=sum(blurs) / len(blurs) if blurs else 1.0,
         size=float(max(image.shape[:2])),
         scale=math.sqrt(part),
     )

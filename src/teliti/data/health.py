@@ -27,7 +27,8 @@ _ROW = struct.Struct("<IIIB8f")
 _TEXTS = 3  # mode, camera, moment
 _COLOUR_SIDE = 64
 _BOX = 9  # pixels of the box that sharpness is judged with
-_FINE = 64.0  # steps of a grey level that smoothing is rounded to
+_FINE = 6  # bits behind the point that smoothing is rounded to
+_STRIP = 96  # lines
 _NEAR = 2  # grey levels that count as the same
 _PNG_KINDS = {0: "grey", 2: "colour", 3: "palette", 4: "grey with alpha", 6: "colour with alpha"}
 _JPEG_KINDS = {1: "8-bit grey", 3: "8-bit colour", 4: "CMYK"}
@@ -135,15 +136,41 @@ def measure_blur(grey: UInt8Image) -> float:
     Args:
         grey: (H, W) uint8.
     """
-    fine = cv2.multiply(grey, _FINE, dtype=cv2.CV_16U)  # whole numbers take a tenth of the time of floats
-    values = []
-    for box, here, before in (((1, _BOX), np.s_[1:], np.s_[:-1]), ((_BOX, 1), np.s_[:, 1:], np.s_[:, :-1])):
-        smooth = cv2.blur(fine, box)
+    return max(blur_by_direction(grey), default=float("nan"))
+
+
+def blur_by_direction(grey: UInt8Image, *, every: int = 1, least: int = 0) -> list[float]:
+    """The same measure along the rows and along the columns; a direction without any detail is left out.
+
+    Args:
+        grey: (H, W) uint8.
+        every: Only every so many lines are looked at, rows and columns alike.
+        least: Differences up to so many grey levels are no detail.
+    """
+    values = (_kept_share(grey[::every], least=least), _kept_share(grey.T[::every], least=least))
+    return [value for value in values if value is not None]
+
+
+def _kept_share(grey: UInt8Image, *, least: int) -> float | None:
+    """How much of the differences from column to column a blur along the rows leaves; None without differences.
+
+    In whole numbers and in strips, whose arrays stay in the processor's cache: a tenth of the time.
+    """
+    total = kept = 0.0
+    if grey.shape[1] == 1:
+        return None
+    for top in range(0, len(grey), _STRIP):
+        fine = grey[top : top + _STRIP].astype(np.uint16, order="K") << _FINE
+        along = (_BOX, 1)
+        if not fine.flags.c_contiguous:  # columns of the photo: OpenCV wants them as they lie in memory
+            fine, along = fine.T, (1, _BOX)
+        smooth = cv2.blur(fine, along)
+        here, before = (np.s_[:, 1:], np.s_[:, :-1]) if along[1] == 1 else (np.s_[1:], np.s_[:-1])
         own, left = (cv2.absdiff(one[here], one[before]) for one in (fine, smooth))
-        total = cv2.sumElems(own)[0]
-        if total > 0.0:
-            values.append(cv2.sumElems(cv2.min(own, left))[0] / total)
-    return max(values) if values else float("nan")
+        own = cv2.threshold(own, least << _FINE, 0, cv2.THRESH_TOZERO)[1] if least else own
+        total += cv2.sumElems(own)[0]
+        kept += cv2.sumElems(cv2.min(own, left))[0]
+    return kept / total if total > 0.0 else None
 
 
 def _is_whole(row: bytes) -> bool:

@@ -40,7 +40,9 @@ _KINDS = {
     "light": _Kind("too dark: light {value} of 255", "too bright: light {value} of 255", 0, amount=16.0, most=255.0),
     "blur": _Kind("sharper or noisier than usual: blur {value}", "too blurred: blur {value}", 2, amount=0.05, most=1.0),
     "size": _Kind("too few pixels: longer side {value}", "more pixels than usual: longer side {value}", 0, factor=1.25),
-    "scale": _Kind("part too small: {value} of the side", "part too large: {value} of the side", 2, factor=1.15, most=1.0),
+    "scale": _Kind(
+        "part too small: {value} of the side", "part too large: {value} of the side", 2, factor=1.15, most=1.0
+    ),
 }
 PROPERTIES = tuple(_KINDS)
 

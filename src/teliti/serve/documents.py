@@ -23,6 +23,8 @@ class PhotoVerdict(_Document):
     probs: dict[str, float] = Field(description="Probability by class.")
     score: float | None = Field(description="Probability of the positive class, or the predicted number.")
     novelty: float | None = Field(default=None, description="How unlike the training photos, 1 being usual.")
+    conditions: dict[str, float] = Field(default={}, description="Light, blur, size and scale of the photo.")
+    warnings: list[str] = Field(default=[], description="Which of them lie outside the model's envelope.")
     reasons: list[str] = Field(description="Why the verdict is not the plain arg-max, or why it was refused.")
     decode_ms: float = Field(description="Decoding, in a process of its own.")
     predict_ms: float = Field(description="Preparing and computing.")

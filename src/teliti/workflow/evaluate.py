@@ -8,10 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from teliti.bundle import SEEN_DIGITS, SEEN_FILE
 from teliti.data.catalog import read_catalog
 from teliti.data.label_cells import write_label
-from teliti.errors import CatalogError, PhotoRefused
+from teliti.errors import CatalogError
 from teliti.evaluation import (
     Scored,
     curves_of,
@@ -27,7 +26,6 @@ from teliti.evaluation import (
     threshold_record,
     warnings_of,
 )
-from teliti.files import sha256_hex
 from teliti.metrics.answers import AnswerRule
 from teliti.metrics.decision import Decision
 from teliti.metrics.label_decision import LabelsDecision
@@ -36,7 +34,7 @@ from teliti.predictor import Predictor
 from teliti.types import Catalog, Label, Record, Reporter, Sample, SilentReporter
 from teliti.workflow.photos import label_matrix, leave_out_companions
 from teliti.workflow.run_folder import RunFolder, create_run_folder
-from teliti.workflow.sealed import check_labels, wanted_task
+from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
 from teliti.workflow.stopwatch import Stopwatch
 
 SEED = 7  # of the bootstrap intervals
@@ -76,7 +74,7 @@ def evaluate(
     if not samples:
         raise CatalogError(f'"{source}" has no usable photo.', hint="See `refused` for the reasons.")
     measured = _measure(samples, scored, answers)
-    seen = _count_seen(predictor, samples)
+    seen = sum(seen_photos(predictor.bundle, samples))
     if seen:
         measured["warnings"].append(
             f"{seen} of {len(samples)} photos were used to train this bundle or to choose its threshold: these "
@@ -192,15 +190,3 @@ def _cell(label: Label | None) -> object:
 
 def _threshold(answers: AnswerRule) -> Record:
     return threshold_record(answers) if isinstance(answers, Decision) else answers.threshold_record()
-
-
-def _count_seen(predictor: Predictor, samples: Sequence[Sample]) -> int:
-    path = predictor.bundle.path / SEEN_FILE
-    known = set(path.read_text(encoding="ascii").split()) if path.is_file() else set()
-    count = 0
-    for sample in samples if known else ():
-        try:
-            count += sha256_hex(sample.origin.read_bytes())[:SEEN_DIGITS] in known
-        except PhotoRefused:  # vanished since it was scored
-            continue
-    return count

@@ -41,6 +41,8 @@ def info_bundle(bundle: str | Path) -> Record:
         "prepare": opened.chain.to_record(),
         "image_size": list(opened.chain.image_size),
         "model_sha256": opened.model_hash,
+        "envelope": None if opened.envelope is None else opened.envelope.to_record(),
+        "amended": opened.manifest.get("amended", []),
         "provenance": opened.manifest.get("provenance"),
         "self_test": predictor.self_test(),
     }

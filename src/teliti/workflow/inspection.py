@@ -168,7 +168,8 @@ class Inspector:
         else:
             said = {"verdict": answer.verdict, "label": answer.label, "score": answer.score, "probs": answer.probs}
             said["reason"] = "; ".join(answer.reasons) or None
-            details = {**(details or {}), **({} if answer.novelty is None else {"novelty": answer.novelty})}
+            seen = {"novelty": answer.novelty, "warnings": list(answer.warnings) or None}
+            details = {**(details or {}), **{name: value for name, value in seen.items() if value is not None}}
         return Entry(
             "verdict",
             source,

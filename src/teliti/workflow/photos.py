@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from teliti.cache import RowCache
 from teliti.data.beside import check_companions, companion_names, without_companions
 from teliti.data.catalog import read_catalog
-from teliti.data.decoded import DecodedPhotos
 from teliti.data.conditions import Conditions, condition_look
+from teliti.data.decoded import DecodedPhotos
 from teliti.data.fingerprints import Fingerprint, fingerprint_look
 from teliti.data.label_cells import WantedTask
 from teliti.data.looking import look_at_photos

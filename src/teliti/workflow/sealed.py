@@ -6,11 +6,12 @@ import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-from teliti.bundle import Bundle
+from teliti.bundle import SEEN_DIGITS, SEEN_FILE, Bundle
 from teliti.data.catalog import read_catalog
 from teliti.data.label_cells import WantedTask
-from teliti.errors import CatalogError, UserError
+from teliti.errors import CatalogError, PhotoRefused, UserError
 from teliti.files import sha256_hex, spreadsheet_cell
 from teliti.metrics.number_rule import NumberRule
 from teliti.types import Catalog, Record, Sample
@@ -18,6 +19,7 @@ from teliti.workflow.photos import leave_out_companions
 from teliti.workflow.run_folder import RunFolder
 
 SPLITS_FILE = "splits.csv"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -81,11 +83,25 @@ def _check_unchanged(samples: Sequence[Sample], digests: Sequence[str]) -> None:
             )
 
 
-def even_choice(samples: Sequence[Sample], *, most: int) -> list[Sample]:
+def even_choice(samples: Sequence[T], *, most: int) -> list[T]:
     """At most so many samples, spread evenly over the list, which is sorted by class and name."""
     if len(samples) <= most:
         return list(samples)
     return [samples[index * len(samples) // most] for index in range(most)]
+
+
+def seen_photos(bundle: Bundle, samples: Sequence[Sample]) -> list[bool]:
+    """Of each photo whether the bundle was trained on it or its threshold chosen on it; one that vanished was not."""
+    path = bundle.path / SEEN_FILE
+    known = set(path.read_text(encoding="ascii").split()) if path.is_file() else set()
+    return [bool(known) and _digits(sample) in known for sample in samples]
+
+
+def _digits(sample: Sample) -> str | None:
+    try:
+        return sha256_hex(sample.origin.read_bytes())[:SEEN_DIGITS]
+    except PhotoRefused:
+        return None
 
 
 def labelled_photos(source: str | Path, bundle: Bundle) -> tuple[Sample, ...]:

@@ -1,0 +1,143 @@
+"""What the limits of a stress mean for whoever sets the camera up: one sentence a sweep, from its record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from teliti.report.reading import table_at, tables_at
+from teliti.report.wording import count, is_interval, is_number, percent, percent_interval
+from teliti.types import JsonMapping, Record
+
+GROUPS = (
+    ("Light", ("darker", "brighter", "tint")),
+    ("Sharpness", ("blur", "pixels", "noise", "jpeg")),
+    ("Place", ("rotation", "shift", "smaller", "larger")),
+    ("View", ("occlusion",)),
+)
+"""Sweeps as the card groups them."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Words:
+    """How a sweep is told: its title, what may be, what must not, and a level with its unit."""
+
+    title: str
+    may: str
+    never: str
+    level: str
+    scale: float = 1.0
+
+
+_WORDS: Mapping[str, _Words] = {
+    "darker": _Words("Less light", "Light may fall to {}", "Light must not fall", "{:g} % of what it was", 100.0),
+    "brighter": _Words("More light", "Light may rise to {}", "Light must not rise", "{:g} % of what it was", 100.0),
+    "tint": _Words(
+        "Colour of the light", "Red and blue may drift by {} against each other's way",
+        "The colour of the light must not change", "{:g} grey levels",
+    ),
+    "blur": _Words(
+        "Focus", "Blur may reach {}", "The picture must stay as sharp as it is", "{:g} pixels in a photo of 300 pixels"
+    ),
+    "pixels": _Words(
+        "Pixels of the camera", "Photos may shrink to {}", "Photos must not have fewer pixels",
+        "{:g} % of their height and width", 100.0,
+    ),
+    "noise": _Words("Noise", "Noise may reach {}", "There must not be more noise", "{:g} grey levels"),
+    "jpeg": _Words("JPEG", "Photos may be saved as JPEG of {}", "Photos must not be saved as JPEG", "quality {:g}"),
+    "rotation": _Words(
+        "Turned parts", "Parts may lie turned by {} either way", "Parts must not lie turned", "{:g} degrees"
+    ),
+    "shift": _Words(
+        "Shifted parts", "Parts may lie {} away from their place", "Parts must not be shifted",
+        "{:g} % of the picture's side", 100.0,
+    ),
+    "smaller": _Words(
+        "Camera farther away", "The camera may stand farther away, until parts are {}",
+        "The camera must not stand farther away", "{:g} % as large", 100.0,
+    ),
+    "larger": _Words(
+        "Camera nearer", "The camera may stand nearer, until parts are {}", "The camera must not stand nearer",
+        "{:g} % as large", 100.0,
+    ),
+    "occlusion": _Words(
+        "Dirt, glare, hands", "Something may cover {}", "Nothing may cover the picture", "{:g} % of the picture", 100.0
+    ),
+}  # fmt: skip
+
+
+def title_of(sweep: str) -> str:
+    """What a sweep is called on pages."""
+    return _WORDS[sweep].title
+
+
+def level_words(sweep: str, level: float) -> str:
+    """A level with its unit."""
+    words = _WORDS[sweep]
+    return words.level.format(round(words.scale * level, 6))
+
+
+def short_level(sweep: str, level: float) -> str:
+    """A level as a tick of an axis."""
+    words = _WORDS[sweep]
+    return f"{round(words.scale * level, 6):g}{' %' if words.scale != 1.0 else ''}"
+
+
+def limit_sentence(row: JsonMapping) -> str:
+    """How far one sweep may go.
+
+    Args:
+        row: One of the record's `sweeps`.
+    """
+    sweep = str(row["name"])
+    words, broken = _WORDS[sweep], row["first_broken"]
+    if row["why_not"]:
+        return f"{words.title} was not tried: {row['why_not']}."
+    if row["limit"] == row["neutral"]:
+        return f"{words.never}: at {level_words(sweep, broken)} verdicts no longer hold."
+    held = words.may.format(level_words(sweep, row["limit"]))
+    if broken is None:
+        return f"{held}, the most that was tried."
+    return f"{held}; at {level_words(sweep, broken)} verdicts no longer hold."
+
+
+def card_sentences(record: JsonMapping) -> list[Record]:
+    """The card: {"name", "title", "sentence"} of every sweep, in its order."""
+    return [
+        {"name": row["name"], "title": title_of(str(row["name"])), "sentence": limit_sentence(row)}
+        for row in tables_at(record, "sweeps")
+    ]
+
+
+def bounds_sentence(record: JsonMapping) -> str:
+    """What "hold" means, and on how many photos it was seen."""
+    bounds = table_at(record, "bounds")
+    return (
+        f"Verdicts hold while at most {100 * bounds['changed']:g} % of them change and accuracy falls, or the miss "
+        f"rate rises, by at most {100 * bounds['loss']:g} points, seen on {count(record.get('photos'), 'photo')}."
+    )
+
+
+def clean_sentence(record: JsonMapping) -> str:
+    """How good the verdicts are on the photos as they are."""
+    clean = table_at(record, "clean")
+    said = f"As they are, {percent(clean.get('accuracy'))} of the photos get the right answer"
+    if is_interval(clean.get("accuracy_interval")):
+        said += f" (95 % interval {percent_interval(clean['accuracy_interval'])})"
+    if is_number(clean.get("miss_rate")):
+        said += f", and {percent(clean['miss_rate'])} of {count(clean.get('bad'), 'photo')} that must not pass do pass"
+        if is_interval(clean.get("miss_rate_interval")):
+            said += f" ({percent_interval(clean['miss_rate_interval'])})"
+    return f"{said}."
+
+
+def kept_sentence(record: JsonMapping) -> str:
+    """What became of the limits."""
+    if record.get("envelope") is None:
+        return "The bundle keeps no envelope: train it with decide.envelope for warnings."
+    if not record.get("updated"):
+        return "The bundle was left as it was."
+    does = "shows to a person" if table_at(record, "envelope").get("action") == "review" else "warns of"
+    return (
+        f"The limits stand in the bundle now, and predict {does} photos outside. What runs with it must be restarted."
+    )
