@@ -6,7 +6,7 @@ import operator
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from teliti.errors import UserError
 from teliti.registry import closest
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _PATTERN = re.compile(r"\s*([a-z0-9_]+)\s*([<>])\s*([-+]?[0-9.]+(?:e[-+]?[0-9]+)?)\s*")
 _FAILS: dict[str, Callable[[float, float], bool]] = {"<": operator.lt, ">": operator.gt}
-UNPROVEN = "unproven"
+UNPROVEN, CHEATING = "unproven", "cheating"
 _EXAMPLE = 'For instance --fail-on "recall<0.95" or --fail-on "log_loss>0.4".'
 
 
@@ -84,7 +84,30 @@ class ProofGate:
         )
 
 
-def reasons_unmet(gates: list[Gate | ProofGate], record: Record) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class EvidenceGate:
+    """Fails the run where the background alone tells the classes apart."""
+
+    def verdict(self, evidence: Record | None) -> str | None:
+        """Why the gate is not met, or None when it is. Evidence that could not be judged does not meet it.
+
+        Args:
+            evidence: The record's `evidence`.
+
+        Raises:
+            UserError: it was not looked for.
+        """
+        if evidence is None:
+            raise UserError(
+                "--fail-on cheating must stand beside --evidence, got it alone.",
+                hint='For instance --evidence otsu, or --evidence "{stem}_mask.png".',
+            )
+        if evidence["status"] == "clean":
+            return None
+        return f"{evidence['sentence'].removesuffix('.')}: the gate cheating is not met."
+
+
+def reasons_unmet(gates: list[Gate | ProofGate | EvidenceGate], record: Record) -> list[str]:
     """Why gates are not met, one sentence each.
 
     Args:
@@ -94,18 +117,26 @@ def reasons_unmet(gates: list[Gate | ProofGate], record: Record) -> list[str]:
     Raises:
         UserError: a gate that does not fit the record.
     """
-    found = [gate.verdict(record["threshold"] if isinstance(gate, ProofGate) else record["test"]) for gate in gates]
+    found = [gate.verdict(_judged_by(gate, record)) for gate in gates]
     return [reason for reason in found if reason is not None]
 
 
-def parse_gate(text: str) -> Gate | ProofGate:
-    """A gate from text such as `recall<0.95`, or from `unproven`.
+def _judged_by(gate: Gate | ProofGate | EvidenceGate, record: Record) -> Any:
+    if isinstance(gate, EvidenceGate):
+        return record.get("evidence")
+    return record["threshold"] if isinstance(gate, ProofGate) else record["test"]
+
+
+def parse_gate(text: str) -> Gate | ProofGate | EvidenceGate:
+    """A gate from text such as `recall<0.95`, or from `unproven` or `cheating`.
 
     Raises:
         UserError: not of that form.
     """
     if text.strip() == UNPROVEN:
         return ProofGate()
+    if text.strip() == CHEATING:
+        return EvidenceGate()
     match = _PATTERN.fullmatch(text)
     try:
         if match:

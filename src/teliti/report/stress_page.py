@@ -25,7 +25,6 @@ from teliti.report.tables import bullets, callout, facts, table
 from teliti.report.wording import MISSING, count, is_number, number, percent, percent_interval
 from teliti.types import JsonMapping, Record, UInt8Image
 
-_PICTURE_SIZE = 220
 _PROPERTIES = {
     "light": "Light (mean grey level, of 255)",
     "blur": "Blur (0 sharp, 1 without detail)",
@@ -52,7 +51,7 @@ def render_stress(record: Record, pictures: Mapping[str, UInt8Image]) -> str:
         ),
         ("envelope", "The envelope", _envelope(record)),
     ]
-    return _frame(record, sections, eyebrow="Teliti stress")
+    return _frame(record, sections, title=f"How far {record['name']} holds", eyebrow="Teliti stress")
 
 
 def render_card(record: Record) -> str:
@@ -67,17 +66,17 @@ def render_card(record: Record) -> str:
         for heading, own in GROUPS
     ]
     sections += [("basis", "What this rests on", _basis(record)), ("envelope", "Watched by predict", _envelope(record))]
-    return _frame(record, sections, eyebrow="Teliti camera set-up card")
+    return _frame(record, sections, title=f"Camera set-up for {record['name']}", eyebrow="Teliti camera set-up card")
 
 
-def _frame(record: JsonMapping, sections: list[tuple[str, str, Html]], *, eyebrow: str) -> str:
+def _frame(record: JsonMapping, sections: list[tuple[str, str, Html]], *, title: str, eyebrow: str) -> str:
     notes = [
         name(record.get("source", "")),
         count(record.get("photos"), "photo"),
         f"model {str(record.get('model_hash'))[:12]}",
     ]
     return frame_page(
-        str(record["title"]),
+        title,
         eyebrow=eyebrow,
         notes=notes,
         sections=[Section(*one) for one in sections if one[2]],
@@ -112,14 +111,14 @@ def _sweep(row: Mapping[str, Any], record: JsonMapping, pictures: Mapping[str, U
             _with_interval(one, "accuracy"),
             _with_interval(one, "miss_rate"),
             f"{100 * one['loss']:+.1f}",
-            "holds" if one["holds"] else "does not hold",
+            "yes" if one["holds"] else "no",
         ]
         for one in levels
     ]
-    head = ["Level", "Verdicts unchanged", "Right answers", "Missed", "Loss in points", ""]
+    head = ["Level", "Verdicts unchanged", "Right answers", "Missed", "Points lost", "Holds"]
     measured = table("Each level on the same photos, with 95 % intervals", head=head, rows=cells)
-    drawn = element("div", _curve(row, record), _photos(row, pictures), class_="pair")
-    return join([element("p", limit_sentence(row), class_="lead"), drawn, measured])
+    drawn = element("div", _curve(row, record), class_="pair")
+    return join([element("p", limit_sentence(row), class_="lead"), drawn, _photos(row, pictures), measured])
 
 
 def _with_interval(one: Mapping[str, Any], key: str) -> str:
@@ -135,7 +134,7 @@ def _curve(row: Mapping[str, Any], record: JsonMapping) -> Html:
     kept = {title: key for title, key in lines.items() if all(is_number(one.get(key)) for one in points)}
     ticks = [(0.0, "as is"), *((at + 1.0, short_level(sweep, one["level"])) for at, one in enumerate(levels))]
     plane = Plane((0.0, max(1.0, len(points) - 1.0)), (0.0, 1.0), height=260)
-    shares = [(share, percent(share)) for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
+    shares = [(share, f"{100 * share:.0f} %") for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
     marks = []
     held = next((at for at, one in enumerate(levels) if not one["holds"]), len(levels))
     at = plane.x(float(held))
@@ -157,11 +156,10 @@ def _photos(row: Mapping[str, Any], pictures: Mapping[str, UInt8Image]) -> Html:
     shown = [("as it is", pictures.get("")), ("still holds", pictures.get(f"{sweep} limit"))]
     shown.append(("no longer", pictures.get(f"{sweep} first_broken")))
     cards = [
-        element("figure", picture(one, alt=f"{title_of(sweep)}: {said}", size=_PICTURE_SIZE),
-                element("figcaption", said))
+        element("figure", picture(one, alt=f"{title_of(sweep)}: {said}"), element("figcaption", said), class_="photo")
         for said, one in shown
         if one is not None
-    ]  # fmt: skip
+    ]
     return element("div", *cards, class_="sheet") if cards else EMPTY
 
 

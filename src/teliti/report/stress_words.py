@@ -20,48 +20,65 @@ GROUPS = (
 
 @dataclass(frozen=True, slots=True)
 class _Words:
-    """How a sweep is told: its title, what may be, what must not, and a level with its unit."""
+    """How a sweep is told.
+
+    Attributes:
+        title: What it is called.
+        may: How far it may go, with a place for the level.
+        never: What is said where not even the mildest change holds.
+        unit: A level with its unit, short.
+        of: What follows the level where it is first told.
+        scale: What a level is multiplied with to be told.
+    """
 
     title: str
     may: str
     never: str
-    level: str
+    unit: str
+    of: str = ""
     scale: float = 1.0
 
 
+_PERCENT = "{} %"
 _WORDS: Mapping[str, _Words] = {
-    "darker": _Words("Less light", "Light may fall to {}", "Light must not fall", "{:g} % of what it was", 100.0),
-    "brighter": _Words("More light", "Light may rise to {}", "Light must not rise", "{:g} % of what it was", 100.0),
+    "darker": _Words(
+        "Less light", "Light may fall to {}", "Light must not fall", _PERCENT, of=" of what it was", scale=100.0
+    ),
+    "brighter": _Words(
+        "More light", "Light may rise to {}", "Light must not rise", _PERCENT, of=" of what it was", scale=100.0
+    ),
     "tint": _Words(
-        "Colour of the light", "Red and blue may drift by {} against each other's way",
-        "The colour of the light must not change", "{:g} grey levels",
+        "Colour of the light", "Red may rise and blue fall by {}, or the other way round",
+        "The colour of the light must not change", "{} grey levels",
     ),
     "blur": _Words(
-        "Focus", "Blur may reach {}", "The picture must stay as sharp as it is", "{:g} pixels in a photo of 300 pixels"
+        "Focus", "Blur may reach {}", "The picture must stay as sharp as it is", "{} pixels",
+        of=" (standard deviation, in a photo of 300 pixels)",
     ),
     "pixels": _Words(
-        "Pixels of the camera", "Photos may shrink to {}", "Photos must not have fewer pixels",
-        "{:g} % of their height and width", 100.0,
+        "Pixels of the camera", "Photos may shrink to {}", "Photos must not have fewer pixels", _PERCENT,
+        of=" of their height and width", scale=100.0,
     ),
-    "noise": _Words("Noise", "Noise may reach {}", "There must not be more noise", "{:g} grey levels"),
-    "jpeg": _Words("JPEG", "Photos may be saved as JPEG of {}", "Photos must not be saved as JPEG", "quality {:g}"),
+    "noise": _Words("Noise", "Noise may reach {}", "There must not be more noise", "{} grey levels"),
+    "jpeg": _Words("JPEG", "Photos may be saved as JPEG of {}", "Photos must not be saved as JPEG", "quality {}"),
     "rotation": _Words(
-        "Turned parts", "Parts may lie turned by {} either way", "Parts must not lie turned", "{:g} degrees"
+        "Turned parts", "Parts may lie turned by {}", "Parts must not lie turned", "{} degrees", of=" either way"
     ),
     "shift": _Words(
-        "Shifted parts", "Parts may lie {} away from their place", "Parts must not be shifted",
-        "{:g} % of the picture's side", 100.0,
+        "Shifted parts", "Parts may lie {}", "Parts must not be shifted", _PERCENT,
+        of=" of the picture's side away from their place", scale=100.0,
     ),
     "smaller": _Words(
-        "Camera farther away", "The camera may stand farther away, until parts are {}",
-        "The camera must not stand farther away", "{:g} % as large", 100.0,
+        "Camera farther away", "The camera may stand farther away, until parts look {}",
+        "The camera must not stand farther away", _PERCENT, of=" as large", scale=100.0,
     ),
     "larger": _Words(
-        "Camera nearer", "The camera may stand nearer, until parts are {}", "The camera must not stand nearer",
-        "{:g} % as large", 100.0,
+        "Camera nearer", "The camera may stand nearer, until parts look {}", "The camera must not stand nearer",
+        _PERCENT, of=" as large", scale=100.0,
     ),
     "occlusion": _Words(
-        "Dirt, glare, hands", "Something may cover {}", "Nothing may cover the picture", "{:g} % of the picture", 100.0
+        "Dirt, glare, hands", "Something may cover {}", "Nothing may cover the picture", _PERCENT, of=" of the picture",
+        scale=100.0,
     ),
 }  # fmt: skip
 
@@ -72,15 +89,16 @@ def title_of(sweep: str) -> str:
 
 
 def level_words(sweep: str, level: float) -> str:
-    """A level with its unit."""
-    words = _WORDS[sweep]
-    return words.level.format(round(words.scale * level, 6))
+    """A level with its unit: "70 %", "1 degree"."""
+    number = f"{round(_WORDS[sweep].scale * level, 6):g}"
+    unit = _WORDS[sweep].unit
+    return (unit.removesuffix("s") if number == "1" else unit).format(number)
 
 
 def short_level(sweep: str, level: float) -> str:
-    """A level as a tick of an axis."""
+    """A level as a tick of an axis: "70 %", "1"."""
     words = _WORDS[sweep]
-    return f"{round(words.scale * level, 6):g}{' %' if words.scale != 1.0 else ''}"
+    return f"{round(words.scale * level, 6):g}{' %' if words.unit == _PERCENT else ''}"
 
 
 def limit_sentence(row: JsonMapping) -> str:
@@ -93,12 +111,11 @@ def limit_sentence(row: JsonMapping) -> str:
     words, broken = _WORDS[sweep], row["first_broken"]
     if row["why_not"]:
         return f"{words.title} was not tried: {row['why_not']}."
+    no_longer = "" if broken is None else f"at {level_words(sweep, broken)} verdicts no longer hold"
     if row["limit"] == row["neutral"]:
-        return f"{words.never}: at {level_words(sweep, broken)} verdicts no longer hold."
-    held = words.may.format(level_words(sweep, row["limit"]))
-    if broken is None:
-        return f"{held}, the most that was tried."
-    return f"{held}; at {level_words(sweep, broken)} verdicts no longer hold."
+        return f"{words.never}: {no_longer}."
+    held = words.may.format(level_words(sweep, row["limit"]) + words.of)
+    return f"{held}; {no_longer or 'more was not tried'}."
 
 
 def card_sentences(record: JsonMapping) -> list[Record]:
@@ -112,9 +129,11 @@ def card_sentences(record: JsonMapping) -> list[Record]:
 def bounds_sentence(record: JsonMapping) -> str:
     """What "hold" means, and on how many photos it was seen."""
     bounds = table_at(record, "bounds")
+    alone = " (or one photo)" if bounds["loss"] else ""
     return (
         f"Verdicts hold while at most {100 * bounds['changed']:g} % of them change and accuracy falls, or the miss "
-        f"rate rises, by at most {100 * bounds['loss']:g} points, seen on {count(record.get('photos'), 'photo')}."
+        f"rate rises, by at most {100 * bounds['loss']:g} points{alone}, seen on "
+        f"{count(record.get('photos'), 'photo')}."
     )
 
 

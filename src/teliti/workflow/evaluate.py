@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from teliti import __version__
 from teliti.data.catalog import read_catalog
 from teliti.data.label_cells import write_label
 from teliti.errors import CatalogError
@@ -26,22 +27,32 @@ from teliti.evaluation import (
     threshold_record,
     warnings_of,
 )
+from teliti.files import write_text_atomic
 from teliti.metrics.answers import AnswerRule
 from teliti.metrics.decision import Decision
+from teliti.metrics.evidence import CHEATING
 from teliti.metrics.label_decision import LabelsDecision
 from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
+from teliti.report.evidence_page import render_evidence
 from teliti.types import Catalog, Label, Record, Reporter, Sample, SilentReporter
+from teliti.workflow.evidence import find_evidence
 from teliti.workflow.photos import label_matrix, leave_out_companions
 from teliti.workflow.run_folder import RunFolder, create_run_folder
 from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
 from teliti.workflow.stopwatch import Stopwatch
 
+EVIDENCE_PAGE = "evidence.html"
 SEED = 7  # of the bootstrap intervals
 
 
 def evaluate(
-    bundle: str | Path, source: str | Path, *, out: str | Path | None = None, reporter: Reporter | None = None
+    bundle: str | Path,
+    source: str | Path,
+    *,
+    out: str | Path | None = None,
+    evidence: str | None = None,
+    reporter: Reporter | None = None,
 ) -> Record:
     """Measure a bundle on labelled photos; where the source has a given test part, on that part.
 
@@ -49,6 +60,7 @@ def evaluate(
         bundle: The bundle's folder.
         source: Labelled photos: the same kinds of source as for `train`.
         out: A new folder for metrics.json, predictions.csv and refused.csv; None writes nothing.
+        evidence: Also measure on part and background alone: how parts are found, see `workflow.evidence`.
         reporter: Told how far it is.
 
     Returns:
@@ -66,6 +78,10 @@ def evaluate(
     catalog = _measured_part(catalog, reporter)
     answers = predictor.bundle.answers
     check_labels(catalog, predictor.bundle)
+    looked = None
+    if evidence is not None:
+        with watch.stage("evidence"):
+            looked = find_evidence(predictor, catalog.samples, evidence, reporter=reporter)
     folder = None if out is None else create_run_folder(Path(out), source=str(source))
     with watch.stage("predict"):
         scored = score_samples(predictor, catalog.samples, reporter=reporter)
@@ -94,8 +110,14 @@ def evaluate(
         "seen": seen,
         "parity": None,
         **measured,
+        **({} if looked is None else {"evidence": looked[0]}),
         "seconds": watch.to_record(),
     }
+    if looked is not None and looked[0]["status"] == CHEATING:
+        record["warnings"].append(looked[0]["sentence"])
+    if folder is not None and looked is not None:
+        pictures = [(sample.name, views) for sample, views in looked[1].shown()]
+        write_text_atomic(folder.path / EVIDENCE_PAGE, render_evidence(record | {"version": __version__}, pictures))
     if folder is not None:
         _write(folder, record, _predictions(samples, scored, answers))
     return record

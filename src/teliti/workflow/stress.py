@@ -89,7 +89,7 @@ def stress(
     record: Record = {
         "schema": 1,
         "version": __version__,
-        "title": f"How far {Path(bundle).absolute().parent.name} holds",
+        "name": _name(predictor.bundle.path),
         "bundle": str(bundle),
         "model_hash": predictor.bundle.model_hash,
         "source": told,
@@ -113,6 +113,12 @@ _FLATTERS = (
     "{seen} of {photos} photos were used to train this bundle or to choose its threshold: real limits may be narrower. "
     "Give photos that it has not seen."
 )
+
+
+def _name(bundle: Path) -> str:
+    """What a bundle is called: its run's folder, or its own where it left it."""
+    path = bundle.absolute()
+    return path.parent.name if path.name == "bundle" else path.name
 
 
 def _choose_sweeps(names: Sequence[str]) -> tuple[Sweep, ...]:

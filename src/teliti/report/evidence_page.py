@@ -1,0 +1,72 @@
+"""The page of an evidence record: the sentence, the three views with their measures, and photos in each view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from teliti.report.figures import interval_bar
+from teliti.report.frame import Section, frame_page
+from teliti.report.markup import EMPTY, Html, element, join, name
+from teliti.report.pictures import picture
+from teliti.report.reading import table_at
+from teliti.report.tables import Tone, callout, table
+from teliti.report.wording import MISSING, count, is_interval, is_number, number, number_interval
+from teliti.types import JsonMapping, Record, UInt8Image
+
+_VIEWS = {"whole": "Whole photo", "part": "Part alone", "background": "Background alone"}
+
+
+def render_evidence(record: Record, pictures: Sequence[tuple[str, dict[str, UInt8Image]]]) -> str:
+    """The page.
+
+    Args:
+        record: Of `teliti evaluate --evidence`, with `evidence` in it.
+        pictures: Name of a photo, and by view (H, W, 3) or (H, W) uint8.
+    """
+    evidence = table_at(record, "evidence")
+    sections = [
+        Section("verdict", "Does the net look at the part?", _verdict(evidence)),
+        Section("photos", "What the net was shown", _photos(pictures)),
+    ]
+    notes = [name(record.get("source", "")), count(evidence.get("photos"), "photo"), f"parts by {evidence.get('how')}"]
+    return frame_page(
+        "Where the evidence is",
+        eyebrow="Teliti evaluation",
+        notes=notes,
+        sections=[one for one in sections if one.content],
+        version=record.get("version"),
+    )
+
+
+def _verdict(evidence: JsonMapping) -> Html:
+    status = str(evidence.get("status"))
+    tone: Tone = "error" if status == "cheating" else "good" if status == "clean" else "warning"
+    rows = []
+    for view, title in _VIEWS.items():
+        found = table_at(evidence, "views", view)
+        area, interval = found.get("roc_auc"), found.get("interval")
+        if is_number(area):
+            spread = number_interval(interval) if is_interval(interval) else MISSING
+            rows.append([title, number(area), spread, interval_bar(area, interval, baseline=0.5)])
+    head = ["Shown", "ROC AUC", "95 % interval", "0 to 1, the tick is chance"]
+    measured = table("How well the classes are told apart", head=head, rows=rows) if rows else EMPTY
+    left_out = evidence.get("left_out")
+    hints = [element("p", _HOW, class_="hint")]
+    if left_out:
+        hints.append(element("p", f"{count(left_out, 'photo')} were left out: no part was found.", class_="hint"))
+    return join([callout(str(evidence.get("sentence")), tone=tone), measured, *hints])
+
+
+_HOW = (
+    "What is covered is mid-grey. For the background alone the part of one photo of every other class is covered as "
+    "well, so that the hole itself tells nothing. What lies outside the marked part counts as background."
+)
+
+
+def _photos(pictures: Sequence[tuple[str, dict[str, UInt8Image]]]) -> Html:
+    cards = [
+        element("figure", picture(image, alt=f"{title}: {said}"), element("figcaption", _VIEWS[said]), class_="photo")
+        for title, views in pictures
+        for said, image in views.items()
+    ]
+    return element("div", *cards, class_="sheet") if cards else EMPTY
