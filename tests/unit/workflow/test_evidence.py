@@ -1,0 +1,189 @@
+"""Planted cheats on a network that sees brightness alone: named where the background differs, and only there."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+import teliti
+from conftest import TINY_RECIPE
+from handmade import write_brightness_bundle
+from parts import encode_png
+from teliti.errors import UserError
+from teliti.files import hash_file
+from teliti.predictor import Predictor
+from teliti.recipe import parse_recipe
+from teliti.types import Record, SilentReporter
+from teliti.workflow.evaluate import evaluate
+from teliti.workflow.evidence import find_evidence
+from teliti.workflow.sealed import labelled_photos
+
+SIDE = 48
+CLASSES = ("dark", "bright")
+
+
+def draw(seed: int, *, ground: float, part: float, radius: int = 10) -> tuple[np.ndarray, np.ndarray]:
+    """A disc somewhere near the middle, and its mask: (48, 48, 3) and (48, 48) uint8."""
+    random = np.random.default_rng(seed)
+    centre = tuple(int(value) for value in random.integers(20, 29, 2))
+    mask = np.zeros((SIDE, SIDE), np.uint8)
+    cv2.circle(mask, centre, radius, 255, -1)
+    levels = np.where(mask > 0, part + random.normal(0.0, 6.0), ground + random.normal(0.0, 6.0))
+    photo = np.clip(levels + random.normal(0.0, 3.0, levels.shape), 0, 255).astype(np.uint8)
+    return np.repeat(photo[..., None], 3, axis=2), mask
+
+
+PLANTS: dict[str, dict[str, dict[str, float]]] = {
+    "background": {"dark": {"ground": 40, "part": 200}, "bright": {"ground": 80, "part": 200}},
+    "part": {"dark": {"ground": 50, "part": 120}, "bright": {"ground": 50, "part": 230}},
+    "size of the part": {
+        "dark": {"ground": 50, "part": 200, "radius": 6},
+        "bright": {"ground": 50, "part": 200, "radius": 13},
+    },
+}
+
+
+def write_plant(folder: Path, name: str, *, each: int = 30, masked: tuple[str, ...] = ()) -> Path:
+    for at, class_name in enumerate(CLASSES):
+        (folder / class_name).mkdir(parents=True)
+        for number in range(each):
+            photo, mask = draw(2 * number + at, **PLANTS[name][class_name])
+            (folder / class_name / f"{number}.png").write_bytes(encode_png(photo))
+            if class_name in masked:
+                (folder / class_name / f"{number}_mask.png").write_bytes(encode_png(np.repeat(mask[..., None], 3, 2)))
+    return folder
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return write_brightness_bundle(tmp_path / "bundle").path
+
+
+def look(bundle: Path, photos: Path, how: str) -> Record:
+    predictor = Predictor.open(bundle, threads=1)
+    samples = [sample for sample in labelled_photos(photos, predictor.bundle) if "_mask" not in sample.name]
+    return find_evidence(predictor, samples, how, reporter=SilentReporter())[0]
+
+
+@pytest.mark.parametrize("how", ["otsu", "kmeans"])
+@pytest.mark.parametrize(
+    ("plant", "status"), [("background", "cheating"), ("part", "clean"), ("size of the part", "clean")]
+)
+def test_a_planted_cheat_is_named_and_an_honest_net_is_not(
+    plant: str, status: str, how: str, bundle: Path, tmp_path: Path
+) -> None:
+    record = look(bundle, write_plant(tmp_path / "photos", plant), how)
+    assert record["status"] == status, record["sentence"]
+    assert (record["photos"], record["left_out"]) == (60, 0)
+    views = record["views"]
+    assert views["whole"]["roc_auc"] > 0.95
+    if status == "cheating":
+        assert record["sentence"].startswith("The net may be cheating: it tells the classes apart by the background")
+        assert views["background"]["interval"][0] > 0.8
+        assert views["part"]["interval"][0] < 0.5 < views["part"]["interval"][1]
+    else:
+        assert record["sentence"].startswith("No sign of cheating: by the background alone ROC AUC is 0.")
+        assert views["background"]["interval"][0] < 0.5 < views["background"]["interval"][1]
+        assert views["part"]["roc_auc"] > 0.95
+
+
+def test_masks_beside_the_photos_are_used(bundle: Path, tmp_path: Path) -> None:
+    record = look(bundle, write_plant(tmp_path / "photos", "background", masked=CLASSES), "{stem}_mask.png")
+    assert (record["status"], record["how"]) == ("cheating", "{stem}_mask.png")
+
+
+def test_where_only_defects_are_marked_good_photos_get_the_same_holes(bundle: Path, tmp_path: Path) -> None:
+    record = look(bundle, write_plant(tmp_path / "photos", "part", masked=("bright",)), "{stem}_mask.png")
+    assert record["photos"] == 60
+    cheat = look(bundle, write_plant(tmp_path / "other", "background", masked=("bright",)), "{stem}_mask.png")
+    assert cheat["status"] == "cheating"
+
+
+def test_photos_without_background_cannot_be_judged(bundle: Path, tmp_path: Path) -> None:
+    photos = tmp_path / "photos"
+    for class_name, level in zip(CLASSES, (60, 200), strict=True):
+        (photos / class_name).mkdir(parents=True)
+        for number in range(10):
+            texture = np.random.default_rng(number).integers(level - 40, level + 40, (SIDE, SIDE, 3)).astype(np.uint8)
+            (photos / class_name / f"{number}.png").write_bytes(encode_png(texture))
+    record = look(bundle, photos, "otsu")
+    assert (record["status"], record["views"]) == ("unknown", {})
+    assert (
+        'could not be judged: part and background can be told apart on too few photos (0 of "dark"'
+        in record["sentence"]
+    )
+    masked = look(bundle, photos, "{stem}_mask.png")
+    assert masked["sentence"].endswith("could not be judged: no photo has a part marked.")
+
+
+def test_parts_that_fill_the_photos_leave_no_background(bundle: Path, tmp_path: Path) -> None:
+    photos = write_plant(tmp_path / "photos", "part", masked=CLASSES)
+    for mask in photos.rglob("*_mask.png"):
+        mask.write_bytes(encode_png(np.full((SIDE, SIDE, 3), 255, np.uint8)))
+    assert "leave no background" in look(bundle, photos, "{stem}_mask.png")["sentence"]
+
+
+def test_a_net_that_knows_nothing_has_nothing_to_cheat_with(bundle: Path, tmp_path: Path) -> None:
+    photos = write_plant(tmp_path / "photos", "part")
+    shutil.rmtree(photos / "bright")
+    shutil.copytree(photos / "dark", photos / "bright")
+    assert "the whole photos are not shown to beat chance" in look(bundle, photos, "otsu")["sentence"]
+
+
+def test_the_holes_of_both_classes_are_of_one_kind(bundle: Path, tmp_path: Path) -> None:
+    predictor = Predictor.open(bundle, threads=1)
+    samples = labelled_photos(write_plant(tmp_path / "photos", "size of the part"), predictor.bundle)
+    _, views = find_evidence(predictor, samples, "otsu", reporter=SilentReporter())
+    labels = np.array(views.labels)
+    photo = np.zeros((SIDE, SIDE), np.uint8)
+    holes = np.array([(views.hole(number, photo) > 0).mean() for number in range(len(labels))])
+    parts = np.array([(mask > 0).mean() for mask in views.masks])
+    assert parts[labels == 0].max() < parts[labels == 1].min()
+    assert abs(holes[labels == 0].mean() - holes[labels == 1].mean()) < 0.25 * holes.std()
+
+
+def test_a_way_that_does_not_exist_is_told(bundle: Path, tmp_path: Path) -> None:
+    photos = write_plant(tmp_path / "photos", "part", each=1)
+    with pytest.raises(
+        UserError, match=r"--evidence must be otsu, .* or a file name with \{stem\}, got \"otsi\""
+    ) as told:
+        look(bundle, photos, "otsi")
+    assert told.value.hint == 'Did you mean "otsu"?'
+
+
+def test_numbers_have_no_classes_to_tell_apart(tmp_path: Path) -> None:
+    numbers = Predictor(write_brightness_bundle(tmp_path / "numbers", is_regression=True))
+    with pytest.raises(UserError, match="must give one class a photo for --evidence, and it does not"):
+        find_evidence(numbers, [], "otsu", reporter=SilentReporter())
+
+
+def test_an_evaluation_says_it_and_writes_the_page(bundle: Path, tmp_path: Path) -> None:
+    photos = write_plant(tmp_path / "photos", "background")
+    before = hash_file(bundle / "bundle.json")
+    record = evaluate(bundle, photos, out=tmp_path / "out", evidence="otsu")
+    assert record["evidence"]["status"] == "cheating"
+    assert record["evidence"]["sentence"] in record["warnings"]
+    page = (tmp_path / "out" / "evidence.html").read_text()
+    assert "The net may be cheating" in page
+    assert page.count("data:image/jpeg") == 6
+    assert hash_file(bundle / "bundle.json") == before
+    assert "evidence" not in evaluate(bundle, photos)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("plant", "status"), [("background", "cheating"), ("part", "clean")])
+def test_a_trained_net_that_was_given_a_cheat_is_named(plant: str, status: str, tmp_path: Path) -> None:
+    recipe = parse_recipe(TINY_RECIPE)
+    trained = teliti.train(str(write_plant(tmp_path / "photos", plant, each=40)), recipe=recipe, out=tmp_path / "run")
+    fresh = tmp_path / "fresh"
+    for at, class_name in enumerate(CLASSES):
+        (fresh / class_name).mkdir(parents=True)
+        for number in range(40):
+            photo, _ = draw(1000 + 2 * number + at, **PLANTS[plant][class_name])
+            (fresh / class_name / f"{number}.png").write_bytes(encode_png(photo))
+    record = evaluate(trained["bundle"], fresh, evidence="otsu")["evidence"]
+    assert record["status"] == status, record["sentence"]
