@@ -15,8 +15,12 @@ if TYPE_CHECKING:
     from teliti.predictor import Predictor
     from teliti.recipe import Recipe, load_recipe
     from teliti.types import Prediction
+    from teliti.workflow.agree import agree
+    from teliti.workflow.check import check
     from teliti.workflow.evaluate import evaluate
+    from teliti.workflow.flips import compare
     from teliti.workflow.predict import predict
+    from teliti.workflow.replay import replay
     from teliti.workflow.stress import stress
     from teliti.workflow.train import resume, train
 
@@ -27,10 +31,14 @@ _HOMES = {
     "Predictor": "teliti.predictor",
     "Recipe": "teliti.recipe",
     "TelitiError": "teliti.errors",
+    "agree": "teliti.workflow.agree",
+    "check": "teliti.workflow.check",
+    "compare": "teliti.workflow.flips",
     "evaluate": "teliti.workflow.evaluate",
     "load_recipe": "teliti.recipe",
     "predict": "teliti.workflow.predict",
     "read_catalog": "teliti.data.catalog",
+    "replay": "teliti.workflow.replay",
     "resume": "teliti.workflow.train",
     "stress": "teliti.workflow.stress",
     "train": "teliti.workflow.train",
@@ -42,10 +50,14 @@ __all__ = [
     "Recipe",
     "TelitiError",
     "__version__",
+    "agree",
+    "check",
+    "compare",
     "evaluate",
     "load_recipe",
     "predict",
     "read_catalog",
+    "replay",
     "resume",
     "stress",
     "train",

@@ -14,6 +14,7 @@ import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from teliti.errors import StorageError
@@ -31,8 +32,28 @@ _VARIABLES_PER_QUERY = 500
 _WAIT_S = 60.0  # for another process to finish its write
 
 
+_lent: ContextVar[Path | None] = ContextVar("lent", default=None)
+
+
+@contextmanager
+def caching_in(folder: Path) -> Iterator[None]:
+    """Keep rows in another folder for a while: an empty one means that everything is computed anew.
+
+    Args:
+        folder: Made when something is kept.
+    """
+    token = _lent.set(folder)
+    try:
+        yield
+    finally:
+        _lent.reset(token)
+
+
 def cache_folder() -> Path:
-    """`TELITI_CACHE`, else `XDG_CACHE_HOME`/teliti, else ~/.cache/teliti."""
+    """`TELITI_CACHE`, else `XDG_CACHE_HOME`/teliti, else ~/.cache/teliti; within `caching_in` what that names."""
+    lent = _lent.get()
+    if lent is not None:
+        return lent
     own = os.environ.get("TELITI_CACHE")
     if own:
         return Path(own)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from teliti.cli.compared import write_comparison
+from teliti.cli.variants_table import write_comparison
 
 
 @pytest.fixture

@@ -22,6 +22,8 @@ VERBS = {
     "train": ("From photos to a tested, explained inspector.", "DATA [OPTIONS]"),
     "evaluate": ("Measure a bundle on new labelled photos.", "BUNDLE DATA [OPTIONS]"),
     "stress": ("How far light, blur, place and cover may go before verdicts change.", "BUNDLE [DATA] [OPTIONS]"),
+    "compare": ("Which photos change their verdict from one bundle to another.", "OLD NEW DATA [OPTIONS]"),
+    "replay": ("Train a run again and say whether the same comes out.", "RUN [OPTIONS]"),
     "prepare": ("Apply the deterministic steps, look at them, measure whether they help.", "DATA [OUT] [OPTIONS]"),
     "augment": ("Write augmented photos, look at them, search for what helps.", "DATA [OUT] [OPTIONS]"),
     "tune": ("Search for the recipe that does best, within trials or a time.", "DATA [OPTIONS]"),

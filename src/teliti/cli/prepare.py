@@ -58,7 +58,7 @@ def prepare(
     """
     if compare is not None:
         _refuse_beside_compare(out, preview=preview)
-        from teliti.cli.compared import compare_preparations
+        from teliti.cli.variants_table import compare_preparations
 
         return compare_preparations(
             data, compare, repeats=repeats, measure=measure, csv=csv, recipe=recipe, output=output

@@ -11,10 +11,10 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from teliti.cli.compared import STDOUT, csv_page, refuse_two_documents, show_comparison, show_found
 from teliti.cli.escaping import visible
 from teliti.cli.output import OutputOptions, print_line, print_sentences, stdout_console
 from teliti.cli.recipe_options import RecipeOptions
+from teliti.cli.variants_table import STDOUT, csv_page, refuse_two_documents, show_comparison, show_found
 from teliti.cli.wording import format_count, format_number, format_photos, format_seconds
 
 if TYPE_CHECKING:

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
-from teliti.cli.compared import refuse_two_documents
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, typed_command
 from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
 from teliti.cli.tune import refuse_beside_resume, require_data
+from teliti.cli.variants_table import refuse_two_documents
 
 if TYPE_CHECKING:
     from teliti.workflow.sensitivity import TableRequest

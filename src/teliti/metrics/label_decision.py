@@ -21,7 +21,7 @@ from teliti.registry import closest
 from teliti.types import FloatArray, Prediction, Record
 
 NO_LABEL = "none"
-_SEPARATOR = ";"
+SEPARATOR = ";"
 _RULES = ("threshold", "rule", "max_miss_rate", "cost")
 _HALF = 0.5
 
@@ -179,7 +179,7 @@ class LabelsDecision:
         probs = {name: float(p) for name, p in zip(self.classes, row, strict=True)}
         rejects = self.reject_indices
         if not rejects:
-            return Prediction(_SEPARATOR.join(found) or NO_LABEL, None, probs, score, labels=found)
+            return Prediction(SEPARATOR.join(found) or NO_LABEL, None, probs, score, labels=found)
         reasons = tuple(
             f"{self.classes[at]} {row[at]:.3f} is at or above its threshold {self.thresholds[at]:.3f}"
             for at in rejects

@@ -201,6 +201,8 @@ def _take(judged: _Judgements, header: Sequence[str], fields: Sequence[str]) -> 
 
 
 def _text_of(path: Path) -> str:
+    if path.is_dir():
+        raise UserError(f'"{path}" must be a CSV file of judgements, got a folder.', hint="Name the file inside it.")
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""The small pictures that a check's page shows, decoded once more: only those of the cards."""
+"""The small pictures that a page of findings shows, decoded once more: only those of the cards."""
 
 from __future__ import annotations
 
@@ -30,12 +30,19 @@ def gather_check_pictures(record: Record, samples: Sequence[Sample]) -> dict[str
             wanted += finding["paths"][:2]
             if finding["kind"] == "add_photo":  # of the pool, whose names are paths
                 by_name |= {path: Sample(path, FileOrigin(path)) for path in finding["paths"]}
+    return shrink_photos([by_name[name] for name in dict.fromkeys(wanted) if name in by_name])
+
+
+def shrink_photos(samples: Sequence[Sample]) -> dict[str, UInt8Image]:
+    """Thumbnails by name, (H, W, 3) uint8; a photo that cannot be used has none.
+
+    Args:
+        samples: The photos.
+    """
     found = {}
-    for name in dict.fromkeys(wanted):
-        if name not in by_name:
-            continue
+    for sample in samples:
         try:
-            found[name] = shrink_to(read_photo(by_name[name]), THUMBNAIL_SIZE)
+            found[sample.name] = shrink_to(read_photo(sample), THUMBNAIL_SIZE)
         except PhotoRefused:
             continue
     return found

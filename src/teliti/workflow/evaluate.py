@@ -75,7 +75,7 @@ def evaluate(
     predictor = Predictor.open(bundle)
     catalog = read_catalog(str(source), task=wanted_task(predictor.bundle))
     catalog = leave_out_companions(catalog, predictor.bundle.chain.beside_patterns)
-    catalog = _measured_part(catalog, reporter)
+    catalog = measured_part(catalog, reporter)
     answers = predictor.bundle.answers
     check_labels(catalog, predictor.bundle)
     looked = None
@@ -130,7 +130,8 @@ def _write(folder: RunFolder, record: Record, predictions: Sequence[Sequence[obj
     folder.write_table("predictions.csv", ("path", "label", "predicted", "score"), predictions)
 
 
-def _measured_part(catalog: Catalog, reporter: Reporter) -> Catalog:
+def measured_part(catalog: Catalog, reporter: Reporter) -> Catalog:
+    """Of a given split the test part (without one the val part, else the train part); else the whole catalog."""
     if not catalog.has_given_split:
         return catalog
     parts = {sample.split for sample in catalog.samples}

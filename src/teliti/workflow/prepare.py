@@ -15,6 +15,7 @@ import numpy as np
 from teliti.data.beside import beside_of, levels_up
 from teliti.data.catalog import list_photos, read_catalog
 from teliti.data.decode import decode_image
+from teliti.data.label_cells import WantedTask
 from teliti.data.origins import FileOrigin
 from teliti.data.samples import builtin_names
 from teliti.errors import CatalogError, PhotoRefused, RecipeError, RunError, UserError
@@ -146,18 +147,19 @@ def image_chain(recipe: Recipe) -> ImageChain:
     return ImageChain(PrepareChain(chain.image_steps), tuple(str(step.model_dump()["step"]) for step in chain.numbers))
 
 
-def read_samples(source: str, patterns: Sequence[str] = ()) -> Catalog:
+def read_samples(source: str, patterns: Sequence[str] = (), *, task: WantedTask = "auto") -> Catalog:
     """The labelled photos of a source; a folder, zip or photo without labels gives photos without labels.
 
     Args:
         source: As for `prepare`.
         patterns: Of files beside the photos; say how far above an unlabelled folder they may lie.
+        task: What the labels of a label file are.
 
     Raises:
         CatalogError: nothing usable there, or a wrong label file.
     """
     try:
-        return read_catalog(source)
+        return read_catalog(source, task=task)
     except CatalogError as error:
         path = Path(source)
         is_several = path.is_dir() or path.suffix.lower() == ".zip"

@@ -117,3 +117,8 @@ def test_an_unknown_net_a_missing_file_and_other_bytes(tmp_path, ratings):
     (tmp_path / "b.csv").write_bytes(b"path,anna\n\xff,ok\n")
     with pytest.raises(UserError, match="must be UTF-8"):
         agree(tmp_path / "b.csv")
+
+
+def test_a_folder_in_the_place_of_the_file_is_the_users_mistake(tmp_path):
+    with pytest.raises(UserError, match="must be a CSV file of judgements, got a folder"):
+        agree(tmp_path)

@@ -24,7 +24,7 @@ from teliti.predictor import Predictor
 from teliti.recipe import load_recipe, override_recipe, parse_recipe
 from teliti.training import engines
 from teliti.types import SilentReporter
-from teliti.workflow.compare import compare_variants
+from teliti.workflow.compare_variants import compare_variants
 
 SOURCE = Path(teliti.__file__).parents[1]
 SCRATCH = {"mode": "scratch", "epochs": 3, "batch_size": 16, "precision": "f32", "replicas": 1}

@@ -14,7 +14,7 @@ from teliti.cache import RowCache
 from teliti.errors import RecipeError, UserError
 from teliti.recipe import Recipe, override_recipe, parse_recipe
 from teliti.types import SilentReporter
-from teliti.workflow.compare import compare_variants
+from teliti.workflow.compare_variants import compare_variants
 from teliti.workflow.trial import Scores
 from teliti.workflow.variants import parse_variants
 
@@ -146,7 +146,7 @@ def test_a_budget_cuts_repeats(parts_folder: Path, monkeypatch: pytest.MonkeyPat
         def elapsed(self) -> float:
             return 60.0 * sum(map(len, guess.tested.values()))
 
-    monkeypatch.setattr("teliti.workflow.compare.Stopwatch", Clock)
+    monkeypatch.setattr("teliti.workflow.compare_variants.Stopwatch", Clock)
     record = compare(parts_folder, "clahe", guess, repeats=8, budget_s=400.0, reporter=reporter)
     assert record["design"]["repeats"] == record["rows"][0]["repeats"] == record["rows"][1]["repeats"] == 3
     assert reporter.notes[-1] == "The budget is used up: 3 repeats were done, 5 left out."

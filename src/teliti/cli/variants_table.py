@@ -47,7 +47,7 @@ def compare_preparations(
     refuse_two_documents(csv, output)
     chosen = recipe.load()
     from teliti.recipe import parse_seconds
-    from teliti.workflow.compare import compare_variants
+    from teliti.workflow.compare_variants import compare_variants
     from teliti.workflow.variants import parse_variants
 
     budget = chosen.train.budget

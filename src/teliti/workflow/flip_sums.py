@@ -1,0 +1,186 @@
+"""What the changes between two bundles come to: counts, paired tests, cost; whether it is worse, and in words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from teliti.errors import PhotoRefused
+from teliti.metrics.decision import PASS, REJECT, REVIEW
+from teliti.metrics.intervals import wilson_interval
+from teliti.metrics.line import PASSED, REJECTED, REVIEWED, Line, cost_change
+from teliti.metrics.mcnemar import paired_errors
+from teliti.types import Prediction, Record, Sample
+from teliti.workflow.flip_kinds import KINDS, Truth
+from teliti.workflow.paired import adjust_for_many
+
+LEVEL = 0.05
+SEED = 7
+_OUTCOMES = {PASS: PASSED, REVIEW: REVIEWED, REJECT: REJECTED}
+_WORDS = {"errors": "more errors", "missed": "more missed defects", "false_alarms": "more false alarms"}
+
+Answer = Prediction | PhotoRefused
+
+
+@dataclass(frozen=True)
+class Both:
+    """Two bundles' answers for the same photos.
+
+    Attributes:
+        samples: (N) photos that at least one of the bundles can use.
+        old: (N) what the old one says.
+        new: (N) what the new one says.
+        truth: What verdicts mean.
+        is_labelled: True where the photos have labels.
+    """
+
+    samples: tuple[Sample, ...]
+    old: tuple[Answer, ...]
+    new: tuple[Answer, ...]
+    truth: Truth
+    is_labelled: bool
+
+    def judged(self) -> list[tuple[Sample, Prediction, Prediction]]:
+        """The photos that both can use."""
+        rows = zip(self.samples, self.old, self.new, strict=True)
+        return [(s, o, n) for s, o, n in rows if isinstance(o, Prediction) and isinstance(n, Prediction)]
+
+
+def sum_flips(both: Both, flips: Sequence[Record], *, line: Line | None) -> Record:
+    """The parts of the record that count.
+
+    Args:
+        both: Answers.
+        flips: Their rows.
+        line: Costs; None where nobody said any.
+    """
+    photos, changed = len(both.samples), len(flips)
+    directions = Counter((one["old"]["verdict"], one["new"]["verdict"], one["kind"]) for one in flips)
+    kinds = Counter(one["kind"] for one in flips if one["kind"] is not None)
+    record: Record = {
+        "same": photos - changed,
+        "changed": changed,
+        "share": changed / photos,
+        "share_interval": list(wilson_interval(changed, photos) or ()),
+        "directions": [
+            {"old": old, "new": new, "kind": kind, "photos": count}
+            for (old, new, kind), count in directions.most_common()
+        ],
+        "kinds": {kind: kinds[kind] for kind in KINDS if kinds[kind]} if both.is_labelled else None,
+        **dict.fromkeys(("errors", "missed", "false_alarms", "cost")),
+    }
+    return record | _measured(both, line=line) if both.is_labelled else record
+
+
+def _measured(both: Both, *, line: Line | None) -> Record:
+    rows, truth = both.judged(), both.truth
+    errs = np.array([[truth.errs(sample, one) for one in pair] for sample, *pair in rows], dtype=bool).reshape(-1, 2)
+    record: Record = {"errors": paired_errors(errs[:, 0], errs[:, 1])}
+    if not truth.has_verdicts:
+        return record
+    bad = np.array([truth.is_bad(sample) for sample, _, _ in rows], dtype=bool)
+    outcomes = np.array([[_OUTCOMES[str(one.verdict)] for one in pair] for _, *pair in rows]).reshape(-1, 2)
+    record["missed"] = _paired(outcomes[bad] == PASSED)
+    record["false_alarms"] = _paired(outcomes[~bad] == REJECTED)
+    if line is not None:
+        found = cost_change(outcomes[:, 0], outcomes[:, 1], bad, line=line, seed=SEED)
+        record["cost"] = None if found is None else found | {"line": line.to_record()}
+    return record
+
+
+def _paired(flags: NDArray[np.bool_]) -> Record:
+    return paired_errors(flags[:, 0], flags[:, 1])
+
+
+def judge_worse(record: Record) -> Record | None:
+    """Whether the new bundle is shown to be worse; None without labels.
+
+    It is where it makes significantly more errors, lets significantly more defects pass or rejects significantly more
+    good parts (exact McNemar tests, adjusted for their number by Holm's rule, 5 %), or where the whole 95 % interval of
+    the difference in cost is above 0. A bundle that is as good is called worse in at most one comparison of twenty.
+
+    Args:
+        record: With errors, missed, false_alarms and cost.
+
+    Returns:
+        {"shown", "reasons", "p"}: the reasons as sentences, and the adjusted p values by name.
+    """
+    if record["errors"] is None:
+        return None
+    tests = {name: record[name] for name in _WORDS if record[name] is not None}
+    adjusted = adjust_for_many({name: one["p"] for name, one in tests.items()})
+    reasons = [
+        f"NEW makes {_WORDS[name]}: {one['new']:,} instead of {one['old']:,} of {one['photos']:,} (adjusted p = "
+        f"{adjusted[name]:.2g})."
+        for name, one in tests.items()
+        if adjusted[name] < LEVEL and one["only_new"] > one["only_old"]
+    ]
+    cost = record["cost"]
+    if cost is not None and cost["interval"] is not None and cost["interval"][0] > 0.0:
+        low, high = cost["interval"]
+        reasons.append(f"NEW costs more: {low:,.4g} to {high:,.4g} {cost['unit']}.")
+    return {"shown": bool(reasons), "reasons": reasons, "p": adjusted}
+
+
+def say_flips(record: Record) -> list[str]:
+    """What was found, from the record alone."""
+    low, high = (100 * end for end in record["share_interval"])
+    sentences = [
+        f"{record['changed']:,} of {record['photos']:,} photos change their verdict ({low:.1f} to {high:.1f} % of "
+        "such photos)."
+        if record["changed"]
+        else f"None of {record['photos']:,} photos changes its verdict; of such photos fewer than {high:.1f} % do."
+    ]
+    if record["errors"] is None:
+        sentences.append("The photos have no labels, so that no change is for the better or worse here.")
+        return [*sentences, *_say_seen(record)]
+    sentences.append(_say_errors(record["errors"]))
+    missed = record["missed"]
+    if missed is not None and missed["photos"]:
+        sentences.append(
+            f"Of {missed['photos']:,} defects OLD lets {missed['old']:,} pass and NEW {missed['new']:,}; "
+            f"{missed['only_new']:,} are newly missed, {missed['only_old']:,} newly caught (p = {missed['p']:.2g})."
+        )
+    if record["cost"] is not None:
+        sentences.append(_say_cost(record["cost"]))
+    worse = record["worse"]
+    if worse["shown"]:
+        sentences.append("NEW is shown to be worse.")
+    else:
+        sentences.append("NEW is not shown to be worse; that does not prove it as good: read the intervals.")
+    return [*sentences, *_say_seen(record)]
+
+
+def _say_errors(errors: Record) -> str:
+    interval = errors["interval"]
+    if interval is None:
+        return "No photo can be used by both, so that their errors cannot be compared."
+    between = f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f} points"
+    return (
+        f"By itself OLD errs on {errors['old']:,} and NEW on {errors['new']:,} of {errors['photos']:,} photos; "
+        f"{errors['only_old']:,} errors are gone and {errors['only_new']:,} are new. The rate of errors changes by "
+        f"{between} (McNemar's exact test: p = {errors['p']:.2g})."
+    )
+
+
+def _say_cost(cost: Record) -> str:
+    interval = cost["interval"]
+    between = "" if interval is None else f" ({interval[0]:+,.4g} to {interval[1]:+,.4g})"
+    return (
+        f"The verdicts cost {cost['old']:,.4g} with OLD and {cost['new']:,.4g} with NEW {cost['unit']}: "
+        f"{cost['difference']:+,.4g}{between}."
+    )
+
+
+def _say_seen(record: Record) -> list[str]:
+    seen, total = record["seen"], record["photos"]
+    return [
+        f"{seen[which]:,} of {total:,} photos were used to train {which.upper()} or to choose its threshold: they "
+        f"flatter it. Compare on photos that neither has seen."
+        for which in ("old", "new")
+        if seen[which]
+    ]

@@ -1,0 +1,224 @@
+"""Compare two bundles: exactly which photos change their verdict from the old one to the new, and whether that is worse.
+
+Both are asked about the same photos, each through its own prepare steps. Without labels the changes alone are told;
+with labels also which of them are for the better, what the difference proves, and what it costs on the line.
+Variants of a recipe that are still to be trained are compared elsewhere, in `compare_variants`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from teliti import __version__
+from teliti.data.beside import without_companions
+from teliti.data.label_cells import write_label
+from teliti.errors import CatalogError, PhotoRefused, UserError
+from teliti.files import write_json_atomic, write_text_atomic
+from teliti.metrics.answers import AnswerRule
+from teliti.metrics.decision import Decision
+from teliti.metrics.line import Line
+from teliti.metrics.number_rule import NumberRule
+from teliti.predictor import Predictor
+from teliti.recipe import parse_recipe
+from teliti.report.flips_page import render_flips, shown_photos
+from teliti.types import Catalog, Record, Reporter, Sample, SilentReporter
+from teliti.workflow.check_pictures import shrink_photos
+from teliti.workflow.evaluate import measured_part
+from teliti.workflow.flip_kinds import KINDS, REFUSED, Truth, kind_of, sort_flips
+from teliti.workflow.flip_sums import Answer, Both, judge_worse, say_flips, sum_flips
+from teliti.workflow.prepare import read_samples
+from teliti.workflow.run_folder import RunFolder
+from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
+from teliti.workflow.stopwatch import Stopwatch
+
+REPORT, TABLE, RECORD = "compare.html", "flips.csv", "compare.json"
+_COLUMNS = ("path", "label", "kind", "old_verdict", "new_verdict", "old_score", "new_score", "old_reasons",
+            "new_reasons")  # fmt: skip
+
+
+def compare(
+    old: str | Path,
+    new: str | Path,
+    source: str | Path,
+    *,
+    labels: bool = True,
+    decide: Mapping[str, Any] | None = None,
+    out: str | Path | None = None,
+    reporter: Reporter | None = None,
+) -> Record:
+    """Ask two bundles about the same photos and list those whose verdict changes.
+
+    Args:
+        old: The bundle in use.
+        new: The one that shall take its place.
+        source: Photos, with or without labels; of a given split its test part.
+        labels: False: the photos are taken without labels, whatever their folders are called.
+        decide: `cost`, `defect_rate` and `per_day` as in the recipe's [decide]; None takes those of the new bundle, or
+            of the old one.
+        out: A folder for compare.html, flips.csv and compare.json; None writes nothing.
+        reporter: Told how far it is.
+
+    Returns:
+        {"schema", "old", "new", "task", "classes", "photos", "labelled", "refused", "seen", "same", "flips",
+        "directions", "kinds", "errors", "missed", "false_alarms", "cost", "worse", "sentences", "seconds"}; what
+        needs labels is None without them.
+
+    Raises:
+        BundleError: a missing or damaged bundle.
+        UserError: bundles whose verdicts cannot be compared, or photos with labels that they do not know.
+    """
+    reporter, watch = reporter or SilentReporter(), Stopwatch()
+    line = _line_of(decide)
+    pair = Predictor.open(old), Predictor.open(new)
+    _check_pair(*(one.bundle.answers for one in pair))
+    catalog = _read(str(source), pair, labels=labels, reporter=reporter)
+    with watch.stage("predict"):
+        answers = [_answer(one, catalog.samples, reporter) for one in pair]
+    both = _pair_up(catalog, answers, Truth.of(pair[0].bundle.answers))
+    if not both.samples:
+        raise CatalogError(f'"{source}" has no usable photo.', hint="Give photos in JPEG, PNG, BMP, TIFF or WebP.")
+    flips = _list_flips(both)
+    record: Record = {
+        "schema": 1,
+        "version": __version__,
+        "old": str(old),
+        "new": str(new),
+        "source": str(source),
+        "task": pair[0].bundle.task,
+        "classes": list(both.truth.classes),
+        "has_verdicts": both.truth.has_verdicts,
+        "photos": len(both.samples),
+        "labelled": both.is_labelled,
+        "refused": len(catalog.refused) + len(catalog.samples) - len(both.samples),
+        "seen": {"old": sum(seen_photos(pair[0].bundle, both.samples)), "new": sum(seen_photos(pair[1].bundle, both.samples))},
+        **sum_flips(both, flips, line=line or _line_of_bundles(pair)),
+        "flips": flips,
+    }
+    record["worse"] = judge_worse(record)
+    record["sentences"] = say_flips(record)
+    if out is not None:
+        with watch.stage("report"):
+            _write(Path(out), record, both.samples)
+    record["seconds"] = watch.to_record()
+    if out is not None:
+        write_json_atomic(Path(out) / RECORD, record)
+    return record
+
+
+def _line_of(decide: Mapping[str, Any] | None) -> Line | None:
+    return Line.of(parse_recipe({"decide": dict(decide)}).decide) if decide else None
+
+
+def _line_of_bundles(pair: Sequence[Predictor]) -> Line | None:
+    for one in reversed(pair):
+        answers = one.bundle.answers
+        written = answers.evidence.get("line") if isinstance(answers, Decision) else None
+        if written:
+            return Line.from_record(written)
+    return None
+
+
+def _check_pair(old: AnswerRule, new: AnswerRule) -> None:
+    """Verdicts can be compared where both mean the same by them."""
+    if isinstance(old, NumberRule) or isinstance(new, NumberRule):
+        raise UserError(
+            "Bundles to compare must give verdicts or class names, got one that gives numbers.",
+            hint="Measure both with `teliti evaluate`.",
+        )
+    if type(old) is not type(new):
+        raise UserError(
+            "Bundles to compare must both give one class a photo, or both several labels, got one of each.",
+            hint="Measure both with `teliti evaluate`.",
+        )
+    if set(old.classes) != set(new.classes):
+        only_old, only_new = sorted(set(old.classes) - set(new.classes)), sorted(set(new.classes) - set(old.classes))
+        said = [f"only {which}: {', '.join(names)}" for which, names in (("OLD", only_old), ("NEW", only_new)) if names]
+        raise UserError(
+            f"Bundles to compare must have the same classes, got {'; '.join(said)}.",
+            hint="Train both on labels of the same names.",
+        )
+    mine, other = Truth.of(old), Truth.of(new)
+    if (mine.rejects, mine.has_verdicts) != (other.rejects, other.has_verdicts):
+        raise UserError(
+            f"Bundles to compare must reject the same classes, got {_listed(mine)} and {_listed(other)}.",
+            hint="Train both with the same data.positive and data.pass.",
+        )
+
+
+def _listed(truth: Truth) -> str:
+    return ", ".join(sorted(truth.rejects)) if truth.has_verdicts else "none"
+
+
+def _read(source: str, pair: Sequence[Predictor], *, labels: bool, reporter: Reporter) -> Catalog:
+    """The photos, without those that lie beside others as their masks."""
+    patterns = tuple(dict.fromkeys(pattern for one in pair for pattern in one.bundle.chain.beside_patterns))
+    catalog = read_samples(source, patterns, task=wanted_task(pair[1].bundle))
+    samples, _ = without_companions(catalog.samples, patterns)
+    catalog = measured_part(replace(catalog, samples=tuple(samples)), reporter)
+    for note in catalog.notes:
+        reporter.note(note)
+    if not labels or not _has_labels(catalog):
+        return replace(catalog, samples=tuple(replace(sample, label=None) for sample in catalog.samples))
+    used = {name for sample in catalog.samples for name in sample.class_names}
+    catalog = replace(catalog, classes=tuple(name for name in catalog.classes if name in used))
+    try:
+        check_labels(catalog, pair[1].bundle)
+    except CatalogError as error:
+        hint = f"{error.hint} Or compare the verdicts alone, with --no-labels."
+        raise CatalogError(error.message, hint=hint) from error
+    return catalog
+
+
+def _has_labels(catalog: Catalog) -> bool:
+    return any(sample.label is not None for sample in catalog.samples)
+
+
+def _answer(predictor: Predictor, samples: Sequence[Sample], reporter: Reporter) -> list[Answer]:
+    return [answer for _, answer in predictor.predict_samples(samples, reporter=reporter)]
+
+
+def _pair_up(catalog: Catalog, answers: Sequence[Sequence[Answer]], truth: Truth) -> Both:
+    """Photos that at least one bundle can read, with what each says of them."""
+    rows = [
+        (sample, old, new)
+        for sample, old, new in zip(catalog.samples, *answers, strict=True)
+        if not (isinstance(old, PhotoRefused) and isinstance(new, PhotoRefused))
+    ]
+    samples, old, new = (tuple(column) for column in zip(*rows, strict=True)) if rows else ((), (), ())
+    return Both(samples, old, new, truth, is_labelled=_has_labels(catalog))
+
+
+def _list_flips(both: Both) -> list[Record]:
+    rows = []
+    for sample, old, new in zip(both.samples, both.old, both.new, strict=True):
+        before, after = _said(old), _said(new)
+        if before["verdict"] == after["verdict"]:
+            continue
+        kind = kind_of(sample, before["verdict"], after["verdict"], both.truth) if both.is_labelled else None
+        label = list(sample.label) if isinstance(sample.label, tuple) else sample.label
+        rows.append({"path": sample.name, "label": label, "kind": kind, "old": before, "new": after})
+    return sort_flips(rows)
+
+
+def _said(answer: Answer) -> Record:
+    if isinstance(answer, PhotoRefused):
+        return {"verdict": REFUSED, "score": None, "reasons": [answer.reason]}
+    return {"verdict": answer.verdict, "score": answer.score, "reasons": list(answer.reasons)}
+
+
+def _write(folder: Path, record: Record, samples: Sequence[Sample]) -> None:
+    record["report"], record["table"] = str(folder / REPORT), str(folder / TABLE)
+    by_name = {sample.name: sample for sample in samples}
+    pictures = shrink_photos([by_name[path] for path in shown_photos(record)])
+    write_text_atomic(folder / REPORT, render_flips(record, pictures, KINDS))
+    RunFolder(folder).write_table(TABLE, _COLUMNS, [_row(one) for one in record["flips"]])
+
+
+def _row(flip: Record) -> list[object]:
+    old, new = flip["old"], flip["new"]
+    label = write_label(tuple(flip["label"])) if isinstance(flip["label"], list) else flip["label"]
+    said = (old["verdict"], new["verdict"], old["score"], new["score"])
+    return [flip["path"], label, flip["kind"], *said, "; ".join(old["reasons"]), "; ".join(new["reasons"])]

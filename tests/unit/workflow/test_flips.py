@@ -1,0 +1,235 @@
+"""Two bundles on the same photos: which verdicts change, what that proves, and what it costs.
+
+The network measures brightness and nothing else; the bundles differ in their threshold, so every flip is known.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from handmade import CLASSES, even_photo, write_brightness_bundle
+from parts import encode_png
+from teliti.bundle import MANIFEST
+from teliti.errors import CatalogError, RecipeError, UserError
+from teliti.metrics.decision import Decision
+from teliti.metrics.review import Review
+from teliti.workflow.flip_kinds import KINDS, kind_of
+from teliti.workflow.flip_sums import judge_worse, say_flips
+from teliti.workflow.flips import compare
+
+GREYS = {"dark": (10, 60, 100, 140), "bright": (120, 180, 220, 250)}
+
+
+def write_bundle_of(folder: Path, threshold: float | None = 0.5, **changes) -> Path:
+    """A bundle that calls a photo bright from this brightness on, with changed attributes of its decision."""
+    write_brightness_bundle(folder)
+    decision = Decision(
+        **{"classes": CLASSES, "positive": "bright", "threshold": threshold, "rule": "fixed"} | changes
+    )
+    manifest = json.loads((folder / MANIFEST).read_text())
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"decision": decision.to_record()}))
+    return folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Four even photos of each class."""
+    for name, values in GREYS.items():
+        (tmp_path / "photos" / name).mkdir(parents=True)
+        for grey in values:
+            (tmp_path / "photos" / name / f"{grey}.png").write_bytes(encode_png(even_photo(grey, side=12)))
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Path:
+    return write_bundle_of(tmp_path / "old", 0.5)
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Path:
+    """Passes more: from 0.75, which is grey 191."""
+    return write_bundle_of(tmp_path / "new", 0.75)
+
+
+def test_exactly_the_photos_whose_verdict_changes_are_listed(old, new, folder):
+    record = compare(old, new, folder)
+    assert [(one["path"], one["old"]["verdict"], one["new"]["verdict"], one["kind"]) for one in record["flips"]] == [
+        ("bright/180.png", "reject", "pass", "newly_missed"),
+        ("dark/140.png", "reject", "pass", "false_alarm_gone"),
+    ]
+    assert (record["photos"], record["same"], record["changed"]) == (8, 6, 2)
+    assert record["kinds"] == {"newly_missed": 1, "false_alarm_gone": 1}
+    assert record["errors"]["only_old"] == record["errors"]["only_new"] == 1
+    assert (record["missed"]["old"], record["missed"]["new"], record["missed"]["photos"]) == (1, 2, 4)
+    assert (record["cost"], record["worse"]["shown"]) == (None, False)
+    assert json.loads(json.dumps(record, allow_nan=False)) == record
+
+
+def test_the_same_bundle_twice_changes_nothing(old, folder):
+    record = compare(old, old, folder)
+    assert (record["flips"], record["changed"], record["errors"]["p"]) == ([], 0, 1.0)
+    assert record["sentences"][0] == "None of 8 photos changes its verdict; of such photos fewer than 32.4 % do."
+
+
+def test_without_labels_only_the_changes_are_told(old, new, folder):
+    for labels, source in ((False, folder), (True, folder / "bright")):
+        record = compare(old, new, source, labels=labels)
+        assert "180.png" in " ".join(one["path"] for one in record["flips"])
+        assert (record["labelled"], record["errors"], record["kinds"], record["worse"]) == (False, None, None, None)
+        assert {one["kind"] for one in record["flips"]} == {None}
+        assert "The photos have no labels" in record["sentences"][1]
+
+
+def test_costs_are_those_given_else_those_of_the_bundle(tmp_path, old, folder):
+    line = {"cost": {"miss": 10.0, "false_alarm": 1.0, "review": None}, "defect_rate": None, "parts": 1000,
+            "per_day": False}  # fmt: skip
+    priced = write_bundle_of(tmp_path / "priced", 0.75, evidence={"line": line})
+    cost = compare(old, priced, folder)["cost"]
+    assert (cost["old"], cost["new"]) == (1000 * (0.5 * 0.25 * 10 + 0.5 * 0.25), 1000 * 0.5 * 0.5 * 10)
+    given = compare(old, priced, folder, decide={"cost": {"miss": 2, "false_alarm": 1}, "per_day": 400})["cost"]
+    assert (given["new"], given["unit"]) == (400 * 0.5 * 0.5 * 2, "a day")
+    with pytest.raises(RecipeError, match="decide.cost"):
+        compare(old, priced, folder, decide={"cost": {"mis": 2}})
+
+
+def test_a_grey_band_is_a_verdict_of_its_own(tmp_path, old, folder):
+    careful = write_bundle_of(tmp_path / "careful", 0.5, review=Review(low=0.3, high=0.6))
+    kinds = {one["path"]: one["kind"] for one in compare(old, careful, folder)["flips"]}
+    assert kinds == {
+        "dark/100.png": "newly_reviewed",
+        "dark/140.png": "false_alarm_gone",
+        "bright/120.png": "newly_caught",
+    }
+
+
+def test_bundles_that_only_name_classes_are_compared_by_name(tmp_path, folder):
+    old = write_bundle_of(tmp_path / "a", None, positive=None, rule="argmax")
+    new = write_bundle_of(tmp_path / "b", None, positive=None, rule="argmax", review=Review(least_probs=(0.6, 0.5)))
+    record = compare(old, new, folder)
+    assert [(one["path"], one["kind"]) for one in record["flips"]] == [("bright/120.png", "newly_reviewed")]
+    assert (record["missed"], record["has_verdicts"]) == (None, False)
+
+
+def test_a_folder_gets_page_table_and_record(tmp_path, old, new, folder):
+    (folder / "dark" / "broken.png").write_bytes(b"x")
+    out = tmp_path / "out"
+    record = compare(old, new, folder, out=out)
+    assert record["refused"] == 1
+    assert json.loads((out / "compare.json").read_text()) == record
+    with (out / "flips.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["path"], row["kind"], row["new_verdict"]) for row in rows] == [
+        ("bright/180.png", "newly_missed", "pass"),
+        ("dark/140.png", "false_alarm_gone", "pass"),
+    ]
+    assert float(rows[0]["old_score"]) == pytest.approx(180 / 255, abs=1e-4)
+    page = (out / "compare.html").read_text()
+    assert page.count("data:image/jpeg") == 2
+    assert "Newly missed (1)" in page
+    assert "bright/<wbr>180.png" in page
+
+
+def test_pairs_that_cannot_be_compared_are_refused_with_a_sentence(tmp_path, old, folder):
+    numbers = write_brightness_bundle(tmp_path / "numbers", is_regression=True).path
+    with pytest.raises(UserError, match="must give verdicts or class names, got one that gives numbers"):
+        compare(old, numbers, folder)
+    turned = write_bundle_of(tmp_path / "turned", 0.5, positive="dark")
+    with pytest.raises(UserError, match="must reject the same classes, got bright and dark"):
+        compare(old, turned, folder)
+    other = write_bundle_of(tmp_path / "other", 0.5, classes=("black", "bright"))
+    with pytest.raises(UserError, match="must have the same classes, got only OLD: dark; only NEW: black"):
+        compare(old, other, folder)
+    (folder / "dark").rename(folder / "night")
+    with pytest.raises(CatalogError, match=r"Label must be one of dark, bright, got \"night\".*--no-labels"):
+        compare(old, old, folder)
+    (tmp_path / "empty" / "a").mkdir(parents=True)
+    (tmp_path / "empty" / "a" / "x.png").write_bytes(b"x")
+    with pytest.raises(CatalogError, match="has no usable photo"):
+        compare(old, old, tmp_path / "empty")
+
+
+def counted(old: int, new: int, only_old: int, only_new: int, *, photos: int, p: float) -> dict:
+    return {"photos": photos, "old": old, "new": new, "only_old": only_old, "only_new": only_new, "p": p,
+            "difference": (new - old) / photos, "interval": [-0.01, 0.02]}  # fmt: skip
+
+
+def test_worse_is_said_where_a_test_shows_it_and_only_in_that_direction():
+    even = counted(5, 5, 2, 2, photos=200, p=1.0)
+    worse, better = counted(5, 25, 0, 20, photos=200, p=1e-5), counted(25, 5, 20, 0, photos=200, p=1e-5)
+    none = {"cost": None, "missed": None, "false_alarms": None}
+    assert judge_worse({"errors": worse, **none})["reasons"] == [
+        "NEW makes more errors: 25 instead of 5 of 200 (adjusted p = 1e-05)."
+    ]
+    assert not judge_worse({"errors": better, **none})["shown"]
+    missed = judge_worse({"errors": even, "missed": worse, "false_alarms": even, "cost": None})
+    assert missed["reasons"] == ["NEW makes more missed defects: 25 instead of 5 of 200 (adjusted p = 3e-05)."]
+    close = counted(5, 14, 1, 10, photos=200, p=0.02)  # of three tests this one alone is not enough
+    assert not judge_worse({"errors": even, "missed": close, "false_alarms": even, "cost": None})["shown"]
+    cost = {"interval": [3.0, 9.0], "unit": "a day"}
+    assert judge_worse({"errors": even, **none, "cost": cost})["reasons"] == ["NEW costs more: 3 to 9 a day."]
+    assert judge_worse({"errors": None}) is None
+
+
+def test_every_sentence_of_a_comparison_comes_from_its_record(old, new, folder):
+    record = compare(old, new, folder, decide={"cost": {"miss": 10}})
+    record |= {"seen": {"old": 3, "new": 0}}
+    said = say_flips(record)
+    assert said[0] == "2 of 8 photos change their verdict (7.1 to 59.1 % of such photos)."
+    assert said[1].startswith("By itself OLD errs on 2 and NEW on 2 of 8 photos; 1 errors are gone and 1 are new.")
+    assert said[2] == "Of 4 defects OLD lets 1 pass and NEW 2; 1 are newly missed, 0 newly caught (p = 1)."
+    assert said[3].startswith("The verdicts cost 1,375 with OLD and 2,500 with NEW per 1,000 parts: +1,125")
+    assert said[4] == "NEW is not shown to be worse; that does not prove it as good: read the intervals."
+    assert said[5].startswith("3 of 8 photos were used to train OLD")
+    worse = say_flips(record | {"worse": {"shown": True, "reasons": ["x"]}})
+    assert "NEW is shown to be worse." in worse
+    nothing = say_flips(record | {"errors": record["errors"] | {"interval": None}})
+    assert "their errors cannot be compared" in nothing[1]
+
+
+@pytest.mark.parametrize(
+    ("label", "before", "after", "kind"),
+    [
+        ("bad", "reject", "pass", "newly_missed"),
+        ("bad", "refused", "pass", "newly_missed"),
+        ("bad", "pass", "refused", "newly_caught"),
+        ("bad", "review", "reject", "caught_otherwise"),
+        ("bad", "reject", "refused", "newly_refused"),
+        ("good", "pass", "reject", "new_false_alarm"),
+        ("good", "reject", "review", "false_alarm_gone"),
+        ("good", "pass", "review", "newly_reviewed"),
+        ("good", "review", "pass", "no_longer_reviewed"),
+        ("good", "refused", "pass", "no_longer_refused"),
+        ("good", "pass", "refused", "newly_refused"),
+    ],
+)
+def test_what_a_change_of_verdict_means(label, before, after, kind):
+    from teliti.types import Sample
+    from teliti.workflow.flip_kinds import Truth
+
+    truth = Truth(("bad", "good"), frozenset({"bad"}), has_verdicts=True)
+    assert kind_of(Sample("a", None, label=label), before, after, truth) == kind
+    assert kind in KINDS
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "kind"),
+    [
+        ("a", "b", "newly_wrong"),
+        ("b", "a", "newly_right"),
+        ("b", "c", "still_wrong"),
+        ("review", "c", "still_wrong"),
+        ("a", "review", "newly_reviewed"),
+        ("b", "refused", "newly_refused"),
+    ],
+)
+def test_what_a_change_of_name_means(before, after, kind):
+    from teliti.types import Sample
+    from teliti.workflow.flip_kinds import Truth
+
+    truth = Truth(("a", "b", "c"), frozenset(), has_verdicts=False)
+    assert kind_of(Sample("x", None, label="a"), before, after, truth) == kind
