@@ -136,7 +136,8 @@ def decision_record(
         seed: Of the intervals.
 
     Returns:
-        {"three_verdicts", "economy", "explorer", "reliability"}; what does not apply is None.
+        {"three_verdicts", "economy", "explorer", "reliability"}; what does not apply is None. Reliability is that of
+        the score; where nothing is rejected that of the most probable class ("of": "class").
     """
     record: Record = {
         "three_verdicts": three_verdicts(labels, probs, novelty=novelty, decision=decision),
@@ -145,6 +146,8 @@ def decision_record(
         "reliability": None,
     }
     if not decision.reject_indices:
+        is_right = probs.argmax(axis=1) == labels
+        record["reliability"] = reliability(probs.max(axis=1), is_right, seed=seed) | {"of": "class"}
         return record
     scores, bad = decision.score(probs), np.isin(labels, decision.reject_indices)
     written = decision.evidence.get("line")

@@ -27,6 +27,8 @@ _ARMIJO = 1e-4  # share of the promised decrease that a step must keep
 _GRADIENT_TOLERANCE = 1e-10
 _DAMPING = 1e-10  # the loss is flat along "the same amount on every bias"
 
+_ALL, _SLOPE, _BIASES = slice(None), slice(0, 1), slice(1, None)  # of theta: what a fit may change
+
 _Float64 = NDArray[np.float64]
 
 
@@ -119,12 +121,32 @@ def fit_temperature(decisions: FloatArray, labels: IntArray) -> TemperatureScali
     spread = float(np.sqrt(np.mean((values - centers) ** 2))) or 1.0
     unit = (values - centers) / spread
     targets = _smoothed_targets(labels, values.shape[1])
-    theta = _minimise(unit, targets, free_slope=True)
+    theta = _minimise(unit, targets)
     if theta[0] < _MIN_SLOPE:
-        theta = _minimise(unit, targets, free_slope=False)
+        theta = _minimise(unit, targets, free=_BIASES)
     scale = float(theta[0]) / spread
     biases = theta[1:] - scale * centers
     return TemperatureScaling(scale=scale, biases=tuple(float(bias) for bias in biases - biases.mean()))
+
+
+def fit_scale(decisions: FloatArray, labels: IntArray) -> float:
+    """One temperature alone (C. Guo et al. 2017), as the factor that decision values are multiplied with.
+
+    Args:
+        decisions: (N, K) float, finite, one column per class, higher means more like that class.
+        labels: (N,) int in 0..K-1, class index.
+
+    Returns:
+        Above 0.
+
+    Raises:
+        UserError: as `fit_temperature`.
+    """
+    values = np.asarray(decisions, dtype=np.float64)
+    _check(values, labels)
+    spread = float(np.sqrt(np.mean((values - values.mean(axis=1, keepdims=True)) ** 2))) or 1.0
+    theta = _minimise(values / spread, _smoothed_targets(labels, values.shape[1]), free=_SLOPE)
+    return max(float(theta[0]), _MIN_SLOPE) / spread
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -195,18 +217,17 @@ def _smoothed_targets(labels: IntArray, num_classes: int) -> _Float64:
     return targets
 
 
-def _minimise(unit: _Float64, targets: _Float64, *, free_slope: bool) -> _Float64:
+def _minimise(unit: _Float64, targets: _Float64, *, free: slice = _ALL) -> _Float64:
     """Newton steps with step halving on the mean cross-entropy of softmax(theta[0] * unit + theta[1:])."""
     theta = np.zeros(unit.shape[1] + 1)
     theta[0] = _MIN_SLOPE
-    first = 0 if free_slope else 1
     loss, gradient, hessian = _cross_entropy(theta, unit, targets)
     for _ in range(_MAX_STEPS):
-        if np.abs(gradient[first:]).max() < _GRADIENT_TOLERANCE:
+        if np.abs(gradient[free]).max() < _GRADIENT_TOLERANCE:
             break
-        curvature = hessian[first:, first:] + _DAMPING * np.eye(len(theta) - first)
+        curvature = hessian[free, free] + _DAMPING * np.eye(len(gradient[free]))
         step = np.zeros_like(theta)
-        step[first:] = np.linalg.solve(curvature, gradient[first:])
+        step[free] = np.linalg.solve(curvature, gradient[free])
         theta = _descend(theta, step, start=(loss, float(gradient @ step)), problem=(unit, targets))
         loss, gradient, hessian = _cross_entropy(theta, unit, targets)
     return theta

@@ -247,6 +247,8 @@ def check_label_rule(decide: DecideRecipe) -> None:
     """
     given = decide.model_dump(exclude_none=True, exclude_defaults=True)
     others = [key for key, value in given.items() if key not in _RULES and value]
+    if decide.calibration in {"platt", "none"}:
+        others.remove("calibration")
     others += ["cost.review"] if decide.cost is not None and decide.cost.review is not None else []
     if others:
         raise RecipeError(

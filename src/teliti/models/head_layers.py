@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from teliti.models.bend import FAR, pieces
+
 if TYPE_CHECKING:
     from teliti.models.heads import HeadWeights
 
@@ -69,6 +71,44 @@ class AffineMap(nn.Module):
         return (inputs @ self.weight + self.bias).float()
 
 
+class Bend(nn.Module):
+    """The rising curve of `models.bend`, for the log-odds of class 1 or for the logits of more classes.
+
+    Args:
+        weights: Of a head with a curve.
+    """
+
+    places: Tensor
+    turns: Tensor
+    apart: Tensor
+
+    def __init__(self, weights: HeadWeights) -> None:
+        super().__init__()
+        if weights.bend is None:
+            raise ValueError("a curve needs knots")
+        self.start, self.slope, places, turns = pieces(weights.bend)
+        self.is_binary = weights.weight.shape[1] == 1
+        self.register_buffer("places", torch.from_numpy(places))
+        self.register_buffer("turns", torch.from_numpy(turns))
+        size = weights.weight.shape[1]
+        self.register_buffer("apart", torch.diag(torch.full((size,), FAR, dtype=torch.float64)))
+
+    def forward(self, outputs: Tensor) -> Tensor:
+        """(N, K') float32 to (N, K') float32."""
+        exact = outputs.double()
+        if self.is_binary:
+            return self._bend(exact).float()
+        others = exact.unsqueeze(1) + self.apart  # (N, K, K) without the class itself
+        most = others.amax(dim=2)
+        rest = most + torch.exp(others - most.unsqueeze(2)).sum(dim=2).log()
+        bent = self._bend(exact - rest)
+        return (-torch.relu(-bent) - torch.log(1.0 + torch.exp(-bent.abs()))).float()
+
+    def _bend(self, values: Tensor) -> Tensor:
+        ramps = torch.relu(values.unsqueeze(-1) - self.places) * self.turns
+        return self.start + self.slope * values + ramps.sum(dim=-1)
+
+
 class ClassHead(nn.Module):
     """Logits and probabilities from a head's outputs.
 
@@ -112,7 +152,8 @@ def build_head(weights: HeadWeights) -> nn.Module:
     steps: list[nn.Module] = [Standardise(weights)]
     if weights.supports is not None:
         steps.append(GaussianKernel(torch.tensor(weights.supports)))
-    outputs = nn.Sequential(*steps, AffineMap(weights))
+    steps.append(AffineMap(weights))
+    outputs = nn.Sequential(*steps, *([] if weights.bend is None else [Bend(weights)]))
     if weights.is_regression:
         return outputs.eval()
     if weights.is_multilabel:

@@ -2,8 +2,8 @@
 
 Two kinds cover every head that training offers. "linear" is an affine map of the standardised features (logistic
 regression, softmax, linear SVM, ridge). "rbf" is an affine map of their Gaussian kernel to kept photos: the
-support vectors of an SVM, or landmarks. Calibration is affine too and is folded into the last map. Fitting is not
-here, and neither is any threshold.
+support vectors of an SVM, or landmarks. Calibration is affine too and is folded into the last map; isotonic
+calibration adds a curve of straight pieces behind it. Fitting is not here, and neither is any threshold.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.errors import BundleError, UserError
+from teliti.models.bend import bend_logits
 
 if TYPE_CHECKING:
     from torch import nn
@@ -47,6 +48,8 @@ class HeadWeights:
         limit: Above 0; bound of the standardised features, in units of `scale`.
         is_regression: True when the outputs are the numbers themselves.
         is_multilabel: True when every output is a label of its own.
+        bend: (2, M) float32, the knots of a rising curve that the log-odds of classes go through at last; None: they
+            stay as they are.
     """
 
     mean: _Float32
@@ -57,6 +60,7 @@ class HeadWeights:
     limit: float = DEFAULT_LIMIT
     is_regression: bool = False
     is_multilabel: bool = False
+    bend: _Float32 | None = None
 
     @property
     def kind(self) -> HeadKind:
@@ -132,6 +136,8 @@ class HeadWeights:
             arrays["supports"] = self.supports
         if self.is_multilabel:
             arrays["is_multilabel"] = np.array([True], dtype=np.uint8)
+        if self.bend is not None:
+            arrays["bend"] = self.bend
         return arrays
 
     @classmethod
@@ -153,7 +159,11 @@ class HeadWeights:
         limit = float(np.asarray(arrays["limit"], np.float32).max(initial=0.0))
         is_regression = bool(np.any(arrays["is_regression"]))
         is_multilabel = bool(np.any(arrays.get("is_multilabel", False)))
-        head = cls(**floats, supports=supports, limit=limit, is_regression=is_regression, is_multilabel=is_multilabel)
+        bend = np.asarray(arrays["bend"], np.float32) if "bend" in arrays else None
+        head = cls(
+            **floats, supports=supports, limit=limit, is_regression=is_regression, is_multilabel=is_multilabel,
+            bend=bend,
+        )  # fmt: skip
         head._check_shapes()
         return head
 
@@ -166,7 +176,8 @@ class HeadWeights:
         if self.supports is not None:
             inputs = gaussian_kernel(inputs, self.supports.astype(np.float64))
         outputs = (inputs @ self.weight.astype(np.float64) + self.bias).astype(np.float32)
-        return np.concatenate([np.zeros_like(outputs), outputs], axis=1) if self._is_binary else outputs
+        logits = np.concatenate([np.zeros_like(outputs), outputs], axis=1) if self._is_binary else outputs
+        return logits if self.bend is None else bend_logits(logits, self.bend)
 
     def _check_shapes(self) -> None:
         dims, rows = self.mean.shape, self.mean.shape if self.supports is None else self.supports.shape[:1]
@@ -177,6 +188,7 @@ class HeadWeights:
             and self.weight.shape[:1] == rows
             and self.bias.shape == self.weight.shape[1:]
             and (self.supports is None or self.supports.shape[1:] == dims)
+            and (self.bend is None or _is_rising(self.bend))
         )
         if not fits:
             shapes = {name: array.shape for name, array in self.to_arrays().items()}
@@ -184,6 +196,11 @@ class HeadWeights:
                 f"The head's weights must fit each other, got shapes {shapes}.",
                 hint="Train again, or take the bundle from its source again.",
             )
+
+
+def _is_rising(knots: _Float32) -> bool:
+    """True for (2, M) places and heights, M >= 2, both rising."""
+    return knots.ndim == 2 and knots.shape[0] == 2 and knots.shape[1] > 1 and bool((np.diff(knots) > 0).all())
 
 
 def sigmoid(logits: NDArray[_Float]) -> NDArray[_Float]:

@@ -15,6 +15,7 @@ PROMISES = ("max_false_alarm_rate", "guarantee", "confidence")
 DEFAULT_CONFIDENCE = 0.95
 
 Guarantee = Literal["observed", "proven", "expected"]
+Calibration = Literal["auto", "platt", "isotonic", "temperature", "none"]
 
 
 class Cost(Section):
@@ -42,6 +43,7 @@ class DecideRecipe(Section):
         novelty_share: Share of photos like the training's that may be shown to a person for their look; 0: none is.
         envelope: Of a photo whose light, blur, size or scale lies outside the envelope: "warn", or "review" it; "off"
             keeps no envelope.
+        calibration: How scores become probabilities; "auto": the way that does best on photos left out of its fit.
     """
 
     threshold: Fraction | None = None
@@ -56,6 +58,7 @@ class DecideRecipe(Section):
     review_share: Fraction | None = None
     novelty_share: Annotated[float, Field(ge=0.0, le=0.5)] = 0.02
     envelope: Literal["warn", "review", "off"] = "warn"
+    calibration: Calibration = "auto"
 
     @property
     def promise(self) -> Guarantee:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from teliti.report.reading import is_folds, table_at, tables_at
+from teliti.report.story import calibration_words
 from teliti.report.wording import count, is_interval, is_number, number, percent, percent_interval
 from teliti.types import JsonMapping
 
 
 def decision_sentences(record: JsonMapping) -> list[str]:
     """Who looks at what, what the automatic verdicts are worth, what they cost; empty where nothing was decided."""
-    return [*_limits(record), *_looked_at(record), *_automatic(record), *_costs(record), *_honesty(record)]
+    parts = (_limits, _looked_at, _automatic, _costs, _honesty, _calibration)
+    return [sentence for part in parts for sentence in part(record)]
 
 
 def preset_sentences(record: JsonMapping) -> list[str]:
@@ -86,7 +88,14 @@ def _honesty(record: JsonMapping) -> list[str]:
     spread = f" (95 % interval {percent_interval(interval)})" if is_interval(interval) else ""
     expected = found.get("expected")
     chance = f"; with so few photos right probabilities would show {percent(expected)}" if is_number(expected) else ""
-    return [f"Stated probability and observed share lie {percent(found['error'])} apart on average{spread}{chance}."]
+    what = "probability of the most probable class" if found.get("of") == "class" else "probability"
+    return [f"Stated {what} and observed share lie {percent(found['error'])} apart on average{spread}{chance}."]
+
+
+def _calibration(record: JsonMapping) -> list[str]:
+    """How decision values became probabilities, where it was recorded."""
+    sentence, words = table_at(record, "history", "calibration_choice").get("sentence"), calibration_words(record)
+    return [f"Probabilities are {f'made by {words}' if words else 'not calibrated'}. {sentence}"] if sentence else []
 
 
 def amount(value: object) -> str:

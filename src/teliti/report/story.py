@@ -24,7 +24,10 @@ _MONITORS = {
     "val_accuracy": ("accuracy", "highest"),
     "val_auc": ("ROC AUC", "highest"),
 }
-_CALIBRATIONS = {"platt": "Platt scaling", "temperature": "temperature scaling with biases"}
+_CALIBRATIONS = {
+    "platt": "Platt scaling", "temperature": "temperature scaling", "isotonic": "isotonic regression",
+}  # fmt: skip
+_TWO = 2
 
 
 def epoch_rows(record: JsonMapping) -> list[dict[str, Any]]:
@@ -56,12 +59,19 @@ def chooser_title(record: JsonMapping) -> str:
 
 def head_words(record: JsonMapping) -> str:
     """What turns features into scores, of a trained network: its own closing layer, and how it was calibrated."""
-    found = table_at(record, "history").get("calibration")
     if is_regression(record):
         return "its own closing layer"
-    if found not in _CALIBRATIONS:
-        return "its own closing layer, not calibrated"
-    return f"its own closing layer, calibrated by {_CALIBRATIONS[str(found)]}"
+    words = calibration_words(record)
+    return f"its own closing layer, {f'calibrated by {words}' if words else 'not calibrated'}"
+
+
+def calibration_words(record: JsonMapping) -> str | None:
+    """What made probabilities of the head's decision values; None where nothing did, or nobody knows."""
+    found = str(table_at(record, "history").get("calibration"))
+    is_several = record.get("task") != "multilabel" and len(list_at(record, "classes")) > _TWO
+    if found == "platt" and is_several:
+        return "temperature scaling with biases"
+    return _CALIBRATIONS.get(found)
 
 
 def origin_words(record: JsonMapping) -> str:

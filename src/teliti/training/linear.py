@@ -17,17 +17,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from teliti.data.split import fewest_groups, fold_samples
-from teliti.errors import RecipeError, SplitError, UserError
+from teliti.errors import RecipeError, UserError
 from teliti.models.heads import DEFAULT_LIMIT, HeadWeights, standardise
 from teliti.recipe import ModelRecipe
+from teliti.recipe.decide import Calibration
 from teliti.runtime import default_threads
+from teliti.training.calibrate import choose_calibration
+from teliti.training.head_folds import assign_folds
 from teliti.training.kernel import EXACT_LIMIT, LandmarkSolver, SvmSolver
 from teliti.training.linear_solvers import HingeSolver, LogisticSolver, RidgeSolver
 from teliti.training.search import (
@@ -36,7 +38,7 @@ from teliti.training.search import (
     Setting,
     Solution,
     Solver,
-    affine_of,
+    affine_of_labels,
     calm_libraries,
     in_threads,
     out_of_fold_loss,
@@ -46,7 +48,6 @@ from teliti.types import FloatArray, IntArray, Record, Reporter, Task
 
 Method = Literal["linear", "exact kernel", "landmarks"]
 KERNEL_HEADS = ("rbf_svm", "svr")
-MAX_FOLDS = 5
 SEARCH_PHOTOS = 3000  # of a two-class problem; more columns share the same time
 _MIN_SEARCH_PHOTOS_OF_CLASS = 50
 _HEADS: dict[Task, tuple[str, ...]] = {
@@ -92,6 +93,7 @@ def fit_head(
     num_classes: int,
     seed: int,
     reporter: Reporter,
+    calibration: Calibration = "platt",
 ) -> FittedHead:
     """Fit the recipe's head on the photos of the training part.
 
@@ -104,6 +106,7 @@ def fit_head(
         num_classes: K; ignored for regression.
         seed: Of folds, search photos and landmarks.
         reporter: Told of every solved fold.
+        calibration: The recipe's decide.calibration; numbers have none, and labels one each, "platt" or "none".
 
     Raises:
         RecipeError: the head does not fit the task.
@@ -116,7 +119,7 @@ def fit_head(
     labels = np.asarray(targets, np.float64 if task == "regression" else np.int64)
     num_labels = 0 if task == "regression" else num_classes
     _check(features, labels, groups, task=task, num_classes=num_classes)
-    folds = _assign_folds(labels, groups, num_classes=num_labels, seed=seed)
+    folds = assign_folds(labels, groups, num_classes=num_labels, seed=seed)
     examples, scale = _standardise(features, labels, folds, num_classes=num_labels)
     sample = _search_rows(examples, groups, seed=seed)
     few = examples if len(sample) == len(features) else examples.take(sample)
@@ -128,7 +131,9 @@ def fit_head(
             chosen, tried = search(solver, few, threads=default_threads(), advance=advance)
             if few is not examples:
                 solver = make_solver(head, examples, model, method=method, seed=seed)
-            final = _fit_all(solver, examples, chosen, scale=scale, features=features, advance=advance)
+            final = _fit_all(
+                solver, examples, chosen, scale=scale, features=features, asked=calibration, advance=advance
+            )
     history = _describe_fit(head, method, examples, final=final) | {
         "search_photos": len(sample),
         "tried": tried,
@@ -146,6 +151,7 @@ class _Final:
     decisions: NDArray[np.float32]  # (N, K') out of fold, not calibrated
     logits: NDArray[np.float32]  # (N, K) the same, calibrated
     converged: bool
+    calibration: Record
 
 
 def _describe_fit(head: str, method: Method, examples: Examples, *, final: _Final) -> Record:
@@ -159,6 +165,7 @@ def _describe_fit(head: str, method: Method, examples: Examples, *, final: _Fina
         "loss": out_of_fold_loss(final.decisions, examples),
         "supports": None if final.weights.supports is None else len(final.weights.supports),
         "converged": final.converged,
+        **final.calibration,
     }
 
 
@@ -169,6 +176,7 @@ def _fit_all(
     *,
     scale: _Scale,
     features: NDArray[np.float32],
+    asked: Calibration,
     advance: Callable[[int], None],
 ) -> _Final:
     """Out-of-fold logits and the head on all photos, both through the same float32 formula."""
@@ -186,12 +194,27 @@ def _fit_all(
     flags = in_threads(work, int(examples.folds.max()) + 1, solver=solver, threads=default_threads())
     solution = solver.solve(np.arange(len(features)), path)[0]
     advance(1)
-    last = affine_of(decisions, examples) if examples.num_classes else scale.target
-    weights = _build_head(solution, examples, scale, last=last)
-    logits = (decisions * last.slope + np.asarray(last.intercepts)).astype(np.float32)
-    if examples.num_classes == 2 and not examples.is_multilabel:
-        logits = np.concatenate([np.zeros_like(logits), logits], axis=1)
-    return _Final(weights, decisions, logits, all(flags) and solution.converged)
+    weights, logits, about = _calibrate(decisions, solution, examples, scale, asked=asked)
+    return _Final(weights, decisions, logits, all(flags) and solution.converged, about)
+
+
+def _calibrate(
+    decisions: NDArray[np.float32], solution: Solution, examples: Examples, scale: _Scale, *, asked: Calibration
+) -> tuple[HeadWeights, NDArray[np.float32], Record]:
+    """The head with its last map, the calibrated out-of-fold logits, and what the record says of it."""
+    if not examples.num_classes or examples.is_multilabel:
+        last, about = scale.target, Record()
+        if examples.is_multilabel:
+            columns = examples.signs.shape[1]
+            plain = Affine(np.ones(columns), (0.0,) * columns)
+            last = plain if asked == "none" else affine_of_labels(decisions, examples.labels)
+            about = {"calibration": "none" if asked == "none" else "platt"}
+        logits = (decisions * last.slope + np.asarray(last.intercepts)).astype(np.float32)
+        return _build_head(solution, examples, scale, last=last), logits, about
+    found, choice = choose_calibration(asked, decisions, examples.labels, examples.folds)
+    weights = _build_head(solution, examples, scale, last=Affine(found.slope, found.intercepts))
+    about = {"calibration": found.way, "calibration_choice": choice}
+    return replace(weights, bend=found.bend), found.logits(decisions), about
 
 
 def _build_head(solution: Solution, examples: Examples, scale: _Scale, *, last: Affine | None) -> HeadWeights:
@@ -273,53 +296,6 @@ def _check(
             f"Features must be finite, got {bad} of {len(features)} photos with a number that is not.",
             hint="Check the weights of the backbone, and use precision f32.",
         )
-
-
-def _assign_folds(labels: NDArray[Any], groups: IntArray, *, num_classes: int, seed: int) -> IntArray:
-    """Fold of each photo: `MAX_FOLDS`, or as many as the class (or range of numbers) of the fewest groups allows."""
-    if labels.ndim == 2:
-        return _assign_label_folds(labels, groups, seed=seed)
-    absent = sorted(set(range(num_classes)) - set(labels.tolist())) if num_classes else []
-    fewest = 0 if absent or not len(labels) else fewest_groups(labels, groups)
-    if fewest < 2:
-        where = f"class {absent[0] if absent else _rarest(labels, groups)}" if num_classes else "a range of numbers"
-        raise SplitError(
-            f"Every class must have at least 2 separate photos (groups) in the training part, got {fewest} of {where}.",
-            hint="Add photos of it that are not near-duplicates of one another, or leave it out.",
-        )
-    folds = fold_samples(labels, groups, folds=min(MAX_FOLDS, fewest), seed=seed)
-    together = [label for label in range(num_classes) if len(np.unique(folds[labels == label])) < 2]
-    if together:
-        raise SplitError(
-            f"Every class must be in at least 2 folds of the training part, got class {together[0]} in one.",
-            hint="Its groups hold too many photos of other classes; use smaller groups.",
-        )
-    return np.asarray(folds)
-
-
-def _assign_label_folds(labels: NDArray[Any], groups: IntArray, *, seed: int) -> IntArray:
-    """The same for several labels or numbers a photo."""
-    fewest = fewest_groups(labels, groups)
-    if fewest >= 2:
-        folds = fold_samples(labels, groups, folds=min(MAX_FOLDS, fewest), seed=seed)
-        if not np.issubdtype(labels.dtype, np.integer) or _is_in_two_folds(labels > 0, folds):
-            return folds
-    raise SplitError(
-        "Every label must be on at least 2 separate photos (groups) of the training part, and missing on 2, "
-        f"got {fewest} of the rarest.",
-        hint="Add photos that are not near-duplicates of one another, or leave the label out.",
-    )
-
-
-def _is_in_two_folds(has: NDArray[np.bool_], folds: IntArray) -> bool:
-    """True when every label, and its absence, lies in at least two folds."""
-    sides = np.concatenate([has, ~has], axis=1)
-    return all(len(np.unique(folds[side])) > 1 for side in sides.T)
-
-
-def _rarest(labels: NDArray[Any], groups: IntArray) -> int:
-    present = np.unique(labels)
-    return int(present[np.argmin([len(np.unique(groups[labels == label])) for label in present])])
 
 
 def measure_scale(features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32], int]:

@@ -199,16 +199,6 @@ def calibration_of(decisions: FloatArray, examples: Examples) -> PlattScaling | 
     return fit_temperature(decisions, examples.labels)
 
 
-def affine_of(decisions: FloatArray, examples: Examples) -> Affine:
-    """The calibration on out-of-fold decision values (N, K'), as the last map of a head."""
-    if examples.is_multilabel:
-        return affine_of_labels(decisions, examples.labels)
-    calibration = calibration_of(decisions, examples)
-    if isinstance(calibration, PlattScaling):
-        return Affine(calibration.slope, (calibration.intercept,))
-    return Affine(calibration.scale, calibration.biases)
-
-
 @contextmanager
 def calm_libraries() -> Iterator[None]:
     """One BLAS thread per Python thread, and no convergence warnings: `Solution.converged` keeps that fact."""

@@ -1,8 +1,8 @@
 """A trained network in the shape that every inspector has: a network that gives features, and a head behind it.
 
 The network's closing layer becomes the head, its calibration folded in, so that packing, the exported graph and the
-comparison with torch know one kind of inspector only. Two classes are calibrated by Platt's scaling, more by a
-temperature with biases, on photos that no step of the training learnt from.
+comparison with torch know one kind of inspector only. It is calibrated on photos that no step of the training learnt
+from.
 """
 
 from __future__ import annotations
@@ -17,13 +17,15 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from teliti.files import sha256_hex, write_bytes_atomic
-from teliti.metrics.calibration import fit_platt, fit_temperature
+from teliti.metrics.calibration import fit_platt
 from teliti.models.heads import HeadWeights
 from teliti.models.networks import Network, PhotoInput
 from teliti.models.number_layers import NumberInput
 from teliti.models.onnx_graph import export_module
 from teliti.recipe import ModelRecipe
+from teliti.recipe.decide import Calibration
 from teliti.training.backbone_file import BackboneFile
+from teliti.training.calibrate import choose_calibration
 from teliti.transforms.steps_numbers import FittedNumbers
 from teliti.types import IntArray, Record, Task, UInt8Image
 
@@ -94,7 +96,9 @@ def make_head(front: FeatureFront, *, task: Task) -> HeadWeights:
     )  # fmt: skip
 
 
-def calibrate_head(head: HeadWeights, features: NDArray[np.float32], labels: IntArray) -> HeadWeights:
+def calibrate_head(
+    head: HeadWeights, features: NDArray[np.float32], labels: IntArray, *, folds: IntArray, asked: Calibration = "auto"
+) -> tuple[HeadWeights, Record]:
     """The head with its calibration folded in; as it is where a class is missing among the photos.
 
     Labels are calibrated each by itself, where the photos have both sides of it.
@@ -103,22 +107,23 @@ def calibrate_head(head: HeadWeights, features: NDArray[np.float32], labels: Int
         head: A classifier from `make_head`.
         features: (N, D) of photos that were not learnt from.
         labels: (N,) class indices; (N, K) of 0 and 1 for labels.
+        folds: (N,) int, by which "auto" chooses; photos that belong together share one.
+        asked: The recipe's decide.calibration.
+
+    Returns:
+        The head, and {"calibration", "calibration_choice"}: the way's name, None without one, and how it was chosen.
     """
     logits = head.logits(features)
     if head.is_multilabel:
-        return _calibrate_labels(head, logits, labels)
+        way = "none" if asked == "none" else "platt"
+        return (head if asked == "none" else _calibrate_labels(head, logits, labels)), {"calibration": way}
     if len(np.unique(labels)) < logits.shape[1]:
-        return head
-    if logits.shape[1] == 2:
-        platt = fit_platt(logits[:, 1], labels == 1)
-        slope, intercept = platt.slope, np.array([platt.intercept])
-    else:
-        scaling = fit_temperature(logits, labels)
-        slope, intercept = scaling.scale, np.array(scaling.biases)
-    return HeadWeights(
-        head.mean, head.scale, (head.weight * slope).astype(np.float32),
-        (head.bias * slope + intercept).astype(np.float32), limit=head.limit,
-    )  # fmt: skip
+        return head, {"calibration": None}
+    decisions = logits[:, 1:] if logits.shape[1] == 2 else logits
+    found, choice = choose_calibration(asked, decisions, labels, folds)
+    weight, bias = head.weight * found.slope, head.bias * found.slope + np.asarray(found.intercepts)
+    calibrated = replace(head, weight=weight.astype(np.float32), bias=bias.astype(np.float32), bend=found.bend)
+    return calibrated, {"calibration": found.way, "calibration_choice": choice}
 
 
 def _calibrate_labels(head: HeadWeights, logits: NDArray[np.float32], labels: IntArray) -> HeadWeights:

@@ -88,7 +88,7 @@ def record_learning(
         }
     return history | {
         "head": CLOSING_LAYER,
-        "calibration": _calibration(data),
+        "calibration": None,
         "photos": photos,
         "augment": [str(step.model_dump()["step"]) for step in recipe.augment],
     }
@@ -135,15 +135,6 @@ def _diagnosis_in_own_unit(fitted: Fitted, data: TrainingData, scale: float | No
     constant = {"mae": _own(scale) * float(np.abs(targets - np.median(targets, axis=0)).mean())}
     rows = [_in_own_unit(row, scale) for row in fitted.history]
     return [found.to_record() for found in diagnose(Outcome(rows, fitted.watch, constant, activity=fitted.activity))]
-
-
-def _calibration(data: TrainingData) -> str | None:
-    """How `calibrate_head` calibrated: not at all where a class is missing among the photos that chose."""
-    if data.task == "multilabel":
-        return "platt"
-    if data.task == "regression" or len(np.unique(data.targets[data.val])) < data.num_classes:
-        return None
-    return "platt" if data.num_classes == 2 else "temperature"
 
 
 def _learnt_parameters(fitted: Fitted, network: Network) -> int:

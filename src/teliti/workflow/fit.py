@@ -105,6 +105,7 @@ def fit_inspector(
             num_classes=len(photos.catalog.classes),
             seed=recipe.seed,
             reporter=reporter,
+            calibration=recipe.decide.calibration,
         )
 
     def answers(head: HeadWeights, indices: IntArray) -> FloatArray:

@@ -35,6 +35,8 @@ class Both:
         old: (N) what the old one says.
         new: (N) what the new one says.
         truth: What verdicts mean.
+        seen_old: (N) True where the old one was trained with the photo.
+        seen_new: (N) likewise.
         is_labelled: True where the photos have labels.
     """
 
@@ -42,12 +44,17 @@ class Both:
     old: tuple[Answer, ...]
     new: tuple[Answer, ...]
     truth: Truth
+    seen_old: tuple[bool, ...]
+    seen_new: tuple[bool, ...]
     is_labelled: bool
 
     def judged(self) -> list[tuple[Sample, Prediction, Prediction]]:
-        """The photos that both can use."""
-        rows = zip(self.samples, self.old, self.new, strict=True)
-        return [(s, o, n) for s, o, n in rows if isinstance(o, Prediction) and isinstance(n, Prediction)]
+        """The photos that both can use and neither was trained with; where there are none, all that both can use."""
+        seen = [old or new for old, new in zip(self.seen_old, self.seen_new, strict=True)]
+        rows = zip(self.samples, self.old, self.new, seen, strict=True)
+        usable = [(s, o, n, k) for s, o, n, k in rows if isinstance(o, Prediction) and isinstance(n, Prediction)]
+        fresh = [(s, o, n) for s, o, n, known in usable if not known]
+        return fresh or [(s, o, n) for s, o, n, _ in usable]
 
 
 def sum_flips(both: Both, flips: Sequence[Record], *, line: Line | None) -> Record:
@@ -71,7 +78,7 @@ def sum_flips(both: Both, flips: Sequence[Record], *, line: Line | None) -> Reco
             for (old, new, kind), count in directions.most_common()
         ],
         "kinds": {kind: kinds[kind] for kind in KINDS if kinds[kind]} if both.is_labelled else None,
-        **dict.fromkeys(("errors", "missed", "false_alarms", "cost")),
+        **dict.fromkeys(("tested", "errors", "missed", "false_alarms", "cost")),
     }
     return record | _measured(both, line=line) if both.is_labelled else record
 
@@ -79,7 +86,7 @@ def sum_flips(both: Both, flips: Sequence[Record], *, line: Line | None) -> Reco
 def _measured(both: Both, *, line: Line | None) -> Record:
     rows, truth = both.judged(), both.truth
     errs = np.array([[truth.errs(sample, one) for one in pair] for sample, *pair in rows], dtype=bool).reshape(-1, 2)
-    record: Record = {"errors": paired_errors(errs[:, 0], errs[:, 1])}
+    record: Record = {"tested": len(rows), "errors": paired_errors(errs[:, 0], errs[:, 1])}
     if not truth.has_verdicts:
         return record
     bad = np.array([truth.is_bad(sample) for sample, _, _ in rows], dtype=bool)
@@ -161,9 +168,9 @@ def _say_errors(errors: Record) -> str:
         return "No photo can be used by both, so that their errors cannot be compared."
     between = f"{100 * interval[0]:+.1f} to {100 * interval[1]:+.1f} points"
     return (
-        f"By itself OLD errs on {errors['old']:,} and NEW on {errors['new']:,} of {errors['photos']:,} photos; "
-        f"{errors['only_old']:,} errors are gone and {errors['only_new']:,} are new. The rate of errors changes by "
-        f"{between} (McNemar's exact test: p = {errors['p']:.2g})."
+        f"By itself OLD errs on {errors['old']:,} and NEW on {errors['new']:,} of {errors['photos']:,} photos (errors "
+        f"gone: {errors['only_old']:,}, added: {errors['only_new']:,}). The rate of errors changes by {between} "
+        f"(McNemar's exact test: p = {errors['p']:.2g})."
     )
 
 
@@ -177,10 +184,14 @@ def _say_cost(cost: Record) -> str:
 
 
 def _say_seen(record: Record) -> list[str]:
-    seen, total = record["seen"], record["photos"]
-    return [
-        f"{seen[which]:,} of {total:,} photos were used to train {which.upper()} or to choose its threshold: they "
-        f"flatter it. Compare on photos that neither has seen."
-        for which in ("old", "new")
-        if seen[which]
-    ]
+    """Photos that a bundle knows flatter it."""
+    seen, photos = record["seen"], record["photos"]
+    known = [f"{seen[which]:,} of them {which.upper()} was trained with" for which in ("old", "new") if seen[which]]
+    if not known:
+        return []
+    said = f"Of the photos {' and '.join(known)} (or its threshold was chosen on them)."
+    if record["tested"] is None:
+        return [said]
+    if record["tested"] < photos:
+        return [f"{said} Errors and costs are counted on the {record['tested']:,} others, the changes on all."]
+    return [f"{said} No others are left, so that the errors flatter: compare on photos that neither has seen."]

@@ -62,8 +62,8 @@ def compare(
         reporter: Told how far it is.
 
     Returns:
-        {"schema", "old", "new", "task", "classes", "photos", "labelled", "refused", "seen", "same", "flips",
-        "directions", "kinds", "errors", "missed", "false_alarms", "cost", "worse", "sentences", "seconds"}; what
+        {"schema", "old", "new", "task", "classes", "photos", "labelled", "refused", "seen", "tested",
+        "same", "flips", "directions", "kinds", "errors", "missed", "false_alarms", "cost", "worse", "sentences", "seconds"}; what
         needs labels is None without them.
 
     Raises:
@@ -77,7 +77,7 @@ def compare(
     catalog = _read(str(source), pair, labels=labels, reporter=reporter)
     with watch.stage("predict"):
         answers = [_answer(one, catalog.samples, reporter) for one in pair]
-    both = _pair_up(catalog, answers, Truth.of(pair[0].bundle.answers))
+    both = _pair_up(catalog, answers, pair)
     if not both.samples:
         raise CatalogError(f'"{source}" has no usable photo.', hint="Give photos in JPEG, PNG, BMP, TIFF or WebP.")
     flips = _list_flips(both)
@@ -93,7 +93,7 @@ def compare(
         "photos": len(both.samples),
         "labelled": both.is_labelled,
         "refused": len(catalog.refused) + len(catalog.samples) - len(both.samples),
-        "seen": {"old": sum(seen_photos(pair[0].bundle, both.samples)), "new": sum(seen_photos(pair[1].bundle, both.samples))},
+        "seen": {"old": sum(both.seen_old), "new": sum(both.seen_new)},
         **sum_flips(both, flips, line=line or _line_of_bundles(pair)),
         "flips": flips,
     }
@@ -180,7 +180,7 @@ def _answer(predictor: Predictor, samples: Sequence[Sample], reporter: Reporter)
     return [answer for _, answer in predictor.predict_samples(samples, reporter=reporter)]
 
 
-def _pair_up(catalog: Catalog, answers: Sequence[Sequence[Answer]], truth: Truth) -> Both:
+def _pair_up(catalog: Catalog, answers: Sequence[Sequence[Answer]], pair: Sequence[Predictor]) -> Both:
     """Photos that at least one bundle can read, with what each says of them."""
     rows = [
         (sample, old, new)
@@ -188,7 +188,9 @@ def _pair_up(catalog: Catalog, answers: Sequence[Sequence[Answer]], truth: Truth
         if not (isinstance(old, PhotoRefused) and isinstance(new, PhotoRefused))
     ]
     samples, old, new = (tuple(column) for column in zip(*rows, strict=True)) if rows else ((), (), ())
-    return Both(samples, old, new, truth, is_labelled=_has_labels(catalog))
+    seen_old, seen_new = (tuple(seen_photos(one.bundle, samples)) for one in pair)
+    truth = Truth.of(pair[0].bundle.answers)
+    return Both(samples, old, new, truth, seen_old, seen_new, is_labelled=_has_labels(catalog))
 
 
 def _list_flips(both: Both) -> list[Record]:

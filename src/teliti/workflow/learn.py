@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from teliti.data.split import fewest_groups, fold_samples
 from teliti.errors import RecipeError
 from teliti.models.compact import COMPACT, plan_network
 from teliti.models.heads import HeadWeights
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from teliti.training.trained_net import FeatureFront
 
 CHECKPOINTS, NETWORK_FILE = "checkpoints", "network.onnx"
+CALIBRATION_FOLDS = 5
 _FROZEN_STAGES = 3  # edges and textures: they learn little on a few thousand photos, and cost half of a step
 
 
@@ -226,7 +228,8 @@ def teach(
         front = FeatureFront(network.cpu(), None if numbers is None else NumberInput(number_layers(numbers)))
         history = record_learning(fitted, data, recipe, photos=parts.to_record(), scale=targets.scale)
         held = _features(front, pictures, parts.places(parts.hold))
-        fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos)
+        groups = plan.groups[parts.hold]
+        fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos, groups=groups)
         if folder is not None and photos.catalog.task == "classification" and recipe.decide.novelty_share > 0.0:
             fit = _with_novelty(fit, front, pictures, parts=parts, held=held, photos=photos)
     return Lesson(front, fitted, fit, numbers)
@@ -325,6 +328,7 @@ def _fit_of(
     targets: LearningTargets,
     recipe: Recipe,
     photos: Photos,
+    groups: IntArray,
 ) -> Fit:
     """The closing layer as a head, calibrated on the photos that chose the epoch, a tile with its photo's label."""
     from teliti.training.trained_net import calibrate_head, make_head
@@ -334,8 +338,20 @@ def _fit_of(
         weight, bias = head.weight * targets.std, head.bias * targets.std + targets.mean
         head = replace(head, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
     else:
-        head = calibrate_head(head, held.matrix, photos.targets[parts.hold][held.owners])
+        labels = photos.targets[parts.hold]
+        folds = _calibration_folds(labels, groups, seed=recipe.seed)[held.owners]
+        head, calibration = calibrate_head(
+            head, held.matrix, labels[held.owners], folds=folds, asked=recipe.decide.calibration
+        )
+        history |= calibration
     return Fit(head, history, parts.hold, _answers(head, held, recipe=recipe, photos=photos), parts.name)
+
+
+def _calibration_folds(labels: IntArray, groups: IntArray, *, seed: int) -> IntArray:
+    """(N,) folds by which a way of calibration is chosen; one fold where a class has too few separate photos."""
+    if labels.ndim > 1 or not len(labels) or fewest_groups(labels, groups) < CALIBRATION_FOLDS:
+        return np.zeros(len(labels), dtype=np.int64)
+    return fold_samples(labels, groups, folds=CALIBRATION_FOLDS, seed=seed)
 
 
 def _with_novelty(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import onnxruntime
 import pytest
@@ -42,6 +44,11 @@ HEADS = [
     make_head("linear", is_regression=True),
     make_head("rbf", is_regression=True),
 ]
+
+
+KNOTS = np.array([[-3.0, -1.0, 0.5, 2.0], [-4.0, -0.5, 0.0, 3.0]], np.float32)
+BENT = [replace(make_head("linear"), bend=KNOTS), replace(make_head("rbf", columns=3), bend=KNOTS)]
+"""Heads whose log-odds go through a curve at last."""
 
 
 def formula(head: HeadWeights, features: np.ndarray) -> np.ndarray:
@@ -106,7 +113,7 @@ def test_a_constant_feature_is_ignored() -> None:
     np.testing.assert_array_equal(muted.logits(photos()), muted.logits(changed))
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", HEADS + BENT)
 def test_torch_gives_the_same_numbers(head: HeadWeights) -> None:
     with torch.inference_mode():
         answer = head_module(head)(torch.from_numpy(photos()))
@@ -116,7 +123,7 @@ def test_torch_gives_the_same_numbers(head: HeadWeights) -> None:
         np.testing.assert_allclose(probs.numpy(), head.probs(photos()), atol=1e-6)
 
 
-@pytest.mark.parametrize("head", [HEADS[1], HEADS[2]])
+@pytest.mark.parametrize("head", [HEADS[1], HEADS[2], *BENT])
 def test_onnx_gives_the_same_numbers_for_any_batch_size(head: HeadWeights) -> None:
     names = ["logits", "probs"]
     graph = export_module(head_module(head), torch.zeros((2, 12)), input_name="features", output_names=names)
@@ -127,13 +134,27 @@ def test_onnx_gives_the_same_numbers_for_any_batch_size(head: HeadWeights) -> No
         np.testing.assert_allclose(probs, head.probs(photos(count)), atol=1e-6)
 
 
-@pytest.mark.parametrize("head", HEADS)
+@pytest.mark.parametrize("head", HEADS + BENT)
 def test_weights_survive_safetensors_to_the_last_bit(head: HeadWeights) -> None:
     back = HeadWeights.from_arrays(load(save(head.to_arrays())))
     assert back.kind == head.kind
     assert back.num_features == 12
     assert back.is_regression == head.is_regression
     np.testing.assert_array_equal(back.logits(photos()), head.logits(photos()))
+
+
+def test_a_curve_is_what_log_odds_go_through() -> None:
+    straight, bent = (head.logits(photos()) for head in (make_head("linear"), BENT[0]))
+    inside = (straight[:, 1] > -3.0) & (straight[:, 1] < 2.0)
+    assert inside.any()
+    np.testing.assert_allclose(bent[inside, 1], np.interp(straight[inside, 1], *KNOTS), atol=1e-5)
+    assert not bent[:, 0].any()
+
+
+@pytest.mark.parametrize("knots", [np.ones((3, 4)), np.ones((2, 1)), np.array([[0, 1, 2], [0, 2, 1]])])
+def test_a_curve_that_does_not_rise_is_refused(knots: np.ndarray) -> None:
+    with pytest.raises(BundleError, match="must fit each other, got shapes"):
+        HeadWeights.from_arrays(make_head("linear").to_arrays() | {"bend": knots.astype(np.float32)})
 
 
 def test_squared_distances_are_exact_and_never_negative() -> None:

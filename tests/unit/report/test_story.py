@@ -84,7 +84,8 @@ def test_stages_are_named_in_their_turn():
     ("calibration", "words"),
     [
         ("platt", "calibrated by Platt scaling"),
-        ("temperature", "calibrated by temperature scaling with biases"),
+        ("temperature", "calibrated by temperature scaling"),
+        ("isotonic", "calibrated by isotonic regression"),
         (None, "not calibrated"),
     ],
 )
@@ -93,6 +94,12 @@ def test_the_head_is_the_closing_layer(calibration, words):
     record["history"]["calibration"] = calibration
     assert head_words(record) == f"its own closing layer, {words}"
     assert head_words(number_network_record()) == "its own closing layer"
+
+
+def test_platt_of_more_classes_is_called_what_it_is():
+    record = network_record() | {"classes": ["a", "b", "c"]}
+    assert head_words(record) == "its own closing layer, calibrated by temperature scaling with biases"
+    assert head_words(record | {"task": "multilabel"}).endswith("calibrated by Platt scaling")
 
 
 @pytest.mark.parametrize(

@@ -146,18 +146,6 @@ def test_errors_are_told_and_kept_in_the_labels_own_unit() -> None:
     assert history["calibration"] is None
 
 
-def test_a_class_missing_among_the_choosing_photos_means_no_calibration() -> None:
-    _, labels = striped_photos(48)
-    labels[32:] = 0
-    data = training_data(targets=labels)
-    fitted = fit_network(conv_net(), data, options(epochs=1), seed=1)
-    assert record_learning(fitted, data, RECIPE, photos={}, scale=1.0)["calibration"] is None
-    whole = training_data(classes=3)
-    fitted = fit_network(conv_net(outputs=3), whole, options(epochs=1), seed=1)
-    history = record_learning(fitted, whole, RECIPE, photos={}, scale=1.0)
-    assert history["calibration"] == "temperature"
-
-
 def test_a_silent_reporter_is_not_told() -> None:
     assert not isinstance(SilentReporter(), EpochReporter)
     data = training_data()

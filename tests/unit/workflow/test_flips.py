@@ -13,8 +13,9 @@ import pytest
 
 from handmade import CLASSES, even_photo, write_brightness_bundle
 from parts import encode_png
-from teliti.bundle import MANIFEST
+from teliti.bundle import MANIFEST, SEEN_DIGITS, SEEN_FILE
 from teliti.errors import CatalogError, RecipeError, UserError
+from teliti.files import hash_file
 from teliti.metrics.decision import Decision
 from teliti.metrics.review import Review
 from teliti.workflow.flip_kinds import KINDS, kind_of
@@ -83,6 +84,15 @@ def test_without_labels_only_the_changes_are_told(old, new, folder):
         assert (record["labelled"], record["errors"], record["kinds"], record["worse"]) == (False, None, None, None)
         assert {one["kind"] for one in record["flips"]} == {None}
         assert "The photos have no labels" in record["sentences"][1]
+
+
+def test_errors_are_counted_on_photos_that_neither_bundle_was_trained_with(old, new, folder):
+    known = [hash_file(folder / "bright" / "180.png"), hash_file(folder / "dark" / "10.png")]
+    for bundle, digest in zip((old, new), known, strict=True):
+        (bundle / SEEN_FILE).write_text(f"{digest[:SEEN_DIGITS]}\n")
+    record = compare(old, new, folder)
+    assert (record["seen"], record["changed"], record["tested"]) == ({"old": 1, "new": 1}, 2, 6)
+    assert (record["errors"]["photos"], record["errors"]["only_new"], record["missed"]["photos"]) == (6, 0, 3)
 
 
 def test_costs_are_those_given_else_those_of_the_bundle(tmp_path, old, folder):
@@ -180,11 +190,14 @@ def test_every_sentence_of_a_comparison_comes_from_its_record(old, new, folder):
     record |= {"seen": {"old": 3, "new": 0}}
     said = say_flips(record)
     assert said[0] == "2 of 8 photos change their verdict (7.1 to 59.1 % of such photos)."
-    assert said[1].startswith("By itself OLD errs on 2 and NEW on 2 of 8 photos; 1 errors are gone and 1 are new.")
+    assert said[1].startswith("By itself OLD errs on 2 and NEW on 2 of 8 photos (errors gone: 1, added: 1).")
     assert said[2] == "Of 4 defects OLD lets 1 pass and NEW 2; 1 are newly missed, 0 newly caught (p = 1)."
     assert said[3].startswith("The verdicts cost 1,375 with OLD and 2,500 with NEW per 1,000 parts: +1,125")
     assert said[4] == "NEW is not shown to be worse; that does not prove it as good: read the intervals."
-    assert said[5].startswith("3 of 8 photos were used to train OLD")
+    assert said[5].startswith("Of the photos 3 of them OLD was trained with (or")
+    assert said[5].endswith("No others are left, so that the errors flatter: compare on photos that neither has seen.")
+    assert "counted on the 5 others" in say_flips(record | {"tested": 5})[5]
+    assert say_flips(record | {"errors": None, "tested": None})[2].endswith("chosen on them).")
     worse = say_flips(record | {"worse": {"shown": True, "reasons": ["x"]}})
     assert "NEW is shown to be worse." in worse
     nothing = say_flips(record | {"errors": record["errors"] | {"interval": None}})
