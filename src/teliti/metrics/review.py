@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from teliti.errors import RecipeError
 from teliti.types import Record
 
+_ABOVE_ONE = float(np.nextafter(1.0, 2.0))  # the upper end where no score is rejected without a look
+
 _Float64 = NDArray[np.float64]
 
 
@@ -42,7 +44,7 @@ class Review:
     def __post_init__(self) -> None:
         if self.low is None and self.high is None:
             return
-        if self.low is None or self.high is None or not 0.0 <= self.low <= self.high <= 1.0:
+        if self.low is None or self.high is None or not 0.0 <= self.low <= self.high <= _ABOVE_ONE:
             raise RecipeError(
                 f"The grey band must be two rising scores in [0, 1], got {self.low} and {self.high}.",
                 hint="A score below the first passes, one at or above the second is rejected.",

@@ -11,7 +11,9 @@ from teliti.recipe.sections import Fraction, Section
 RULES = ("threshold", "rule", "max_miss_rate", "cost")
 """Keys of [decide] that exclude each other."""
 PROMISES = ("max_false_alarm_rate", "guarantee", "confidence")
-"""Keys that say more about `max_miss_rate`, and go with it."""
+"""Keys that say more about `max_miss_rate`, and go with it; the last two also with `max_error_rate`."""
+BANDS = ("review_share", "max_false_alarm_rate", "max_error_rate")
+"""Keys that size the grey band, and exclude each other."""
 DEFAULT_CONFIDENCE = 0.95
 
 Guarantee = Literal["observed", "proven", "expected"]
@@ -34,6 +36,7 @@ class DecideRecipe(Section):
         rule: "f1" (best F1 on validation) or "argmax" (the most probable class).
         max_miss_rate: At most this share of the positives may pass.
         max_false_alarm_rate: At most this share of the others may be rejected; what lies between is reviewed.
+        max_error_rate: At most this share of the verdicts that nobody checks may be wrong; what is less sure is reviewed.
         guarantee: "observed" on validation, "proven" with a confidence, or "expected" on average.
         confidence: Of a proof, in (0, 1); given alone it means "proven".
         cost: The threshold that is cheapest.
@@ -50,6 +53,7 @@ class DecideRecipe(Section):
     rule: Literal["f1", "argmax"] | None = None
     max_miss_rate: Fraction | None = None
     max_false_alarm_rate: Fraction | None = None
+    max_error_rate: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     guarantee: Guarantee | None = None
     confidence: Annotated[float, Field(gt=0.0, lt=1.0)] | None = None
     cost: Cost | None = None
@@ -62,7 +66,7 @@ class DecideRecipe(Section):
 
     @property
     def promise(self) -> Guarantee:
-        """What `max_miss_rate` is to mean."""
+        """What `max_miss_rate` or `max_error_rate` is to mean."""
         return self.guarantee or ("observed" if self.confidence is None else "proven")
 
     @property
@@ -76,10 +80,24 @@ class DecideRecipe(Section):
         if len(given) > 1:
             raise ValueError(f"only one of {', '.join(RULES)} may be given, got {' and '.join(given)}")
         alone = [name for name in PROMISES if getattr(self, name) is not None]
-        if alone and self.max_miss_rate is None:
+        if alone and self.max_miss_rate is None and (self.max_error_rate is None or alone[0] == PROMISES[0]):
             raise ValueError(f"{alone[0]} must stand beside max_miss_rate, got it alone")
         if self.confidence is not None and self.promise != "proven":
             raise ValueError(f'confidence belongs to guarantee = "proven", got "{self.guarantee}"')
-        if self.review_share is not None and self.max_false_alarm_rate is not None:
-            raise ValueError("only one of review_share and max_false_alarm_rate may size the grey band, got both")
+        bands = [name for name in BANDS if getattr(self, name) is not None]
+        if len(bands) > 1:
+            raise ValueError(f"only one of {', '.join(BANDS)} may size the grey band, got {' and '.join(bands)}")
+        if self.max_error_rate is not None:
+            self._check_error_rate()
         return self
+
+    def _check_error_rate(self) -> None:
+        """What a share of errors of the automatic part does not go with."""
+        if self.max_miss_rate is not None:
+            raise ValueError("max_error_rate and max_miss_rate promise different things, got both")
+        if self.promise == "expected":
+            raise ValueError('max_error_rate may be "observed" or "proven", got guarantee = "expected"')
+        if self.defect_rate is not None:
+            raise ValueError("max_error_rate holds for the share of defects of these photos, got a defect_rate")
+        if self.cost is not None and self.cost.review is not None:
+            raise ValueError("only one of cost.review and max_error_rate may size the grey band, got both")

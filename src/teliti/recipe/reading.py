@@ -136,7 +136,8 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
 def _without_other_rules(decide: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     if not any(rule in above for rule in RULES):
         return dict(decide)
-    dropped = {*RULES, *PROMISES} if "max_miss_rate" not in above else {*RULES}
+    promises = "max_miss_rate" in above or decide.get("max_error_rate") is not None
+    dropped = {*RULES} if promises else {*RULES, *PROMISES}
     return {name: old for name, old in decide.items() if name in above or name not in dropped}
 
 

@@ -9,16 +9,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from teliti.errors import RecipeError
 from teliti.metrics.answers import AnswerRule
 from teliti.metrics.bands import least_probs_of_share
 from teliti.metrics.decision import Decision
+from teliti.metrics.guaranteed import band_of_error, least_probs_of_error
 from teliti.metrics.label_decision import decide_labels
 from teliti.metrics.line import Line
 from teliti.metrics.novelty import novelty_limit
 from teliti.metrics.number_rule import NumberRule
 from teliti.metrics.review import Review
 from teliti.metrics.thresholds import choose_threshold
-from teliti.recipe import Recipe
+from teliti.recipe import DecideRecipe, Recipe
 from teliti.types import Catalog, FloatArray, IntArray, Record
 from teliti.workflow.fit import OUT_OF_FOLD
 
@@ -46,28 +48,61 @@ def decide(
         classes=tuple(classes), positive=recipe.data.positive, pass_classes=tuple(recipe.data.pass_classes)
     )
     asked = recipe.decide
+    _check_beforehand(asked, decision)
     arg_max = asked.rule == "argmax" or (len(classes) > 2 and not asked.has_rule)
-    if (arg_max and (asked.review_share is None or not decision.has_verdicts)) or not decision.reject_indices:
+    has_band = decision.has_verdicts and (asked.review_share is not None or asked.max_error_rate is not None)
+    if (arg_max and not has_band) or not decision.reject_indices:
         decision = replace(decision, rule="argmax", sentence="The most probable class is the verdict.")
     else:
-        positives = np.isin(targets, decision.reject_indices)
-        name = decision.positive or "rejected"
-        found = choose_threshold(decision.score(outputs), positives, asked, positive_name=name, photos=photos)
-        line = Line.of(asked)
-        evidence: Record = {
-            "photos": photos,
-            "promises": [promise.to_record() for promise in found.promises],
-            "line": None if line is None else line.to_record(),
-        }
-        review = found.review if decision.has_verdicts else Review()
-        decision = replace(
-            decision, threshold=found.value, rule=found.rule, sentence=found.sentence, review=review, evidence=evidence
-        )
-    if asked.review_share is not None and not decision.has_verdicts:
-        labels = decision.labels(outputs)
-        least = least_probs_of_share(outputs, labels, classes=decision.classes, share=asked.review_share)
-        decision = replace(decision, review=least)
+        decision = _with_threshold(decision, outputs, targets, asked=asked, photos=photos)
+    decision = _with_limits(decision, outputs, targets, asked=asked)
     return _with_novelty(decision, novelty, share=asked.novelty_share)
+
+
+def _check_beforehand(asked: DecideRecipe, decision: Decision) -> None:
+    """A proof for each class needs classes that are given whatever the photos of the proof say."""
+    fitted = asked.has_rule and asked.threshold is None and asked.rule != "argmax"
+    if asked.max_error_rate is not None and fitted and not decision.has_verdicts:
+        raise RecipeError(
+            "decide.max_error_rate must stand beside a given threshold or the most probable class, got another rule.",
+            hint="Leave that rule out, or name the classes that pass with data.pass.",
+        )
+
+
+def _with_threshold(
+    decision: Decision, outputs: FloatArray, targets: NDArray[Any], *, asked: DecideRecipe, photos: str
+) -> Decision:
+    positives = np.isin(targets, decision.reject_indices)
+    name = decision.positive or "rejected"
+    found = choose_threshold(decision.score(outputs), positives, asked, positive_name=name, photos=photos)
+    line = Line.of(asked)
+    evidence: Record = {
+        "photos": photos,
+        "promises": [promise.to_record() for promise in found.promises],
+        "line": None if line is None else line.to_record(),
+    }
+    review = found.review if decision.has_verdicts else Review()
+    return replace(
+        decision, threshold=found.value, rule=found.rule, sentence=found.sentence, review=review, evidence=evidence
+    )
+
+
+def _with_limits(
+    decision: Decision, outputs: FloatArray, targets: NDArray[Any], *, asked: DecideRecipe
+) -> Decision:
+    """Who is looked at beside the band that came with the threshold."""
+    labels = decision.labels(outputs)
+    if asked.max_error_rate is None:
+        if asked.review_share is None or decision.has_verdicts:
+            return decision
+        least = least_probs_of_share(outputs, labels, classes=decision.classes, share=asked.review_share)
+        return replace(decision, review=least)
+    if decision.has_verdicts and decision.threshold is not None:
+        positives = np.isin(targets, decision.reject_indices)
+        review, promises = band_of_error(decision.score(outputs), positives, asked, threshold=decision.threshold)
+    else:
+        review, promises = least_probs_of_error(outputs, labels, targets, asked, classes=decision.classes)
+    return replace(decision, review=review, evidence={**decision.evidence, "promises": promises})
 
 
 def _with_novelty(decision: Decision, novelty: FloatArray | None, *, share: float) -> Decision:
