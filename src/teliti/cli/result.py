@@ -213,6 +213,9 @@ def _side_facts(record: Record) -> Iterator[str]:
             "Exported network against trained network: largest difference "
             f"{parity['max_abs_difference']:.1e}, changed verdicts {parity['changed_verdicts']}."
         )
+    price = record.get("split_price")
+    if price:
+        yield str(price["sentence"])
     seconds = record.get("seconds") or {}
     if seconds:
         said = {name: value for name, value in seconds.items() if value >= _WORTH_SAYING_S or name == "total"}

@@ -54,6 +54,7 @@ def statements(record: JsonMapping) -> list[str]:
         _threshold(record),
         _folds(record),
         _copies(record),
+        _price(record),
         _coverage(record),
         _refusals(record),
     )
@@ -201,6 +202,14 @@ def _copies(record: JsonMapping) -> list[str]:
     if found.get("user_groups"):
         sentences.append(f"{count(found['user_groups'], 'group')} of the label file were kept whole across the split.")
     return sentences
+
+
+def _price(record: JsonMapping) -> list[str]:
+    """What a careless split would have claimed, where groups or near-duplicates were kept together."""
+    price = table_at(record, "split_price")
+    if not price.get("sentence"):
+        return []
+    return [f"{price['sentence']} Both are out-of-fold answers for the photos that were learnt from."]
 
 
 def _coverage(record: JsonMapping) -> list[str]:

@@ -8,16 +8,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from teliti.data.findings import Finding
+from teliti.data.findings import Finding, Severity
 from teliti.data.split import fewest_groups, fold_samples
 from teliti.errors import SplitError
 from teliti.metrics.intervals import draw_counts, percentile_interval
 from teliti.metrics.learning_curve import extrapolate
 from teliti.models.heads import HeadWeights
-from teliti.recipe import Recipe, override_recipe
+from teliti.recipe import Recipe
 from teliti.training.linear import FittedHead, fit_head
 from teliti.types import IntArray, Record, Reporter, SilentReporter
 from teliti.workflow.check_features import FeatureSet
+from teliti.workflow.split_price import flatters, has_groups, price_of_groups, say_price, with_settings
 
 SHARES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 REPEATS = 3
@@ -47,7 +48,7 @@ def learning_curve(
     if fewest_groups(targets, groups) < FEWEST_PER_CLASS:
         return None, []
     folds = fold_samples(targets, groups, folds=5, seed=seed)
-    recipe = _with_settings(known.setup.recipe, fitted)
+    recipe = with_settings(known.setup.recipe, fitted.history)
     measured: dict[float, list[_Measured]] = {share: [] for share in SHARES}
     with reporter.task("Measuring the learning curve", REPEATS * len(SHARES)) as advance:
         for repeat in range(REPEATS):
@@ -83,44 +84,25 @@ def price_of_split(
         reporter: Told of the fit.
 
     Returns:
-        {"grouped", "random", "difference", "interval"}, and a finding; None where no group has two photos.
+        {"grouped", "random", "difference", "interval", "sentence"}, and a finding; None where no group has two photos.
     """
     targets = known.photos.targets
-    if len(np.unique(known.groups)) == len(known.groups):
+    if not has_groups(known.groups):
         return None, []
-    recipe = _with_settings(known.setup.recipe, fitted)
+    recipe = with_settings(known.setup.recipe, fitted.history)
     careless = fit_head(
         known.matrix, targets, np.arange(len(targets)), model=recipe.model, task="classification",
         num_classes=len(known.photos.catalog.classes), seed=seed, reporter=reporter,
     )  # fmt: skip
     honest, random = (head.oof_logits.argmax(axis=1) == targets for head in (fitted, careless))
-    gain = random.astype(np.float64) - honest
-    strata = np.unique(known.groups, return_inverse=True)[1]
-    sums, counts = np.bincount(strata, weights=gain), np.bincount(strata).astype(np.float64)
-    draws = draw_counts(np.zeros(len(sums), dtype=np.int64), draws=_DRAWS, seed=seed)
-    interval = percentile_interval(np.concatenate([(rows @ sums) / (rows @ counts) for rows in draws]))
-    record = {
-        "grouped": round(float(honest.mean()), 4),
-        "random": round(float(random.mean()), 4),
-        "difference": round(float(gain.mean()), 4),
-        "interval": None if interval is None else [round(end, 4) for end in interval],
-    }
+    record = price_of_groups(honest, random, known.groups, seed=seed)
     return record, [judge_price(record)]
 
 
 def judge_price(record: Record) -> Finding:
     """The finding of `price_of_split`: a warning where the random split is shown to flatter."""
-    interval = record["interval"]
-    message = (
-        f"Accuracy you would have believed with a random split: {record['random']:.1%}. With groups and "
-        f"near-duplicates kept together: {record['grouped']:.1%}."
-    )
-    if interval is None or interval[0] <= 0.0:
-        return Finding(
-            "split_price", "info", f"{message} The difference is not shown to be real.", score=record["difference"]
-        )
-    message += f" The random split flatters by {100 * interval[0]:.1f} to {100 * interval[1]:.1f} points."
-    return Finding("split_price", "warning", message, score=record["difference"])
+    severity: Severity = "warning" if flatters(record) else "info"
+    return Finding("split_price", severity, say_price(record), score=record["difference"])
 
 
 def say_curve(rows: list[Record], double: Record) -> str:
@@ -210,8 +192,3 @@ def _grouped_order(photos: IntArray, groups: IntArray, rng: np.random.Generator)
     _, numbers = np.unique(groups[photos], return_inverse=True)
     place = rng.permutation(int(numbers.max()) + 1)[numbers]
     return photos[np.argsort(place, kind="stable")]
-
-
-def _with_settings(recipe: Recipe, fitted: FittedHead) -> Recipe:
-    """The recipe with the head's chosen hyperparameters written in, so that nothing is searched again."""
-    return override_recipe(recipe, {"model": {"head": fitted.history["head"], **fitted.history["chosen"]}})

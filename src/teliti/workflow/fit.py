@@ -43,6 +43,7 @@ class Fit:
         chooser_name: What those photos are called in a sentence.
         fold_outputs: (N, K) outputs of each photo by a head that never saw it; None without folds.
         novelty: How unlike the training photos a photo is; None where it was not learnt.
+        split_price: What a split that parts groups would have claimed; None where it was not asked.
     """
 
     head: HeadWeights
@@ -52,6 +53,7 @@ class Fit:
     chooser_name: str = OUT_OF_FOLD
     fold_outputs: FloatArray | None = None
     novelty: Novelty | None = None
+    split_price: Record | None = None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ def record_run(trained: Trained, answers: Answers) -> Record:
         "model": {**setup.backbone.facts, "head": history.get("head", recipe.model.head)},
         **({} if network is None else {"network": network}),
         "engine": {**setup.engine.to_record(), "threads": setup.source.threads},
+        "split_price": trained.candidate.fit.split_price,
         "features_computed": trained.candidate.computed,
         "history": history,
         "parity": answers.parity.to_record(),

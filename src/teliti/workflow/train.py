@@ -28,6 +28,7 @@ from teliti.workflow.publishing import gather_pictures, write_inputs, write_repo
 from teliti.workflow.recording import record_run
 from teliti.workflow.run_folder import RunFolder, create_run_folder
 from teliti.workflow.setup import check_recipe, recipe_steps, resolve_data
+from teliti.workflow.split_price import price_split
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.testing import answer_measured_photos
 from teliti.workflow.trained import Trained
@@ -245,6 +246,10 @@ def _fit(recipe: Recipe, job: _Job) -> tuple[Trained, list[Record]]:
         with job.watch.stage("novelty"):
             novelty = learn_novelty(candidate, job.photos, job.plan, cache=job.cache, reporter=job.reporter)
         candidate = replace(candidate, fit=replace(candidate.fit, novelty=novelty))
+    if not learns_network(recipe):
+        with job.watch.stage("split price"):
+            price = price_split(candidate, job.photos, job.plan, cache=job.cache, reporter=job.reporter)
+        candidate = replace(candidate, fit=replace(candidate.fit, split_price=price))
     return _decide(candidate, job, recipe=recipe), tried
 
 
