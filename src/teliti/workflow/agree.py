@@ -123,13 +123,13 @@ def say_agreement(record: Record) -> list[str]:
     people = record["people"]
     if people is not None and people["value"] is not None:
         sentences.append(
-            f"{people['raters']} people agree {_strength(people['value'])} ({people['measure']} {_shown(people)}) on "
-            f"{people['photos']:,} photos."
+            f"{people['raters']} people agree on {people['photos']:,} photos: {_strength(people['value'])} agreement "
+            f"({people['measure']} {_shown(people)})."
         )
     for row in record["net"] or ():
         if row["value"] is not None:
             sentences.append(
-                f"{row['second']} and {row['first']} agree {_strength(row['value'])} (kappa {_shown(row)})."
+                f"{row['second']} and {row['first']}: {_strength(row['value'])} agreement (kappa {_shown(row)})."
             )
     for row in record["repeats"]:
         low, high = row["interval"] or (row["same"], row["same"])
