@@ -6,7 +6,8 @@ import pytest
 
 FLIP = {
     "path": "a.png", "label": "bad", "kind": "newly_missed",
-    "old": {"verdict": "reject", "score": 0.75, "reasons": []}, "new": {"verdict": "pass", "score": 0.25, "reasons": []},
+    "old": {"verdict": "reject", "score": 0.75, "reasons": []},
+    "new": {"verdict": "pass", "score": 0.25, "reasons": []},
 }  # fmt: skip
 RECORD = {
     "schema": 1, "photos": 8, "changed": 1, "labelled": True, "has_verdicts": True, "flips": [FLIP],

@@ -113,7 +113,7 @@ def band_of_error(
 
 
 def least_probs_of_error(
-    probs: FloatArray, labels: IntArray, targets: IntArray, decide: DecideRecipe, *, classes: Sequence[str]
+    probs: FloatArray, labels: IntArray, targets: IntArray, *, decide: DecideRecipe, classes: Sequence[str]
 ) -> tuple[Review, list[Record]]:
     """For each class the probability from which photos that are given it have few errors.
 

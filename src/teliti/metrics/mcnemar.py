@@ -37,7 +37,7 @@ def paired_errors(old: _Flags, new: _Flags) -> Record:
     """
     photos, only_old, only_new = len(old), int((old & ~new).sum()), int((new & ~old).sum())
     both = int((old & new).sum())
-    interval = paired_interval(both, only_new, only_old, photos)
+    interval = paired_interval(both, only_new, only_old, photos=photos)
     return {
         "photos": photos,
         "old": both + only_old,
@@ -62,7 +62,7 @@ def mcnemar_p(only_old: int, only_new: int) -> float:
     return min(1.0, 2.0 * (tail / (1 << total)))  # whole numbers: exact for any count
 
 
-def paired_interval(both: int, only_new: int, only_old: int, photos: int) -> Interval | None:
+def paired_interval(both: int, only_new: int, only_old: int, *, photos: int) -> Interval | None:
     """The 95 % interval of the new rate of errors minus the old one, by Newcombe's method 10.
 
     Args:
@@ -78,7 +78,7 @@ def paired_interval(both: int, only_new: int, only_old: int, photos: int) -> Int
     if new is None or old is None:
         return None
     new_rate, old_rate = (both + only_new) / photos, (both + only_old) / photos
-    phi = _correlation(both, only_new, only_old, photos)
+    phi = _correlation(both, only_new, only_old, photos=photos)
     new_down, new_up = new_rate - new[0], new[1] - new_rate
     old_down, old_up = old_rate - old[0], old[1] - old_rate
     below = math.sqrt(max(0.0, new_down**2 - 2.0 * phi * new_down * old_up + old_up**2))
@@ -87,7 +87,7 @@ def paired_interval(both: int, only_new: int, only_old: int, photos: int) -> Int
     return max(-1.0, difference - below), min(1.0, difference + above)
 
 
-def _correlation(both: int, only_new: int, only_old: int, photos: int) -> float:
+def _correlation(both: int, only_new: int, only_old: int, *, photos: int) -> float:
     """Of the two kinds of errors; a positive one is corrected for continuity. 0 where an inspector never varies."""
     neither = photos - both - only_new - only_old
     margins = (both + only_new) * (only_old + neither) * (both + only_old) * (only_new + neither)

@@ -36,7 +36,7 @@ class DecideRecipe(Section):
         rule: "f1" (best F1 on validation) or "argmax" (the most probable class).
         max_miss_rate: At most this share of the positives may pass.
         max_false_alarm_rate: At most this share of the others may be rejected; what lies between is reviewed.
-        max_error_rate: At most this share of the verdicts that nobody checks may be wrong; what is less sure is reviewed.
+        max_error_rate: At most this share of the verdicts that nobody checks may be wrong; the less sure are reviewed.
         guarantee: "observed" on validation, "proven" with a confidence, or "expected" on average.
         confidence: Of a proof, in (0, 1); given alone it means "proven".
         cost: The threshold that is cheapest.

@@ -89,7 +89,7 @@ def fit_calibration(way: Way, decisions: FloatArray, labels: IntArray) -> Calibr
 
 
 def choose_calibration(
-    asked: Calibration, decisions: FloatArray, labels: IntArray, folds: IntArray
+    asked: Calibration, decisions: FloatArray, labels: IntArray, *, folds: IntArray
 ) -> tuple[Calibrated, Record]:
     """The way that the recipe names, or that does best on photos left out, fitted on all of them.
 

@@ -194,12 +194,12 @@ def _fit_all(
     flags = in_threads(work, int(examples.folds.max()) + 1, solver=solver, threads=default_threads())
     solution = solver.solve(np.arange(len(features)), path)[0]
     advance(1)
-    weights, logits, about = _calibrate(decisions, solution, examples, scale, asked=asked)
+    weights, logits, about = _calibrate(decisions, solution, examples, scale=scale, asked=asked)
     return _Final(weights, decisions, logits, all(flags) and solution.converged, about)
 
 
 def _calibrate(
-    decisions: NDArray[np.float32], solution: Solution, examples: Examples, scale: _Scale, *, asked: Calibration
+    decisions: NDArray[np.float32], solution: Solution, examples: Examples, *, scale: _Scale, asked: Calibration
 ) -> tuple[HeadWeights, NDArray[np.float32], Record]:
     """The head with its last map, the calibrated out-of-fold logits, and what the record says of it."""
     if not examples.num_classes or examples.is_multilabel:
@@ -211,7 +211,7 @@ def _calibrate(
             about = {"calibration": "none" if asked == "none" else "platt"}
         logits = (decisions * last.slope + np.asarray(last.intercepts)).astype(np.float32)
         return _build_head(solution, examples, scale, last=last), logits, about
-    found, choice = choose_calibration(asked, decisions, examples.labels, examples.folds)
+    found, choice = choose_calibration(asked, decisions, examples.labels, folds=examples.folds)
     weights = _build_head(solution, examples, scale, last=Affine(found.slope, found.intercepts))
     about = {"calibration": found.way, "calibration_choice": choice}
     return replace(weights, bend=found.bend), found.logits(decisions), about

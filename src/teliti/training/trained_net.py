@@ -120,7 +120,7 @@ def calibrate_head(
     if len(np.unique(labels)) < logits.shape[1]:
         return head, {"calibration": None}
     decisions = logits[:, 1:] if logits.shape[1] == 2 else logits
-    found, choice = choose_calibration(asked, decisions, labels, folds)
+    found, choice = choose_calibration(asked, decisions, labels, folds=folds)
     weight, bias = head.weight * found.slope, head.bias * found.slope + np.asarray(found.intercepts)
     calibrated = replace(head, weight=weight.astype(np.float32), bias=bias.astype(np.float32), bend=found.bend)
     return calibrated, {"calibration": found.way, "calibration_choice": choice}

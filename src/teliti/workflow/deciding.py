@@ -87,9 +87,7 @@ def _with_threshold(
     )
 
 
-def _with_limits(
-    decision: Decision, outputs: FloatArray, targets: NDArray[Any], *, asked: DecideRecipe
-) -> Decision:
+def _with_limits(decision: Decision, outputs: FloatArray, targets: NDArray[Any], *, asked: DecideRecipe) -> Decision:
     """Who is looked at beside the band that came with the threshold."""
     labels = decision.labels(outputs)
     if asked.max_error_rate is None:
@@ -101,7 +99,7 @@ def _with_limits(
         positives = np.isin(targets, decision.reject_indices)
         review, promises = band_of_error(decision.score(outputs), positives, asked, threshold=decision.threshold)
     else:
-        review, promises = least_probs_of_error(outputs, labels, targets, asked, classes=decision.classes)
+        review, promises = least_probs_of_error(outputs, labels, targets, decide=asked, classes=decision.classes)
     return replace(decision, review=review, evidence={**decision.evidence, "promises": promises})
 
 

@@ -69,7 +69,7 @@ class Truth:
         return set(names) != set(sample.class_names)
 
 
-def kind_of(sample: Sample, old: str, new: str, truth: Truth) -> str:
+def kind_of(sample: Sample, old: str, new: str, *, truth: Truth) -> str:
     """The kind of a change, a key of `KINDS`.
 
     Args:

@@ -1,4 +1,4 @@
-"""Compare two bundles: exactly which photos change their verdict from the old one to the new, and whether that is worse.
+"""Compare two bundles: exactly which photos change their verdict, and whether the new one is worse.
 
 Both are asked about the same photos, each through its own prepare steps. Without labels the changes alone are told;
 with labels also which of them are for the better, what the difference proves, and what it costs on the line.
@@ -62,9 +62,9 @@ def compare(
         reporter: Told how far it is.
 
     Returns:
-        {"schema", "old", "new", "task", "classes", "photos", "labelled", "refused", "seen", "tested",
-        "same", "flips", "directions", "kinds", "errors", "missed", "false_alarms", "cost", "worse", "sentences", "seconds"}; what
-        needs labels is None without them.
+        {"schema", "old", "new", "task", "classes", "photos", "labelled", "refused", "seen", "tested", "same",
+        "flips", "directions", "kinds", "errors", "missed", "false_alarms", "cost", "worse", "sentences", "seconds"};
+        what needs labels is None without them.
 
     Raises:
         BundleError: a missing or damaged bundle.
@@ -73,11 +73,11 @@ def compare(
     reporter, watch = reporter or SilentReporter(), Stopwatch()
     line = _line_of(decide)
     pair = Predictor.open(old), Predictor.open(new)
-    _check_pair(*(one.bundle.answers for one in pair))
+    truth = _common_truth(*(one.bundle.answers for one in pair))
     catalog = _read(str(source), pair, labels=labels, reporter=reporter)
     with watch.stage("predict"):
         answers = [_answer(one, catalog.samples, reporter) for one in pair]
-    both = _pair_up(catalog, answers, pair)
+    both = _pair_up(catalog, answers, pair, truth=truth)
     if not both.samples:
         raise CatalogError(f'"{source}" has no usable photo.', hint="Give photos in JPEG, PNG, BMP, TIFF or WebP.")
     flips = _list_flips(both)
@@ -121,8 +121,8 @@ def _line_of_bundles(pair: Sequence[Predictor]) -> Line | None:
     return None
 
 
-def _check_pair(old: AnswerRule, new: AnswerRule) -> None:
-    """Verdicts can be compared where both mean the same by them."""
+def _common_truth(old: AnswerRule, new: AnswerRule) -> Truth:
+    """What verdicts mean, where both bundles mean the same by them."""
     if isinstance(old, NumberRule) or isinstance(new, NumberRule):
         raise UserError(
             "Bundles to compare must give verdicts or class names, got one that gives numbers.",
@@ -146,6 +146,7 @@ def _check_pair(old: AnswerRule, new: AnswerRule) -> None:
             f"Bundles to compare must reject the same classes, got {_listed(mine)} and {_listed(other)}.",
             hint="Train both with the same data.positive and data.pass.",
         )
+    return mine
 
 
 def _listed(truth: Truth) -> str:
@@ -180,7 +181,7 @@ def _answer(predictor: Predictor, samples: Sequence[Sample], reporter: Reporter)
     return [answer for _, answer in predictor.predict_samples(samples, reporter=reporter)]
 
 
-def _pair_up(catalog: Catalog, answers: Sequence[Sequence[Answer]], pair: Sequence[Predictor]) -> Both:
+def _pair_up(catalog: Catalog, answers: Sequence[Sequence[Answer]], pair: Sequence[Predictor], *, truth: Truth) -> Both:
     """Photos that at least one bundle can read, with what each says of them."""
     rows = [
         (sample, old, new)
@@ -189,7 +190,6 @@ def _pair_up(catalog: Catalog, answers: Sequence[Sequence[Answer]], pair: Sequen
     ]
     samples, old, new = (tuple(column) for column in zip(*rows, strict=True)) if rows else ((), (), ())
     seen_old, seen_new = (tuple(seen_photos(one.bundle, samples)) for one in pair)
-    truth = Truth.of(pair[0].bundle.answers)
     return Both(samples, old, new, truth, seen_old, seen_new, is_labelled=_has_labels(catalog))
 
 
@@ -199,7 +199,7 @@ def _list_flips(both: Both) -> list[Record]:
         before, after = _said(old), _said(new)
         if before["verdict"] == after["verdict"]:
             continue
-        kind = kind_of(sample, before["verdict"], after["verdict"], both.truth) if both.is_labelled else None
+        kind = kind_of(sample, before["verdict"], after["verdict"], truth=both.truth) if both.is_labelled else None
         label = list(sample.label) if isinstance(sample.label, tuple) else sample.label
         rows.append({"path": sample.name, "label": label, "kind": kind, "old": before, "new": after})
     return sort_flips(rows)

@@ -73,11 +73,11 @@ def replay(
     with _scratch(None if out is None else Path(out)) as (target, cache):
         with nullcontext() if cached else caching_in(cache):
             with watch.stage("read"):
-                data = _check_data(folder, state, _read(place, recipe, reporter), place)
+                data = _check_data(folder, state, _read(place, recipe, reporter), source=place)
             checks = [data]
             if data["same"]:
                 with watch.stage("train"):
-                    _train_again(place, _with_threads(recipe, state["record"]), target, state, reporter=reporter)
+                    _train_again(place, _with_threads(recipe, state["record"]), target, state=state, reporter=reporter)
                 checks += list(_compare(folder, bundle.manifest, RunFolder(target)))
         record: Record = {
             "schema": 1,
@@ -131,7 +131,7 @@ def _read(source: str, recipe: Recipe, reporter: Reporter) -> Photos:
     )  # fmt: skip
 
 
-def _train_again(source: str, recipe: Recipe, out: Path, state: Record, *, reporter: Reporter) -> None:
+def _train_again(source: str, recipe: Recipe, out: Path, *, state: Record, reporter: Reporter) -> None:
     train(source, recipe=recipe, out=out, reporter=reporter, command=str(state["command"]))
 
 
@@ -150,7 +150,7 @@ def _environment_changes(record: Record, recipe: Recipe) -> list[Record]:
     return [{"name": name, "was": before, "is": after} for name, before, after in pairs if before != after]
 
 
-def _check_data(folder: RunFolder, state: Record, photos: Photos, source: str) -> Record:
+def _check_data(folder: RunFolder, state: Record, photos: Photos, *, source: str) -> Record:
     same = photos.digest == state["photos"]
     check = _check("photos", state["photos"], photos.digest)
     return check if same else check | {"sentence": _say_photos(folder, photos, source)}

@@ -106,7 +106,7 @@ def price_split(
     recipe = with_settings(candidate.setup.recipe, candidate.fit.history)
     try:
         honest, careless = (
-            _hits(candidate, features, photos, learnt, groups=groups, recipe=recipe, reporter=reporter)
+            _hits(candidate, features, photos, learnt=learnt, groups=groups, recipe=recipe, reporter=reporter)
             for groups in (plan.groups, np.arange(len(plan.groups)))
         )
     except SplitError:  # without augmented views the folds are others, and a class may fail in them
@@ -118,8 +118,8 @@ def _hits(
     candidate: Candidate,
     features: Features,
     photos: Photos,
-    learnt: IntArray,
     *,
+    learnt: IntArray,
     groups: IntArray,
     recipe: Recipe,
     reporter: Reporter,

@@ -6,7 +6,7 @@ import pytest
 from teliti.errors import RecipeError
 from teliti.evaluation import decision_record, threshold_record
 from teliti.metrics.decision import Decision
-from teliti.metrics.guaranteed import NEVER, LADDER, automatic_part
+from teliti.metrics.guaranteed import LADDER, NEVER, automatic_part
 from teliti.metrics.intervals import clopper_pearson_upper
 from teliti.recipe import DecideRecipe, parse_recipe
 from teliti.report.consequences import decision_sentences
@@ -82,7 +82,9 @@ def test_two_classes_get_a_band_with_few_errors_on_either_side():
     record = threshold_record(decision)
     assert record["proven"] is True
     assert [promise["of"] for promise in record["promises"]] == ["pass", "are rejected"]
-    assert review.sentence.startswith("Proven with 95 % confidence: at most 5 % errors among the surest photos that pass")
+    assert review.sentence.startswith(
+        "Proven with 95 % confidence: at most 5 % errors among the surest photos that pass"
+    )
     assert review.sentence.endswith("The others are shown to a person.")
     fresh = decision_record(*two_classes(3000, seed=5), novelty=None, decision=decision, seed=1)["three_verdicts"]
     assert fresh["accuracy"] > 0.95
@@ -123,7 +125,9 @@ def test_more_classes_get_a_limit_and_a_promise_each():
     reviewed = decision.is_reviewed(probs)
     assert reviewed[labels == 2].all()
     observed = made(targets, probs, ["a", "b", "c"], max_error_rate=0.04)
-    assert observed.review.sentence.startswith('Observed, not proven: at most 4 % errors among the surest photos called')
+    assert observed.review.sentence.startswith(
+        "Observed, not proven: at most 4 % errors among the surest photos called"
+    )
     assert observed.is_reviewed(probs).mean() < reviewed.mean()
 
 

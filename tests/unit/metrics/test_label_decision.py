@@ -129,6 +129,10 @@ def test_the_sentence_says_what_rejects_and_how_to_change_it() -> None:
 
 def test_keys_for_classes_alone_are_refused() -> None:
     check_label_rule(DecideRecipe(max_miss_rate=0.1))
+    for way in ("auto", "platt", "none"):
+        check_label_rule(DecideRecipe(calibration=way))
+    with pytest.raises(RecipeError, match=r"decide\.calibration must not stand where a photo may have several labels"):
+        check_label_rule(DecideRecipe(calibration="isotonic"))
 
     class Wider(DecideRecipe):
         review_share: float | None = None

@@ -31,13 +31,13 @@ def test_errors_are_counted_on_the_same_photos():
 
 def test_the_interval_is_the_published_one():
     # Newcombe (1998), table II, method 10: a matched table of 36 both, 12 and 2 discordant, 0 neither
-    low, high = paired_interval(36, 12, 2, 50)
+    low, high = paired_interval(36, 12, 2, photos=50)
     assert (low, high) == (pytest.approx(0.0569, abs=5e-4), pytest.approx(0.3404, abs=5e-4))
 
 
 def test_without_photos_or_without_errors_nothing_breaks():
-    assert paired_interval(0, 0, 0, 0) is None
-    low, high = paired_interval(0, 0, 0, 100)
+    assert paired_interval(0, 0, 0, photos=0) is None
+    low, high = paired_interval(0, 0, 0, photos=100)
     assert -0.05 < low < 0.0 < high < 0.05
     assert paired_errors(np.zeros(0, bool), np.zeros(0, bool))["difference"] is None
 
@@ -46,7 +46,7 @@ def test_the_interval_holds_the_true_difference_as_often_as_it_says():
     rng, held, draws = np.random.default_rng(3), 0, 1500
     cells = np.array([0.05, 0.06, 0.02, 0.87])  # both, only new, only old, neither
     for both, only_new, only_old, _ in rng.multinomial(120, cells, size=draws):
-        low, high = paired_interval(int(both), int(only_new), int(only_old), 120)
+        low, high = paired_interval(int(both), int(only_new), int(only_old), photos=120)
         held += low <= 0.04 <= high
     assert held / draws >= 0.95 - 3 * math.sqrt(0.95 * 0.05 / draws)
 

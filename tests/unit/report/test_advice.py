@@ -8,11 +8,13 @@ from teliti.recipe import DecideRecipe
 from teliti.recipe.decide import Cost
 from teliti.report.consequences import decision_sentences, preset_sentences
 from teliti.report.material import data
+from teliti.report.several import few_photos
 from teliti.report.statements import statements
 from teliti.workflow.agree import say_agreement
 
 SCORES = np.concatenate([np.linspace(0.4, 0.95, 300), np.linspace(0.05, 0.6, 700)])
 BAD = np.arange(1000) < 300
+COUNTS = ("misses", "false_alarms", "looks")
 
 
 def said(record):
@@ -50,9 +52,10 @@ def test_what_nobody_checks_is_judged():
 @pytest.mark.parametrize(("own", "words"), [(40.0, "60 less than"), (120.0, "20 more than")])
 def test_the_cost_stands_beside_the_cheapest_simple_policy(own, words):
     rows = [
-        {"policy": "this inspector", "cost": own, "interval": [30.0, 130.0], "misses": 1, "false_alarms": 2, "looks": 3},
-        {"policy": "always pass", "cost": 500.0}, {"policy": "threshold 0.5", "cost": 100.0},
-    ]  # fmt: skip
+        {"policy": "this inspector", "cost": own, "interval": [30.0, 130.0]} | dict.fromkeys(COUNTS, 1),
+        {"policy": "always pass", "cost": 500.0},
+        {"policy": "threshold 0.5", "cost": 100.0},
+    ]
     found = said({"decision": {"economy": {"rows": rows, "unit": "a day", "defect_rate": 0.01, "parts": 1000}}})
     assert f"{words} “threshold 0.5”, the cheapest of the simple policies." in found
     assert "(95 % interval 30 to 130)" in found
@@ -118,7 +121,9 @@ def test_a_side_that_cannot_be_promised_says_how_many_photos_it_takes():
 
 
 def test_given_thresholds_say_that_they_were_given():
-    assert choose_threshold(SCORES, BAD, DecideRecipe(threshold=0.3)).sentence.startswith("The threshold 0.3 was given.")
+    assert choose_threshold(SCORES, BAD, DecideRecipe(threshold=0.3)).sentence.startswith(
+        "The threshold 0.3 was given."
+    )
     half = choose_threshold(SCORES, BAD, DecideRecipe(rule="argmax")).sentence
     assert half.startswith("The threshold is 0.5: the more probable side wins.")
 
@@ -128,6 +133,13 @@ def test_few_photos_are_a_doubt():
     found = " ".join(statements({"test": {"per_class": rows}, "classes": ["scratch"]}))
     assert "Fewer than 30 test photos: “scratch” (4). A few photos more could change their numbers a lot" in found
     assert "the recall of “scratch” may be anything from 20.0 to 90.0 %" in found
+
+
+def test_labels_on_few_photos_are_a_doubt_too():
+    record = {"task": "multilabel", "test": {"per_label": [{"label": "dent", "n": 3}, {"label": "rust", "n": 300}]}}
+    assert few_photos(record) == [
+        "Fewer than 30 test photos with the label: “dent” (3). A few more could change their numbers a lot."
+    ]
 
 
 def test_copies_are_told_on_the_page_of_the_data():

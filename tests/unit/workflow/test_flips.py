@@ -28,9 +28,7 @@ GREYS = {"dark": (10, 60, 100, 140), "bright": (120, 180, 220, 250)}
 def write_bundle_of(folder: Path, threshold: float | None = 0.5, **changes) -> Path:
     """A bundle that calls a photo bright from this brightness on, with changed attributes of its decision."""
     write_brightness_bundle(folder)
-    decision = Decision(
-        **{"classes": CLASSES, "positive": "bright", "threshold": threshold, "rule": "fixed"} | changes
-    )
+    decision = Decision(**{"classes": CLASSES, "positive": "bright", "threshold": threshold, "rule": "fixed"} | changes)
     manifest = json.loads((folder / MANIFEST).read_text())
     (folder / MANIFEST).write_text(json.dumps(manifest | {"decision": decision.to_record()}))
     return folder
@@ -103,7 +101,7 @@ def test_costs_are_those_given_else_those_of_the_bundle(tmp_path, old, folder):
     assert (cost["old"], cost["new"]) == (1000 * (0.5 * 0.25 * 10 + 0.5 * 0.25), 1000 * 0.5 * 0.5 * 10)
     given = compare(old, priced, folder, decide={"cost": {"miss": 2, "false_alarm": 1}, "per_day": 400})["cost"]
     assert (given["new"], given["unit"]) == (400 * 0.5 * 0.5 * 2, "a day")
-    with pytest.raises(RecipeError, match="decide.cost"):
+    with pytest.raises(RecipeError, match=r"decide\.cost"):
         compare(old, priced, folder, decide={"cost": {"mis": 2}})
 
 
@@ -225,7 +223,7 @@ def test_what_a_change_of_verdict_means(label, before, after, kind):
     from teliti.workflow.flip_kinds import Truth
 
     truth = Truth(("bad", "good"), frozenset({"bad"}), has_verdicts=True)
-    assert kind_of(Sample("a", None, label=label), before, after, truth) == kind
+    assert kind_of(Sample("a", None, label=label), before, after, truth=truth) == kind
     assert kind in KINDS
 
 
@@ -245,4 +243,4 @@ def test_what_a_change_of_name_means(before, after, kind):
     from teliti.workflow.flip_kinds import Truth
 
     truth = Truth(("a", "b", "c"), frozenset(), has_verdicts=False)
-    assert kind_of(Sample("x", None, label="a"), before, after, truth) == kind
+    assert kind_of(Sample("x", None, label="a"), before, after, truth=truth) == kind
