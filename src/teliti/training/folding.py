@@ -37,6 +37,8 @@ def find_pairs(net: nn.Module, x: Tensor, *, photos: int) -> tuple[Pair, ...]:
         x: (1, C, H, W) float32.
         photos: Of a step, as many as one copy of the network sees: the more, the less the kernels weigh.
     """
+    if not any(_is_foldable(module) for module in net.modules()):
+        return ()
     probe = copy.deepcopy(net).eval()
     made: dict[int, tuple[str, Tensor, int]] = {}
     met: list[tuple[str, str, Tensor]] = []
@@ -55,7 +57,7 @@ def find_pairs(net: nn.Module, x: Tensor, *, photos: int) -> tuple[Pair, ...]:
     for name, module in probe.named_modules():
         if type(module) in {nn.Conv2d, Conv2dSame}:
             module.register_forward_hook(partial(after_convolution, name))
-        elif type(module) in {nn.BatchNorm2d, BatchNormAct2d} and module.running_mean is not None and module.affine:
+        elif _is_foldable(module):
             module.register_forward_pre_hook(partial(before_norm, name))
     with torch.enable_grad(), torch.random.fork_rng(devices=[]):
         logits = probe(x.clone().requires_grad_())
@@ -108,6 +110,11 @@ def skip_norm(module: Any, x: Tensor) -> Tensor:
     if module.training:
         return type(module).forward(module, x)  # type: ignore[no-any-return]
     return module.act(module.drop(x)) if isinstance(module, BatchNormAct2d) else x
+
+
+def _is_foldable(module: nn.Module) -> bool:
+    is_plain = type(module) in {nn.BatchNorm2d, BatchNormAct2d}
+    return is_plain and module.running_mean is not None and bool(module.affine)
 
 
 def _takers(output: Tensor) -> Counter[Any]:

@@ -231,7 +231,7 @@ def test_mixed_numbers_are_compared_as_they_are() -> None:
         ({"loss": "cross_entropy"}, "regression", False, 'train.loss must be a loss of numbers, got "cross_entropy"'),
         ({"loss": "cross_entropy"}, "multilabel", False, "train.loss must allow several labels a photo"),
         ({"loss": "mae", "label_smoothing": 0.1}, "classification", False, "train.label_smoothing must be 0 with loss"),
-        ({}, "multilabel", True, 'train.class_weights must be "none" where a photo has no one class'),
+        ({}, "regression", True, 'train.class_weights must be "none" where a photo has no one class'),
     ],
 )
 def test_a_loss_that_does_not_fit_is_refused(values: dict, task: str, weighted: bool, said: str) -> None:
