@@ -71,8 +71,8 @@ def run() -> dict[str, Any]:
                     rows.append(_row(network, chain, target, record=record))
     return {
         "name": "Exported files beside the bundle's own",
-        "about": f"{SHOWN} made-up photos of {SIDE}x{SIDE} px that no network has seen; logistic regression on the mean "
-        "of the last stage, the compact network trained as a whole. First differences: bundle against exported file; "
+        "about": f"{SHOWN} made-up photos of {SIDE}x{SIDE} px that no network has seen; logistic regression on the "
+        "mean of the last stage, the compact network trained as a whole. First differences: bundle and exported file; "
         "then the exported file behind OpenCV's decoder against the one behind Pillow's. Logits agree when "
         "|a - b| <= 1e-4 max(1, |b|). The bundle's file and torch were compared when it was trained.",
         "rows": rows,
