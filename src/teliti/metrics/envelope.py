@@ -74,13 +74,13 @@ class Envelope:
         limits: By property: light, blur, size, scale; a property that says nothing about these photos is left out.
         photos: How many training photos were measured.
         action: Whether a photo outside is only warned of, or shown to a person.
-        stress: What `teliti stress` measured, None before.
+        stress: Each time that `teliti stress` measured, the newest last: of a limit the last one that tells of it.
     """
 
     limits: Mapping[str, Limits]
     photos: int
     action: Action = "warn"
-    stress: Record | None = field(default=None, hash=False)
+    stress: tuple[Record, ...] = field(default=(), hash=False)
 
     def outside(self, conditions: Mapping[str, float]) -> tuple[str, ...]:
         """Why a photo lies outside, one phrase for each property with what was measured and the limit; or nothing.
@@ -114,7 +114,7 @@ class Envelope:
                 }
                 for name, one in self.limits.items()
             },
-            "stress": self.stress,
+            "stress": list(self.stress),
         }
 
 
@@ -160,7 +160,7 @@ def envelope_from_record(record: Mapping[str, Any] | None) -> Envelope | None:
     if record["schema"] != 1 or record["action"] not in get_args(Action):
         raise ValueError(f"an envelope of schema {record['schema']} that shall {record['action']}")
     limits = {name: _limits(record["limits"][name]) for name in PROPERTIES if name in record["limits"]}
-    return Envelope(limits, int(record["photos"]), record["action"], record["stress"])
+    return Envelope(limits, int(record["photos"]), record["action"], tuple(dict(one) for one in record["stress"]))
 
 
 def _limits(record: Mapping[str, Any]) -> Limits:

@@ -8,11 +8,10 @@ from typing import Any
 from teliti.report.axes import Plane
 from teliti.report.figures import figure
 from teliti.report.frame import Section, frame_page
-from teliti.report.markup import EMPTY, Html, element, join, name
+from teliti.report.markup import EMPTY, Html, element, join, name, text, unbroken
 from teliti.report.pictures import picture
 from teliti.report.reading import table_at, tables_at
 from teliti.report.stress_words import (
-    GROUPS,
     bounds_sentence,
     clean_sentence,
     kept_sentence,
@@ -60,12 +59,11 @@ def render_card(record: Record) -> str:
     Args:
         record: Of `teliti stress`.
     """
-    rows = {str(row["name"]): row for row in tables_at(record, "sweeps")}
     sections = [
-        (heading.lower(), heading, bullets([limit_sentence(rows[one]) for one in own if one in rows], class_="prose"))
-        for heading, own in GROUPS
+        ("card", "How far things may go", _sentences(record)),
+        ("basis", "What this rests on", _basis(record)),
+        ("envelope", "Watched by predict", _watched(record)),
     ]
-    sections += [("basis", "What this rests on", _basis(record)), ("envelope", "Watched by predict", _envelope(record))]
     return _frame(record, sections, title=f"Camera set-up for {record['name']}", eyebrow="Teliti camera set-up card")
 
 
@@ -74,6 +72,7 @@ def _frame(record: JsonMapping, sections: list[tuple[str, str, Html]], *, title:
         name(record.get("source", "")),
         count(record.get("photos"), "photo"),
         f"model {str(record.get('model_hash'))[:12]}",
+        f"bundle {str(record.get('bundle_hash'))[:12]}",
     ]
     return frame_page(
         title,
@@ -84,6 +83,21 @@ def _frame(record: JsonMapping, sections: list[tuple[str, str, Html]], *, title:
     )
 
 
+def _sentences(record: JsonMapping) -> Html:
+    return bullets([unbroken(text(limit_sentence(row))) for row in tables_at(record, "sweeps")], class_="prose")
+
+
+def _watched(record: JsonMapping) -> Html:
+    """The envelope as the card has room for it."""
+    limits = table_at(record, "envelope", "limits")
+    return facts([(_PROPERTIES[key], _span(one)) for key, one in limits.items() if key in _PROPERTIES])
+
+
+def _span(one: Mapping[str, Any]) -> str:
+    ends = [f"{word} {number(one[key])}" for word, key in (("from", "low"), ("to", "high")) if one[key] is not None]
+    return " ".join(ends) or "any"
+
+
 def _limits(record: JsonMapping) -> Html:
     rows = [[title_of(str(row["name"])), limit_sentence(row)] for row in tables_at(record, "sweeps")]
     return table("The last level in a row that holds", head=["What", "How far"], rows=rows, numeric_from=2)
@@ -92,7 +106,7 @@ def _limits(record: JsonMapping) -> Html:
 def _basis(record: JsonMapping) -> Html:
     warnings = [callout(str(sentence)) for sentence in record.get("warnings") or ()]
     said = [clean_sentence(record), bounds_sentence(record), _LIMITS_OF_THIS, kept_sentence(record)]
-    return join([*warnings, *(element("p", sentence) for sentence in said)])
+    return join([*warnings, *(unbroken(element("p", sentence)) for sentence in said)])
 
 
 _LIMITS_OF_THIS = (
@@ -118,7 +132,7 @@ def _sweep(row: Mapping[str, Any], record: JsonMapping, pictures: Mapping[str, U
     head = ["Level", "Verdicts unchanged", "Right answers", "Missed", "Points lost", "Holds"]
     measured = table("Each level on the same photos, with 95 % intervals", head=head, rows=cells)
     drawn = element("div", _curve(row, record), class_="pair")
-    return join([element("p", limit_sentence(row), class_="lead"), drawn, _photos(row, pictures), measured])
+    return join([unbroken(element("p", limit_sentence(row), class_="lead")), drawn, _photos(row, pictures), measured])
 
 
 def _with_interval(one: Mapping[str, Any], key: str) -> str:
@@ -133,7 +147,7 @@ def _curve(row: Mapping[str, Any], record: JsonMapping) -> Html:
     lines = {"Verdicts unchanged": "unchanged", "Right answers": "accuracy", "Missed": "miss_rate"}
     kept = {title: key for title, key in lines.items() if all(is_number(one.get(key)) for one in points)}
     ticks = [(0.0, "as is"), *((at + 1.0, short_level(sweep, one["level"])) for at, one in enumerate(levels))]
-    plane = Plane((0.0, max(1.0, len(points) - 1.0)), (0.0, 1.0), height=260)
+    plane = Plane((0.0, max(1.0, len(points) - 1.0)), (0.0, 1.0), height=260, left=64)
     shares = [(share, f"{100 * share:.0f} %") for share in (0.0, 0.25, 0.5, 0.75, 1.0)]
     marks = []
     held = next((at for at, one in enumerate(levels) if not one["holds"]), len(levels))
@@ -171,5 +185,4 @@ def _envelope(record: JsonMapping) -> Html:
         rows.append([_PROPERTIES.get(key, key), low, high])
     if not rows:
         return EMPTY
-    limits = table("Measured on every photo before the network", head=["", "At least", "At most"], rows=rows)
-    return join([limits, facts([("Bundle", element("code", str(record.get("bundle_hash"))[:16]))])])
+    return table("Measured on every photo before the network", head=["", "At least", "At most"], rows=rows)

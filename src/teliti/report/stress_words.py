@@ -9,14 +9,6 @@ from teliti.report.reading import table_at, tables_at
 from teliti.report.wording import count, is_interval, is_number, percent, percent_interval
 from teliti.types import JsonMapping, Record
 
-GROUPS = (
-    ("Light", ("darker", "brighter", "tint")),
-    ("Sharpness", ("blur", "pixels", "noise", "jpeg")),
-    ("Place", ("rotation", "shift", "smaller", "larger")),
-    ("View", ("occlusion",)),
-)
-"""Sweeps as the card groups them."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Words:
@@ -111,11 +103,11 @@ def limit_sentence(row: JsonMapping) -> str:
     words, broken = _WORDS[sweep], row["first_broken"]
     if row["why_not"]:
         return f"{words.title} was not tried: {row['why_not']}."
-    no_longer = "" if broken is None else f"at {level_words(sweep, broken)} verdicts no longer hold"
+    at = "" if broken is None else f"at {level_words(sweep, broken)}"
     if row["limit"] == row["neutral"]:
-        return f"{words.never}: {no_longer}."
+        return f"{words.never}: {at} verdicts no longer hold."
     held = words.may.format(level_words(sweep, row["limit"]) + words.of)
-    return f"{held}; {no_longer or 'more was not tried'}."
+    return f"{held}; {f'{at} no longer' if at else 'further was not tried'}."
 
 
 def card_sentences(record: JsonMapping) -> list[Record]:

@@ -40,9 +40,9 @@ def narrow_envelope(
         name, side = one.sweep.limits
         at = clean if one.limit is None else one.conditions[one.limit]
         limits[name] = _measured(limits[name], np.array([row[name] for row in at]), side=side)
-    stress = {key: told[key] for key in ("source", "photos", "seen", "bounds", "limits")}
-    stress["at"] = datetime.now(UTC).isoformat(timespec="seconds")
-    return replace(envelope, limits=limits, stress=stress)
+    run = {key: told[key] for key in ("source", "photos", "seen", "bounds", "limits")}
+    run["at"] = datetime.now(UTC).isoformat(timespec="seconds")
+    return replace(envelope, limits=limits, stress=(*envelope.stress, run))
 
 
 def _measured(limits: Limits, values: FloatArray, *, side: str) -> Limits:

@@ -85,7 +85,7 @@ def test_the_usual_range_of_few_photos_is_close_to_all_of_them() -> None:
 
 
 def test_a_record_gives_the_envelope_back(envelope: Envelope) -> None:
-    told = replace(envelope, action="review", stress={"photos": 12})
+    told = replace(envelope, action="review", stress=({"photos": 12},))
     assert envelope_from_record(json.loads(json.dumps(told.to_record()))) == told
     assert envelope_from_record(None) is None
 

@@ -30,8 +30,8 @@ UNKNOWN = {"how": "otsu", "photos": 0, "left_out": 60, "status": "unknown", "why
 def test_a_cheat_is_named_with_its_interval() -> None:
     assert CHEATING["sentence"] == (
         "The net may be cheating: it tells the classes apart by the background alone, with ROC AUC 0.930 (95 % "
-        "interval 0.850 to 0.980), where 0.5 is chance; by the whole photo it is 0.970 (95 % interval 0.940 to 0.990), by the "
-        "part alone 0.610 (95 % interval 0.500 to 0.700)."
+        "interval 0.850 to 0.980), where 0.5 is chance; by the whole photo it is 0.970 (95 % interval 0.940 to 0.990), "
+        "by the part alone 0.610 (95 % interval 0.500 to 0.700)."
     )
 
 

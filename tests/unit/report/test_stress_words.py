@@ -6,7 +6,6 @@ import pytest
 
 from teliti.report.stress_page import render_card, render_stress
 from teliti.report.stress_words import (
-    GROUPS,
     bounds_sentence,
     card_sentences,
     clean_sentence,
@@ -28,33 +27,31 @@ def row(
 @pytest.mark.parametrize(
     ("told", "sentence"),
     [
-        (row("darker", 0.7, 0.6), "Light may fall to 70 % of what it was; at 60 % verdicts no longer hold."),
-        (row("darker", 0.3, None), "Light may fall to 30 % of what it was; more was not tried."),
+        (row("darker", 0.7, 0.6), "Light may fall to 70 % of what it was; at 60 % no longer."),
+        (row("darker", 0.3, None), "Light may fall to 30 % of what it was; further was not tried."),
         (row("darker", 1.0, 0.9), "Light must not fall: at 90 % verdicts no longer hold."),
-        (row("brighter", 1.5, 1.75), "Light may rise to 150 % of what it was; at 175 % verdicts no longer hold."),
+        (row("brighter", 1.5, 1.75), "Light may rise to 150 % of what it was; at 175 % no longer."),
         (row("tint", None, None, neutral=0.0, why_not="the photos are grey"),
          "Colour of the light was not tried: the photos are grey."),
         (row("tint", 10.0, 20.0, neutral=0.0),
-         "Red may rise and blue fall by 10 grey levels, or the other way round; at 20 grey levels verdicts no longer "
-         "hold."),
+         "Red may rise and blue fall by 10 grey levels, or the other way round; at 20 grey levels no longer."),
         (row("blur", 0.75, 1.0, neutral=0.0),
-         "Blur may reach 0.75 pixels (standard deviation, in a photo of 300 pixels); at 1 pixel verdicts no longer "
-         "hold."),
+         "Blur may reach 0.75 pixels (standard deviation, in a photo of 300 pixels); at 1 pixel no longer."),
         (row("pixels", 0.5, 0.35),
-         "Photos may shrink to 50 % of their height and width; at 35 % verdicts no longer hold."),
+         "Photos may shrink to 50 % of their height and width; at 35 % no longer."),
         (row("noise", 0.0, 2.0, neutral=0.0),
          "There must not be more noise: at 2 grey levels verdicts no longer hold."),
         (row("jpeg", 40.0, 30.0, neutral=100.0),
-         "Photos may be saved as JPEG of quality 40; at quality 30 verdicts no longer hold."),
+         "Photos may be saved as JPEG of quality 40; at quality 30 no longer."),
         (row("rotation", 1.0, 2.0, neutral=0.0),
-         "Parts may lie turned by 1 degree either way; at 2 degrees verdicts no longer hold."),
+         "Parts may lie turned by 1 degree either way; at 2 degrees no longer."),
         (row("shift", 0.05, 0.1, neutral=0.0),
-         "Parts may lie 5 % of the picture's side away from their place; at 10 % verdicts no longer hold."),
+         "Parts may lie 5 % of the picture's side away from their place; at 10 % no longer."),
         (row("smaller", 0.9, 0.8),
-         "The camera may stand farther away, until parts look 90 % as large; at 80 % verdicts no longer hold."),
+         "The camera may stand farther away, until parts look 90 % as large; at 80 % no longer."),
         (row("larger", 1.0, 1.05), "The camera must not stand nearer: at 105 % verdicts no longer hold."),
         (row("occlusion", 0.005, 0.01, neutral=0.0),
-         "Something may cover 0.5 % of the picture; at 1 % verdicts no longer hold."),
+         "Something may cover 0.5 % of the picture; at 1 % no longer."),
     ],
 )  # fmt: skip
 def test_a_limit_in_words(told: dict, sentence: str) -> None:
@@ -62,9 +59,8 @@ def test_a_limit_in_words(told: dict, sentence: str) -> None:
 
 
 @pytest.mark.parametrize("sweep", SWEEPS, ids=lambda sweep: sweep.name)
-def test_every_sweep_has_words_and_a_place_on_the_card(sweep) -> None:
+def test_every_sweep_has_words(sweep) -> None:
     assert level_words(sweep.name, sweep.levels[0])
-    assert sum(sweep.name in names for _, names in GROUPS) == 1
 
 
 @pytest.fixture
@@ -132,6 +128,7 @@ def test_a_page_shows_every_sentence_the_limits_and_names_as_they_are(page: str,
         "41.2 (stress)",
     ):
         assert said in html
+    assert ("41.2 (stress)" if page == "stress" else "from 41.2") in html
     assert "line &lt;3&gt;" in html
     assert "<script" not in html
     assert ("97.0 % (93.0 to 99.0 %)" in html) is (page == "stress")
