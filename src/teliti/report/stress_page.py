@@ -42,7 +42,7 @@ def render_stress(record: Record, pictures: Mapping[str, UInt8Image]) -> str:
     """
     sections = [
         ("card", "How far things may go", _limits(record)),
-        ("basis", "What this rests on", _basis(record)),
+        ("basis", "What this rests on", _basis(record, kept_sentence(record))),
         *(
             (str(row["name"]), title_of(str(row["name"])), _sweep(row, record, pictures))
             for row in tables_at(record, "sweeps")
@@ -103,9 +103,9 @@ def _limits(record: JsonMapping) -> Html:
     return table("The last level in a row that holds", head=["What", "How far"], rows=rows, numeric_from=2)
 
 
-def _basis(record: JsonMapping) -> Html:
+def _basis(record: JsonMapping, *more: str) -> Html:
     warnings = [callout(str(sentence)) for sentence in record.get("warnings") or ()]
-    said = [clean_sentence(record), bounds_sentence(record), _LIMITS_OF_THIS, kept_sentence(record)]
+    said = [clean_sentence(record), bounds_sentence(record), _LIMITS_OF_THIS, *more]
     return join([*warnings, *(unbroken(element("p", sentence)) for sentence in said)])
 
 
