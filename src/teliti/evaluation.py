@@ -36,18 +36,21 @@ class Scored:
         used: Index into the samples of each row of `outputs`.
         refused: Photos that could not be used.
         novelty: (N,) how unlike the training photos each is; None where the bundle does not tell it.
+        outside: How many of them lie outside the bundle's envelope; None where it keeps none.
     """
 
     outputs: NDArray[np.float32]
     used: IntArray
     refused: tuple[Refused, ...]
     novelty: NDArray[np.float64] | None = None
+    outside: int | None = None
 
 
 def score_samples(predictor: Predictor, samples: Sequence[Sample], *, reporter: Reporter) -> Scored:
     """Run the predictor over samples and keep the numbers."""
     rows: list[list[float]] = []
     strange: list[float] = []
+    warned: list[bool] = []
     used: list[int] = []
     refused: list[Refused] = []
     for index, answer in predictor.predict_samples(samples, reporter=reporter):
@@ -57,8 +60,10 @@ def score_samples(predictor: Predictor, samples: Sequence[Sample], *, reporter: 
             used.append(index)
             rows.append(_numbers(answer))
             strange += [] if answer.novelty is None else [answer.novelty]
+            warned += [bool(answer.warnings)] if answer.conditions else []
     novelty = np.array(strange) if strange else None
-    return Scored(np.array(rows, dtype=np.float32), np.array(used, dtype=np.int64), tuple(refused), novelty)
+    outside = sum(warned) if warned else None
+    return Scored(np.array(rows, dtype=np.float32), np.array(used, dtype=np.int64), tuple(refused), novelty, outside)
 
 
 def measure_classes(labels: IntArray, probs: FloatArray, preds: IntArray, *, decision: Decision, seed: int) -> Record:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from teliti import __version__
+from teliti.bundle import Bundle
 from teliti.data.catalog import read_catalog
 from teliti.data.label_cells import write_label
 from teliti.errors import CatalogError
@@ -96,6 +97,8 @@ def evaluate(
             f"{seen} of {len(samples)} photos were used to train this bundle or to choose its threshold: these "
             "measures flatter. Evaluate on photos that it has not seen."
         )
+    if scored.outside:
+        measured["warnings"].append(_outside_sentence(scored.outside, len(samples), predictor.bundle))
     record: Record = {
         "schema": 1,
         "run": None if folder is None else str(folder.path),
@@ -108,6 +111,7 @@ def evaluate(
         "refused": len(refused),
         "refused_photos": [{"path": one.name, "reason": one.reason} for one in refused],
         "seen": seen,
+        "outside": scored.outside,
         "parity": None,
         **measured,
         **({} if looked is None else {"evidence": looked[0]}),
@@ -121,6 +125,15 @@ def evaluate(
     if folder is not None:
         _write(folder, record, _predictions(samples, scored, answers))
     return record
+
+
+def _outside_sentence(outside: int, photos: int, bundle: Bundle) -> str:
+    reviewed = bundle.envelope is not None and bundle.envelope.action == "review"
+    tail = " Predict shows them to a person; the measures here are those without." if reviewed else ""
+    return (
+        f"{outside} of {photos} photos lie outside the envelope of light, blur, size and scale within which the "
+        f"bundle's verdicts were shown to hold.{tail}"
+    )
 
 
 def _write(folder: RunFolder, record: Record, predictions: Sequence[Sequence[object]]) -> None:

@@ -69,44 +69,49 @@ def stress(
         UserError: a bundle that predicts numbers, an unknown sweep, or no photos to take.
     """
     reporter, watch = reporter or SilentReporter(), Stopwatch()
-    bounds = bounds or Bounds()
-    chosen = _choose_sweeps(sweeps)
-    predictor = Predictor.open(bundle)
-    if isinstance(predictor.bundle.answers, NumberRule):
-        raise UserError(
-            f'"{bundle}" must give classes or labels to be stressed, and it predicts numbers.',
-            hint="A number has no verdict that could hold or change.",
-        )
+    chosen, predictor = _choose_sweeps(sweeps), _open(bundle)
     samples, seen, told = _choose_photos(predictor, source, most=most)
     decoded = DecodedPhotos()
     with watch.stage("clean"):
         samples, clean = _answer_clean(predictor, samples, decoded, reporter=reporter)
     bad = np.array([is_bad(sample, predictor) for sample in samples])
-    stand = Stand(predictor, samples, decoded, bad, bounds, reporter)
+    stand = Stand(predictor, samples, decoded, bad, bounds or Bounds(), reporter)
     with watch.stage("sweeps"):
         swept = [run_sweep(sweep, clean, stand) for sweep in chosen]
-    few = too_few_sentence(len(samples), int(bad.sum()), bounds=bounds)
-    record: Record = {
-        "schema": 1,
-        "version": __version__,
-        "name": _name(predictor.bundle.path),
-        "bundle": str(bundle),
-        "model_hash": predictor.bundle.model_hash,
-        "source": told,
-        "photos": len(samples),
-        "seen": seen,
-        "bounds": bounds.to_record(),
-        "clean": _clean_record(verdicts_of(clean, stand), bad),
-        "sweeps": [one.to_record() for one in swept],
-        "warnings": [*([_FLATTERS.format(seen=seen, photos=len(samples))] if seen else []), *([few] if few else [])],
-    }
-    record["limits"] = {one["name"]: one["limit"] for one in record["sweeps"] if one["limit"] is not None}
+    record = {"schema": 1, "version": __version__, "bundle": str(bundle), "source": told}
+    record |= _measured(swept, clean, seen=seen, stand=stand)
     record["card"] = card_sentences(record)
     _keep(record, swept, clean, stand=stand, update=update)
     record["seconds"] = watch.to_record()
     if out is not None:
         _write(record, Path(out), stand)
     return record
+
+
+def _open(bundle: str | Path) -> Predictor:
+    predictor = Predictor.open(bundle)
+    if isinstance(predictor.bundle.answers, NumberRule):
+        raise UserError(
+            f'"{bundle}" must give classes or labels to be stressed, and it predicts numbers.',
+            hint="A number has no verdict that could hold or change.",
+        )
+    return predictor
+
+
+def _measured(swept: Sequence[Swept], clean: Sequence[Prediction | None], *, seen: int, stand: Stand) -> Record:
+    photos, rows = len(stand.samples), [one.to_record() for one in swept]
+    few = too_few_sentence(photos, int(stand.bad.sum()), bounds=stand.bounds)
+    return {
+        "name": _name(stand.predictor.bundle.path),
+        "model_hash": stand.predictor.bundle.model_hash,
+        "photos": photos,
+        "seen": seen,
+        "bounds": stand.bounds.to_record(),
+        "clean": _clean_record(verdicts_of(clean, stand), stand.bad),
+        "sweeps": rows,
+        "limits": {row["name"]: row["limit"] for row in rows if row["limit"] is not None},
+        "warnings": [*([_FLATTERS.format(seen=seen, photos=photos)] if seen else []), *([few] if few else [])],
+    }
 
 
 _FLATTERS = (

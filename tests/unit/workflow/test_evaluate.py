@@ -5,15 +5,17 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from handmade import even_photo, write_brightness_bundle
 from parts import encode_png, write_parts
-from teliti.bundle import SEEN_DIGITS, SEEN_FILE
+from teliti.bundle import SEEN_DIGITS, SEEN_FILE, amend_envelope
 from teliti.errors import BundleError, CatalogError, UserError
 from teliti.files import hash_file
+from teliti.metrics.envelope import Envelope, Limits
 from teliti.types import SilentReporter
 from teliti.workflow.evaluate import evaluate
 
@@ -185,3 +187,16 @@ def test_a_trained_bundle_does_well_on_parts_that_it_has_not_seen(trained_bundle
     record = evaluate(trained_bundle, write_parts(tmp_path / "later", per_class=8, seed=700))
     assert record["seen"] == 0
     assert record["test"]["roc_auc"] > 0.8
+
+
+def test_photos_outside_the_envelope_are_counted(bundle: Path, folder: Path) -> None:
+    assert evaluate(bundle, folder)["outside"] is None
+    limits = Envelope({"light": Limits(50.0, 230.0, (100.0,) * 11)}, 8)
+    amend_envelope(bundle, limits)
+    record = evaluate(bundle, folder)
+    assert record["outside"] == 2  # 10 and 250
+    assert record["warnings"][0].startswith("2 of 8 photos lie outside the envelope of light, blur, size and scale")
+    amend_envelope(bundle, replace(limits, action="review"))
+    assert evaluate(bundle, folder)["warnings"][0].endswith(
+        "Predict shows them to a person; the measures here are those without."
+    )
