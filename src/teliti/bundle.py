@@ -123,7 +123,8 @@ def amend_envelope(folder: Path, envelope: Envelope) -> Bundle:
         "before": hash_file(folder / MANIFEST),
     }
     amended = [*manifest.get("amended", []), change]
-    write_json_atomic(folder / MANIFEST, {**manifest, "envelope": envelope.to_record(), "amended": amended})
+    known = {"schema": SCHEMA, "envelope": envelope.to_record(), "amended": amended}
+    write_json_atomic(folder / MANIFEST, {**manifest, **known})
     return open_bundle(folder)
 
 

@@ -231,3 +231,9 @@ def test_a_damaged_envelope_is_refused(folder: Path) -> None:
     change_manifest(folder, envelope={"schema": 1})
     with pytest.raises(BundleError, match=r"bundle\.json does not say what it must"):
         open_bundle(folder)
+
+
+def test_an_older_bundle_that_is_amended_says_what_it_is_now(folder: Path) -> None:
+    change_manifest(folder, schema=1)
+    assert amend_envelope(folder, ENVELOPE).manifest["schema"] == SCHEMA
+    assert open_bundle(folder).envelope == ENVELOPE

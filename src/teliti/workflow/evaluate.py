@@ -37,7 +37,7 @@ from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
 from teliti.report.evidence_page import render_evidence
 from teliti.types import Catalog, Label, Record, Reporter, Sample, SilentReporter
-from teliti.workflow.evidence import find_evidence
+from teliti.workflow.evidence import Evidence, find_evidence
 from teliti.workflow.photos import label_matrix, leave_out_companions
 from teliti.workflow.run_folder import RunFolder, create_run_folder
 from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
@@ -74,15 +74,8 @@ def evaluate(
     reporter = SilentReporter() if reporter is None else reporter
     watch = Stopwatch()
     predictor = Predictor.open(bundle)
-    catalog = read_catalog(str(source), task=wanted_task(predictor.bundle))
-    catalog = leave_out_companions(catalog, predictor.bundle.chain.beside_patterns)
-    catalog = measured_part(catalog, reporter)
-    answers = predictor.bundle.answers
-    check_labels(catalog, predictor.bundle)
-    looked = None
-    if evidence is not None:
-        with watch.stage("evidence"):
-            looked = find_evidence(predictor, catalog.samples, evidence, reporter=reporter)
+    catalog, answers = _read(source, predictor.bundle, reporter), predictor.bundle.answers
+    looked = None if evidence is None else _look(predictor, catalog.samples, evidence, watch=watch, reporter=reporter)
     folder = None if out is None else create_run_folder(Path(out), source=str(source))
     with watch.stage("predict"):
         scored = score_samples(predictor, catalog.samples, reporter=reporter)
@@ -92,13 +85,7 @@ def evaluate(
         raise CatalogError(f'"{source}" has no usable photo.', hint="See `refused` for the reasons.")
     measured = _measure(samples, scored, answers)
     seen = sum(seen_photos(predictor.bundle, samples))
-    if seen:
-        measured["warnings"].append(
-            f"{seen} of {len(samples)} photos were used to train this bundle or to choose its threshold: these "
-            "measures flatter. Evaluate on photos that it has not seen."
-        )
-    if scored.outside:
-        measured["warnings"].append(_outside_sentence(scored.outside, len(samples), predictor.bundle))
+    measured["warnings"] += _more_warnings(predictor.bundle, scored, seen=seen, looked=looked)
     record: Record = {
         "schema": 1,
         "run": None if folder is None else str(folder.path),
@@ -114,17 +101,39 @@ def evaluate(
         "outside": scored.outside,
         "parity": None,
         **measured,
-        **({} if looked is None else {"evidence": looked[0]}),
+        **({} if looked is None else {"evidence": looked.record}),
         "seconds": watch.to_record(),
     }
-    if looked is not None and looked[0]["status"] == CHEATING:
-        record["warnings"].append(looked[0]["sentence"])
-    if folder is not None and looked is not None:
-        pictures = [(sample.name, views) for sample, views in looked[1].shown()]
-        write_text_atomic(folder.path / EVIDENCE_PAGE, render_evidence(record | {"version": __version__}, pictures))
     if folder is not None:
-        _write(folder, record, _predictions(samples, scored, answers))
+        _write(folder, record, _predictions(samples, scored, answers), looked=looked)
     return record
+
+
+def _read(source: str | Path, bundle: Bundle, reporter: Reporter) -> Catalog:
+    catalog = read_catalog(str(source), task=wanted_task(bundle))
+    catalog = measured_part(leave_out_companions(catalog, bundle.chain.beside_patterns), reporter)
+    check_labels(catalog, bundle)
+    return catalog
+
+
+def _more_warnings(bundle: Bundle, scored: Scored, *, seen: int, looked: Evidence | None) -> list[str]:
+    photos = len(scored.used)
+    found = [_FLATTERS.format(seen=seen, photos=photos)] if seen else []
+    found += [_outside_sentence(scored.outside, photos, bundle)] if scored.outside else []
+    return found + ([looked.record["sentence"]] if looked is not None and looked.record["status"] == CHEATING else [])
+
+
+_FLATTERS = (
+    "{seen} of {photos} photos were used to train this bundle or to choose its threshold: these measures flatter. "
+    "Evaluate on photos that it has not seen."
+)
+
+
+def _look(
+    predictor: Predictor, samples: Sequence[Sample], how: str, *, watch: Stopwatch, reporter: Reporter
+) -> Evidence:
+    with watch.stage("evidence"):
+        return find_evidence(predictor, samples, how, reporter=reporter)
 
 
 def _outside_sentence(outside: int, photos: int, bundle: Bundle) -> str:
@@ -136,7 +145,12 @@ def _outside_sentence(outside: int, photos: int, bundle: Bundle) -> str:
     )
 
 
-def _write(folder: RunFolder, record: Record, predictions: Sequence[Sequence[object]]) -> None:
+def _write(
+    folder: RunFolder, record: Record, predictions: Sequence[Sequence[object]], *, looked: Evidence | None
+) -> None:
+    if looked is not None:
+        pictures = [(sample.name, views) for sample, views in looked.views.shown()]
+        write_text_atomic(folder.path / EVIDENCE_PAGE, render_evidence(record | {"version": __version__}, pictures))
     folder.write_record("metrics.json", record)
     refused = [(one["path"], one["reason"]) for one in record["refused_photos"]]
     folder.write_table("refused.csv", ("path", "reason"), refused)

@@ -86,9 +86,20 @@ class Views:
         return [self.masks[own[int(draw.integers(len(own)))]] for own in members]
 
 
-def find_evidence(
-    predictor: Predictor, samples: Sequence[Sample], how: str, *, reporter: Reporter
-) -> tuple[Record, Views]:
+@dataclass(frozen=True)
+class Evidence:
+    """What was found, and what the net was shown.
+
+    Attributes:
+        record: {"how", "photos", "left_out", "status", "why_unknown", "views", "sentence"}.
+        views: The photos.
+    """
+
+    record: Record
+    views: Views
+
+
+def find_evidence(predictor: Predictor, samples: Sequence[Sample], how: str, *, reporter: Reporter) -> Evidence:
     """Measure a bundle on whole photos, on their parts and on their backgrounds.
 
     Args:
@@ -97,9 +108,6 @@ def find_evidence(
         how: otsu, kmeans, watershed or grabcut find the part; a name pattern with {stem} names the mask, or the .xml
             file with boxes, beside each photo.
         reporter: Told how far it is.
-
-    Returns:
-        {"how", "photos", "left_out", "status", "why_unknown", "views", "sentence"}, and the photos.
 
     Raises:
         UserError: a bundle of another task, or a way to find parts that does not exist.
@@ -123,7 +131,7 @@ def find_evidence(
         why = None if judge_views(measured) != UNKNOWN else "the whole photos are not shown to beat chance either"
     record |= {"status": UNKNOWN if why else judge_views(measured), "why_unknown": why, "views": measured}
     record["sentence"] = evidence_sentence(record)
-    return record, views
+    return Evidence(record, views)
 
 
 def _finder(how: str) -> Callable[[Sample, UInt8Image], UInt8Image]:

@@ -66,7 +66,7 @@ def bundle(tmp_path: Path) -> Path:
 def look(bundle: Path, photos: Path, how: str) -> Record:
     predictor = Predictor.open(bundle, threads=1)
     samples = [sample for sample in labelled_photos(photos, predictor.bundle) if "_mask" not in sample.name]
-    return find_evidence(predictor, samples, how, reporter=SilentReporter())[0]
+    return find_evidence(predictor, samples, how, reporter=SilentReporter()).record
 
 
 @pytest.mark.parametrize("how", ["otsu", "kmeans"])
@@ -137,7 +137,7 @@ def test_a_net_that_knows_nothing_has_nothing_to_cheat_with(bundle: Path, tmp_pa
 def test_the_holes_of_both_classes_are_of_one_kind(bundle: Path, tmp_path: Path) -> None:
     predictor = Predictor.open(bundle, threads=1)
     samples = labelled_photos(write_plant(tmp_path / "photos", "size of the part"), predictor.bundle)
-    _, views = find_evidence(predictor, samples, "otsu", reporter=SilentReporter())
+    views = find_evidence(predictor, samples, "otsu", reporter=SilentReporter()).views
     labels = np.array(views.labels)
     photo = np.zeros((SIDE, SIDE), np.uint8)
     holes = np.array([(views.hole(number, photo) > 0).mean() for number in range(len(labels))])
