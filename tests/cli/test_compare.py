@@ -5,7 +5,7 @@ import json
 import pytest
 
 FLIP = {
-    "path": "a.png", "label": "bad", "kind": "newly_missed",
+    "path": "a.png", "label": "bad", "kind": "newly_missed", "tested": True,
     "old": {"verdict": "reject", "score": 0.75, "reasons": []},
     "new": {"verdict": "pass", "score": 0.25, "reasons": []},
 }  # fmt: skip
@@ -50,6 +50,7 @@ def test_json_is_the_record_with_the_gate(run, workflow):
         ("worse", {}, 0, ""),
         ("worse", WORSE, 3, "NEW makes more errors. The gate worse is not met."),
         ("missed", {"flips": []}, 0, ""),
+        ("missed", {"flips": [FLIP | {"tested": False}]}, 0, ""),
         ("flips", {}, 3, "1 photos change their verdict: the gate flips is not met."),
         ("flips", {"changed": 0}, 0, ""),
         ("worse", {"labelled": False}, 2, "--fail-on worse must have labels to judge by"),

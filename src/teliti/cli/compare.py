@@ -107,7 +107,7 @@ def _unmet(record: Record, gate: str) -> str | None:
             "--fail-on missed needs bundles that say which classes pass, and these only name the class.",
             hint="Train them with data.positive or data.pass, or use --fail-on worse.",
         )
-    missed = [one["path"] for one in record["flips"] if one["kind"] == _NEWLY_MISSED]
+    missed = [one["path"] for one in record["flips"] if one["kind"] == _NEWLY_MISSED and one["tested"]]
     return f"{len(missed):,} newly missed, the first is {missed[0]}: the gate missed is not met." if missed else None
 
 

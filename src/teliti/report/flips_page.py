@@ -131,6 +131,7 @@ def _card(flip: JsonMapping, pictures: Mapping[str, UInt8Image]) -> Html:
         element("span", name(path), class_="file"),
         element("span", "label: ", name(known)) if known is not None else None,
         *(_said(which, table_at(flip, which)) for which in ("old", "new")),
+        element("span", "a bundle was trained with it", class_="tag") if flip.get("tested") is False else None,
     )
     return element("figure", shown or element("div", "no picture", class_="no-picture"), caption, class_="photo")
 

@@ -91,12 +91,12 @@ def kind_of(sample: Sample, old: str, new: str, *, truth: Truth) -> str:
 
 
 def sort_flips(flips: Sequence[Record]) -> list[Record]:
-    """The most serious kind first, in it the largest change of score; without labels by what changed.
+    """The most serious kind first, in it photos that neither bundle knows, then the largest change of score.
 
     Args:
         flips: Rows of the record.
     """
-    return sorted(flips, key=lambda one: (_ORDER.get(one["kind"], 0), -_moved(one), one["path"]))
+    return sorted(flips, key=lambda one: (_ORDER.get(one["kind"], 0), not one["tested"], -_moved(one), one["path"]))
 
 
 def _moved(flip: Record) -> float:

@@ -48,13 +48,15 @@ class Both:
     seen_new: tuple[bool, ...]
     is_labelled: bool
 
+    def tested(self) -> list[bool]:
+        """(N) True for photos that neither was trained with; where there are none, for all."""
+        fresh = [not (old or new) for old, new in zip(self.seen_old, self.seen_new, strict=True)]
+        return fresh if any(fresh) else [True] * len(fresh)
+
     def judged(self) -> list[tuple[Sample, Prediction, Prediction]]:
-        """The photos that both can use and neither was trained with; where there are none, all that both can use."""
-        seen = [old or new for old, new in zip(self.seen_old, self.seen_new, strict=True)]
-        rows = zip(self.samples, self.old, self.new, seen, strict=True)
-        usable = [(s, o, n, k) for s, o, n, k in rows if isinstance(o, Prediction) and isinstance(n, Prediction)]
-        fresh = [(s, o, n) for s, o, n, known in usable if not known]
-        return fresh or [(s, o, n) for s, o, n, _ in usable]
+        """Those of them that both can use."""
+        rows = zip(self.samples, self.old, self.new, self.tested(), strict=True)
+        return [(s, o, n) for s, o, n, t in rows if t and isinstance(o, Prediction) and isinstance(n, Prediction)]
 
 
 def sum_flips(both: Both, flips: Sequence[Record], *, line: Line | None) -> Record:
@@ -186,10 +188,12 @@ def _say_cost(cost: Record) -> str:
 def _say_seen(record: Record) -> list[str]:
     """Photos that a bundle knows flatter it."""
     seen, photos = record["seen"], record["photos"]
-    known = [f"{seen[which]:,} of them {which.upper()} was trained with" for which in ("old", "new") if seen[which]]
+    known = [
+        f"{which.upper()} was trained with {seen[which]:,} of these photos" for which in ("old", "new") if seen[which]
+    ]
     if not known:
         return []
-    said = f"Of the photos {' and '.join(known)} (or its threshold was chosen on them)."
+    said = f"{' and '.join(known)} (or its threshold was chosen on them)."
     if record["tested"] is None:
         return [said]
     if record["tested"] < photos:

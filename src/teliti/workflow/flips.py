@@ -35,7 +35,7 @@ from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
 from teliti.workflow.stopwatch import Stopwatch
 
 REPORT, TABLE, RECORD = "compare.html", "flips.csv", "compare.json"
-_COLUMNS = ("path", "label", "kind", "old_verdict", "new_verdict", "old_score", "new_score", "old_reasons",
+_COLUMNS = ("path", "label", "kind", "tested", "old_verdict", "new_verdict", "old_score", "new_score", "old_reasons",
             "new_reasons")  # fmt: skip
 
 
@@ -195,13 +195,15 @@ def _pair_up(catalog: Catalog, answers: Sequence[Sequence[Answer]], pair: Sequen
 
 def _list_flips(both: Both) -> list[Record]:
     rows = []
-    for sample, old, new in zip(both.samples, both.old, both.new, strict=True):
+    for sample, old, new, tested in zip(both.samples, both.old, both.new, both.tested(), strict=True):
         before, after = _said(old), _said(new)
         if before["verdict"] == after["verdict"]:
             continue
         kind = kind_of(sample, before["verdict"], after["verdict"], truth=both.truth) if both.is_labelled else None
         label = list(sample.label) if isinstance(sample.label, tuple) else sample.label
-        rows.append({"path": sample.name, "label": label, "kind": kind, "old": before, "new": after})
+        rows.append({
+            "path": sample.name, "label": label, "kind": kind, "tested": tested, "old": before, "new": after
+        })  # fmt: skip
     return sort_flips(rows)
 
 
@@ -223,4 +225,12 @@ def _row(flip: Record) -> list[object]:
     old, new = flip["old"], flip["new"]
     label = write_label(tuple(flip["label"])) if isinstance(flip["label"], list) else flip["label"]
     said = (old["verdict"], new["verdict"], old["score"], new["score"])
-    return [flip["path"], label, flip["kind"], *said, "; ".join(old["reasons"]), "; ".join(new["reasons"])]
+    return [
+        flip["path"],
+        label,
+        flip["kind"],
+        flip["tested"],
+        *said,
+        "; ".join(old["reasons"]),
+        "; ".join(new["reasons"]),
+    ]

@@ -18,6 +18,7 @@ from teliti.errors import CatalogError, RecipeError, UserError
 from teliti.files import hash_file
 from teliti.metrics.decision import Decision
 from teliti.metrics.review import Review
+from teliti.report.flips_page import render_flips
 from teliti.workflow.flip_kinds import KINDS, kind_of
 from teliti.workflow.flip_sums import judge_worse, say_flips
 from teliti.workflow.flips import compare
@@ -90,6 +91,11 @@ def test_errors_are_counted_on_photos_that_neither_bundle_was_trained_with(old, 
         (bundle / SEEN_FILE).write_text(f"{digest[:SEEN_DIGITS]}\n")
     record = compare(old, new, folder)
     assert (record["seen"], record["changed"], record["tested"]) == ({"old": 1, "new": 1}, 2, 6)
+    assert [(one["path"], one["tested"]) for one in record["flips"]] == [
+        ("bright/180.png", False),
+        ("dark/140.png", True),
+    ]
+    assert "a bundle was trained with it" in render_flips(record, {}, KINDS)
     assert (record["errors"]["photos"], record["errors"]["only_new"], record["missed"]["photos"]) == (6, 0, 3)
 
 
@@ -192,7 +198,7 @@ def test_every_sentence_of_a_comparison_comes_from_its_record(old, new, folder):
     assert said[2] == "Of 4 defects OLD lets 1 pass and NEW 2; 1 are newly missed, 0 newly caught (p = 1)."
     assert said[3].startswith("The verdicts cost 1,375 with OLD and 2,500 with NEW per 1,000 parts: +1,125")
     assert said[4] == "NEW is not shown to be worse; that does not prove it as good: read the intervals."
-    assert said[5].startswith("Of the photos 3 of them OLD was trained with (or")
+    assert said[5].startswith("OLD was trained with 3 of these photos (or its threshold")
     assert said[5].endswith("No others are left, so that the errors flatter: compare on photos that neither has seen.")
     assert "counted on the 5 others" in say_flips(record | {"tested": 5})[5]
     assert say_flips(record | {"errors": None, "tested": None})[2].endswith("chosen on them).")
