@@ -24,7 +24,7 @@ from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
 from teliti.recipe import parse_recipe
 from teliti.report.flips_page import render_flips, shown_photos
-from teliti.types import Catalog, Record, Reporter, Sample, SilentReporter
+from teliti.types import Catalog, Record, Reporter, Sample, SilentReporter, Task
 from teliti.workflow.check_pictures import shrink_photos
 from teliti.workflow.evaluate import measured_part
 from teliti.workflow.flip_kinds import KINDS, REFUSED, Truth, kind_of, sort_flips
@@ -80,23 +80,8 @@ def compare(
     both = _pair_up(catalog, answers, pair, truth=truth)
     if not both.samples:
         raise CatalogError(f'"{source}" has no usable photo.', hint="Give photos in JPEG, PNG, BMP, TIFF or WebP.")
-    flips = _list_flips(both)
-    record: Record = {
-        "schema": 1,
-        "version": __version__,
-        "old": str(old),
-        "new": str(new),
-        "source": str(source),
-        "task": pair[0].bundle.task,
-        "classes": list(both.truth.classes),
-        "has_verdicts": both.truth.has_verdicts,
-        "photos": len(both.samples),
-        "labelled": both.is_labelled,
-        "refused": len(catalog.refused) + len(catalog.samples) - len(both.samples),
-        "seen": {"old": sum(both.seen_old), "new": sum(both.seen_new)},
-        **sum_flips(both, flips, line=line or _line_of_bundles(pair)),
-        "flips": flips,
-    }
+    record: Record = {"schema": 1, "version": __version__, "old": str(old), "new": str(new), "source": str(source)}
+    record |= _describe(both, catalog, task=pair[0].bundle.task, line=line or _line_of_bundles(pair))
     record["worse"] = judge_worse(record)
     record["sentences"] = say_flips(record)
     if out is not None:
@@ -106,6 +91,22 @@ def compare(
     if out is not None:
         write_json_atomic(Path(out) / RECORD, record)
     return record
+
+
+def _describe(both: Both, catalog: Catalog, *, task: Task, line: Line | None) -> Record:
+    """What was asked, and what changed."""
+    flips = _list_flips(both)
+    return {
+        "task": task,
+        "classes": list(both.truth.classes),
+        "has_verdicts": both.truth.has_verdicts,
+        "photos": len(both.samples),
+        "labelled": both.is_labelled,
+        "refused": len(catalog.refused) + len(catalog.samples) - len(both.samples),
+        "seen": {"old": sum(both.seen_old), "new": sum(both.seen_new)},
+        **sum_flips(both, flips, line=line),
+        "flips": flips,
+    }
 
 
 def _line_of(decide: Mapping[str, Any] | None) -> Line | None:

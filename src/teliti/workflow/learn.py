@@ -228,8 +228,7 @@ def teach(
         front = FeatureFront(network.cpu(), None if numbers is None else NumberInput(number_layers(numbers)))
         history = record_learning(fitted, data, recipe, photos=parts.to_record(), scale=targets.scale)
         held = _features(front, pictures, parts.places(parts.hold))
-        groups = plan.groups[parts.hold]
-        fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos, groups=groups)
+        fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos, plan=plan)
         if folder is not None and photos.catalog.task == "classification" and recipe.decide.novelty_share > 0.0:
             fit = _with_novelty(fit, front, pictures, parts=parts, held=held, photos=photos)
     return Lesson(front, fitted, fit, numbers)
@@ -328,7 +327,7 @@ def _fit_of(
     targets: LearningTargets,
     recipe: Recipe,
     photos: Photos,
-    groups: IntArray,
+    plan: SplitPlan,
 ) -> Fit:
     """The closing layer as a head, calibrated on the photos that chose the epoch, a tile with its photo's label."""
     from teliti.training.trained_net import calibrate_head, make_head
@@ -339,7 +338,7 @@ def _fit_of(
         head = replace(head, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
     else:
         labels = photos.targets[parts.hold]
-        folds = _calibration_folds(labels, groups, seed=recipe.seed)[held.owners]
+        folds = _calibration_folds(labels, plan.groups[parts.hold], seed=recipe.seed)[held.owners]
         head, calibration = calibrate_head(
             head, held.matrix, labels[held.owners], folds=folds, asked=recipe.decide.calibration
         )
