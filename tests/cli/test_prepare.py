@@ -65,7 +65,7 @@ def job(workflow, written, compared):
 
     workflow("prepare", prepare=prepare)
     workflow("prepare_preview", preview=preview)
-    workflow("compare", compare_variants=compare_variants)
+    workflow("compare_variants", compare_variants=compare_variants)
     workflow("variants", parse_variants=lambda words, base: {"words": words, "base": base})
     return calls
 
