@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -198,3 +198,15 @@ def test_a_bundle_that_cannot_be_used_does_not_replace_one(tmp_path: Path) -> No
         assert api.predict(DARK).json()["photos"][0]["verdict"] == "reject"
         assert ready(api) == (200, [])
         assert [record["kind"] for record in api.journal.records()].count("model") == 2
+
+
+def test_whoever_would_wait_too_long_is_told_to_come_again(tmp_path: Path) -> None:
+    """R26: the wait is bounded, too, and by what photos take on this machine."""
+    with running_api(tmp_path, limits=replace(LIMITS, max_wait_s=0.5)) as api:
+        ahead: Future[None] = Future()
+        api.service._pace.took(0.6)
+        api.service._pace.expect(ahead, 1)
+        answer = api.predict(DARK)
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        ahead.set_result(None)
+        assert api.predict(DARK).status_code == 200

@@ -154,6 +154,18 @@ def test_requests_that_want_too_much(tmp_path: Path) -> None:
         assert _memory_kb(service) - memory <= 64 * 1024
 
 
+def test_a_refusal_reaches_a_client_that_is_still_sending(tmp_path: Path) -> None:
+    """R25: a reason, and no reset, for a large photo that is refused before it was read."""
+    large = b"x" * 8_000_000
+    with running_service(tmp_path, "--no-journal") as service:
+        for path, headers, status in (
+            ("/v1/predict", {"Authorization": "Bearer wrong"}, 401),
+            ("/v1/predict?model=other", {}, 404),
+            ("/nothing", {}, 404),
+        ):
+            assert service.ask("POST", path, large, **headers)[0] == status
+
+
 def _listening(service: Running) -> set[str]:
     """Addresses at which the process listens, from the socket table."""
     sockets = set()

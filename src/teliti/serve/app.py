@@ -24,6 +24,7 @@ from teliti.serve.service import Judged, Service
 from teliti.serve.uploads import FIELD, body_size, read_photos
 from teliti.types import Record
 
+_PREDICT = "/v1/predict"
 _NAME = Query(max_length=255)
 _PAGE = {
     "/": ("page.html", "text/html"),
@@ -71,12 +72,20 @@ def build_app(service: Service, guard: GuardOptions) -> ASGIApp:
     _add_health(app, service)
     _add_page(app)
     _name_token(app)
-    return Guard(app, guard, on_answer=lambda status: service.measures.requests.labels(str(status)).inc())
+
+    def admit(path: str) -> None:
+        if path == _PREDICT:
+            service.require_place(0)
+
+    def count(status: int) -> None:
+        service.measures.requests.labels(str(status)).inc()
+
+    return Guard(app, guard, on_answer=count, admit=admit)
 
 
 def _add_inspection(app: FastAPI, service: Service) -> None:
     @app.post(
-        "/v1/predict",
+        _PREDICT,
         response_model=None,
         responses={
             200: {"model": Verdicts},

@@ -15,6 +15,7 @@ from typing import BinaryIO
 
 from teliti.errors import PhotoRefused
 from teliti.serve.decoder import ANSWER, PIXELS, READY, REFUSED, REQUEST
+from teliti.serve.pace import give_way
 from teliti.workflow.uncompressed import uncompress_photo
 
 _DOT = b"P5\n1 1\n255\n0"
@@ -29,6 +30,7 @@ def main(words: list[str]) -> int:
     requests, answers = _take_pipes()
     uncompress_photo(_DOT, max_bytes=max_bytes, max_pixels=max_pixels)
     limit_process(memory_bytes)
+    give_way()
     answers.write(READY)
     answers.flush()
     while len(head := requests.read(REQUEST.size)) == REQUEST.size:

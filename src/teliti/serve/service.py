@@ -21,6 +21,7 @@ from teliti.journal.entry import REFUSED, Entry
 from teliti.serve.decoder import DecoderLimits, Decoders
 from teliti.serve.measures import Measures
 from teliti.serve.models import Models, Served
+from teliti.serve.pace import Pace, give_way
 from teliti.serve.problems import RequestError, busy, no_such_model, unsafe
 from teliti.serve.recorder import Recorder
 from teliti.workflow.inspection import Photo
@@ -44,6 +45,7 @@ class ServiceLimits:
         max_photos: In one request.
         max_waiting: Requests in hand; more are told to come again.
         max_waiting_bytes: Their bodies together.
+        max_wait_s: A request that would wait longer, by what photos took lately, is told to come again.
         body_s: For receiving a body.
         request_s: From a body to its answer.
     """
@@ -53,6 +55,7 @@ class ServiceLimits:
     max_photos: int = 16
     max_waiting: int = 128
     max_waiting_bytes: int = 256 * 1024**2
+    max_wait_s: float = 2.5
     body_s: float = 15.0
     request_s: float = 20.0
 
@@ -110,7 +113,8 @@ class Service:
             journal.append([entry for served in models.all() for entry in _opened(served)])
         self.decoders = Decoders(workers, limits=self.limits.photo, command=decoder_command)
         self._recorder = None if journal is None else Recorder(journal, source=SOURCE)
-        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="teliti-judge")
+        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="teliti-judge", initializer=give_way)
+        self._pace = Pace(workers)
         self._asides = ThreadPoolExecutor(2, thread_name_prefix="teliti-aside")
         self._waiting = self._waiting_bytes = 0
         self._ready_lock = asyncio.Lock()
@@ -147,6 +151,8 @@ class Service:
         limits = self.limits
         if self._waiting >= limits.max_waiting or self._waiting_bytes + size > limits.max_waiting_bytes:
             raise busy()
+        if self._pace.wait_s > limits.max_wait_s:
+            raise busy()
 
     def find_model(self, name: str | None) -> Served:
         """The model of that name, or the default.
@@ -167,7 +173,8 @@ class Service:
         Raises:
             RequestError: none may be given.
         """
-        job = self._workers.submit(_judge_photos, served, photos, self.decoders)
+        job = self._workers.submit(self._judge_photos, served, photos)
+        self._pace.expect(job, len(photos))
         try:
             async with asyncio.timeout(self.limits.request_s):
                 judged = await asyncio.wrap_future(job)
@@ -245,6 +252,13 @@ class Service:
         LOG.error("request %s got no verdict: %s", request_id, str(cause) or type(cause).__name__)
         return unsafe(what)
 
+    def _judge_photos(self, served: Served, photos: Sequence[Photo]) -> list[Judged]:
+        judged = []
+        for photo in photos:
+            judged.append(_judge_photo(served, photo, self.decoders))
+            self._pace.took((judged[-1].decode_ms + judged[-1].predict_ms) / 1000)
+        return judged
+
     def _find_problems(self) -> list[str]:
         checks: list[tuple[str, Callable[[], None]]] = [
             (f'The model "{served.name}" does not answer as it must.', partial(self._test, served))
@@ -265,10 +279,6 @@ class Service:
         served.inspector.require_unchanged()
         if not served.inspector.answers_golden(lambda data: self.decoders.decode(data, wait_s=_READY_WITHIN_S)):
             raise RunError("A golden photo does not get its scores.", hint="Copy the bundle again.")
-
-
-def _judge_photos(served: Served, photos: Sequence[Photo], decoders: Decoders) -> list[Judged]:
-    return [_judge_photo(served, photo, decoders) for photo in photos]
 
 
 def _judge_photo(served: Served, photo: Photo, decoders: Decoders) -> Judged:
