@@ -26,6 +26,7 @@ from teliti.metrics.answers import AnswerRule, decision_from_record
 from teliti.metrics.decision import Decision
 from teliti.metrics.envelope import Envelope, envelope_from_record
 from teliti.metrics.review import Review
+from teliti.metrics.stability import Histogram, histogram_from_record
 from teliti.transforms.prepare import PrepareChain, chain_from_record
 from teliti.types import Record, Task
 
@@ -61,6 +62,7 @@ class Bundle:
         golden: Photos with expected outputs.
         manifest: The whole of `bundle.json`, of an older schema with what that one did not know.
         envelope: Within which light, blur, size and scale verdicts hold; None where it is not told.
+        scores: Of the photos that the threshold was chosen on, to see a line drift away from them; None in older ones.
     """
 
     path: Path
@@ -70,6 +72,7 @@ class Bundle:
     golden: tuple[Golden, ...]
     manifest: Record
     envelope: Envelope | None = None
+    scores: Histogram | None = None
 
     @property
     def decision(self) -> Decision | None:
@@ -156,6 +159,7 @@ def open_bundle(folder: Path) -> Bundle:
             golden=tuple(Golden(g["file"], g["name"], tuple(g["outputs"])) for g in manifest["golden"]),
             manifest=manifest,
             envelope=envelope_from_record(manifest.get("envelope")),
+            scores=histogram_from_record(manifest.get("scores")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise _unreadable(folder, f"bundle.json does not say what it must ({error})") from error

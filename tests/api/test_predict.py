@@ -137,4 +137,4 @@ def test_metrics_count_by_verdict(api: Api) -> None:
     before = count()
     api.predict(DARK)
     assert count() == before + 1
-    assert 'teliti_score_drift{model="line"} NaN' in api.client.get("/metrics").text
+    assert 'teliti_score_drift{against="start",model="line"} NaN' in api.client.get("/metrics").text

@@ -1,76 +1,90 @@
-"""Does the line still look as it did? The population stability index of the scores.
-
-Source: N. Siddiqi, Credit Risk Scorecards, Wiley 2006, section on stability: below 0.1 nothing moved, above 0.25 much
-did. A bundle does not keep its validation scores, so the first scores after the start are what later ones are compared
-with.
-"""
+"""Does the line still look as it did? Scores against the validation photos, and against the first ones of this line."""
 
 from __future__ import annotations
 
 import math
 import threading
-from bisect import bisect_right
 from collections import deque
 from collections.abc import Sequence
 
-PHOTOS = 500
-BINS = 10
-_HALF = 0.5  # added to each count, so that an empty bin has a logarithm
+from teliti.bundle import Bundle
+from teliti.metrics.stability import LATEST, Histogram, fit_histogram, histogram_of_deciles, stability_index
+from teliti.types import Prediction
 
-
-def stability_index(before: Sequence[int], now: Sequence[int]) -> float:
-    """Sum over bins of (q - p) ln(q / p), 0 for equal shares.
-
-    Args:
-        before: Photos in each bin then.
-        now: Photos in each bin now.
-    """
-    total_before, total_now = sum(before) + _HALF * len(before), sum(now) + _HALF * len(now)
-    index = 0.0
-    for one, other in zip(before, now, strict=True):
-        p, q = (one + _HALF) / total_before, (other + _HALF) / total_now
-        index += (q - p) * math.log(q / p)
-    return index
+VALIDATION, START, TRAINING = "validation", "start", "training"
 
 
 class Drift:
-    """The index of the latest scores against the first ones. Safe to use from several threads.
+    """The index of the latest values against a reference. Safe to use from several threads.
 
     Args:
-        photos: How many are the first, and the latest.
+        before: The reference; None takes the first values that are added.
+        photos: How many are the latest, and the first.
     """
 
-    def __init__(self, *, photos: int = PHOTOS) -> None:
+    def __init__(self, before: Histogram | None = None, *, photos: int = LATEST) -> None:
+        self._before = before
         self._photos = photos
         self._first: list[float] = []
-        self._edges: list[float] = []
-        self._before: list[int] = []
         self._latest: deque[int] = deque(maxlen=photos)
         self._lock = threading.Lock()
 
-    def add(self, score: float) -> None:
+    def add(self, value: float) -> None:
         """Count one photo."""
         with self._lock:
-            if self._edges:
-                self._latest.append(bisect_right(self._edges, score))
+            if self._before is not None:
+                self._latest.append(self._before.bin(value))
                 return
-            self._first.append(score)
+            self._first.append(value)
             if len(self._first) == self._photos:
-                self._edges = _quantiles(self._first)
-                self._before = _counts([bisect_right(self._edges, one) for one in self._first], len(self._edges) + 1)
+                self._before = fit_histogram(self._first, source=START)
                 self._first = []
 
     def index(self) -> float:
-        """The index; NaN until twice as many photos were seen."""
+        """The index; NaN until enough photos were seen."""
         with self._lock:
-            if len(self._latest) < self._photos:
+            if self._before is None or len(self._latest) < self._photos:
                 return math.nan
-            return stability_index(self._before, _counts(self._latest, len(self._edges) + 1))
+            return stability_index(self._before.counts, _counts(self._latest, len(self._before.counts)))
 
 
-def _quantiles(scores: Sequence[float]) -> list[float]:
-    ranked = sorted(scores)
-    return sorted({ranked[len(ranked) * number // BINS] for number in range(1, BINS)})
+class LineDrift:
+    """Everything that is followed of one bundle's photos.
+
+    Attributes:
+        scores: Drift by what they are compared with: the first photos since the start, and the validation photos
+            where the bundle keeps their scores.
+        conditions: Drift of light, blur, size and scale against the training photos, by property, where the bundle
+            has an envelope.
+
+    Args:
+        opened: The bundle.
+        photos: How many are the latest, and the first.
+    """
+
+    def __init__(self, opened: Bundle, *, photos: int = LATEST) -> None:
+        self.scores = {START: Drift(photos=photos)}
+        if opened.scores is not None:
+            self.scores[VALIDATION] = Drift(opened.scores, photos=photos)
+        envelope = opened.envelope
+        known = (
+            {}
+            if envelope is None
+            else {
+                name: histogram_of_deciles(one.deciles, photos=envelope.photos, source=TRAINING)
+                for name, one in envelope.limits.items()
+            }
+        )
+        self.conditions = {name: Drift(one, photos=photos) for name, one in known.items() if one is not None}
+
+    def add(self, answer: Prediction) -> None:
+        """Count one photo."""
+        if answer.score is not None:
+            for drift in self.scores.values():
+                drift.add(answer.score)
+        for name, drift in self.conditions.items():
+            if name in answer.conditions:
+                drift.add(answer.conditions[name])
 
 
 def _counts(bins: Sequence[int] | deque[int], number: int) -> list[int]:

@@ -41,9 +41,16 @@ class Measures:
             registry=self._registry,
         )  # fmt: skip
         self._drift = Gauge(
-            "teliti_score_drift", "Population stability index of the latest scores against the first.", ["model"],
+            "teliti_score_drift", "Population stability index of the latest scores.", ["model", "against"],
             registry=self._registry,
         )  # fmt: skip
+        self._conditions = Gauge(
+            "teliti_condition_drift", "Population stability index of the latest photos against the training photos.",
+            ["model", "property"], registry=self._registry,
+        )  # fmt: skip
+        self.outside = Counter(
+            "teliti_outside_envelope", "Photos outside the model's envelope.", ["model"], registry=self._registry
+        )
         Gauge("teliti_requests_waiting", "Requests in hand.", registry=self._registry).set_function(waiting)
 
     def watch_model(self, served: Served, *, before: Served | None = None) -> None:
@@ -51,8 +58,15 @@ class Measures:
         if before is not None:
             with suppress(KeyError):  # two reloads at once
                 self._models.remove(before.name, before.inspector.model_hash)
+            for gauge, kinds in ((self._drift, before.drift.scores), (self._conditions, before.drift.conditions)):
+                for kind in kinds:
+                    with suppress(KeyError):
+                        gauge.remove(before.name, kind)
         self._models.labels(served.name, served.inspector.model_hash).set(1)
-        self._drift.labels(served.name).set_function(served.drift.index)
+        for against, drift in served.drift.scores.items():
+            self._drift.labels(served.name, against).set_function(drift.index)
+        for name, drift in served.drift.conditions.items():
+            self._conditions.labels(served.name, name).set_function(drift.index)
 
     def render(self) -> bytes:
         """Prometheus' text format."""

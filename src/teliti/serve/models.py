@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from teliti.errors import UserError
-from teliti.serve.drift import Drift
+from teliti.serve.drift import LineDrift
 from teliti.types import Record
 from teliti.workflow.inspection import Inspector
 
@@ -23,13 +23,13 @@ class Served:
     Attributes:
         name: As requests name it.
         inspector: What judges.
-        drift: Of its scores.
+        drift: Of its scores and its photos.
         since: When it was opened.
     """
 
     name: str
     inspector: Inspector
-    drift: Drift = field(default_factory=Drift)
+    drift: LineDrift
     since: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     def to_record(self, *, is_default: bool) -> Record:
@@ -59,7 +59,7 @@ class Models:
 
     def __init__(self, folders: Mapping[str, Path]) -> None:
         self._folders = dict(folders)
-        self._served = {name: Served(name, Inspector(folder, threads=1)) for name, folder in folders.items()}
+        self._served = {name: _open(name, folder) for name, folder in folders.items()}
         self._lock = threading.Lock()
 
     def all(self) -> list[Served]:
@@ -82,7 +82,7 @@ class Models:
             BundleError, RunError, UserError: as `Inspector`; the old one stays.
         """
         with self._lock:
-            fresh = Served(name, Inspector(self._folders[name], threads=1))
+            fresh = _open(name, self._folders[name])
             self._served[name] = fresh
         return fresh
 
@@ -92,6 +92,11 @@ class Models:
             "schema": 1,
             "models": [served.to_record(is_default=not at) for at, served in enumerate(self.all())],
         }
+
+
+def _open(name: str, folder: Path) -> Served:
+    inspector = Inspector(folder, threads=1)
+    return Served(name, inspector, LineDrift(inspector.predictor.bundle))
 
 
 def name_bundles(words: Sequence[str]) -> dict[str, Path]:

@@ -187,8 +187,9 @@ class Service:
             raise self._withhold("The photo cannot be judged now.", request_id, error) from error
         for one in judged:
             self.measures.verdicts.labels(served.name, one.verdict).inc()
-            if not isinstance(one.answer, PhotoRefused) and one.answer.score is not None:
-                served.drift.add(one.answer.score)
+            if not isinstance(one.answer, PhotoRefused):
+                served.drift.add(one.answer)
+                self.measures.outside.labels(served.name).inc(bool(one.answer.warnings))
         return judged
 
     async def reload(self, name: str) -> Served:

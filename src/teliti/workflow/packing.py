@@ -14,6 +14,7 @@ from teliti.data.beside import read_beside
 from teliti.export import build_graph
 from teliti.files import sha256_hex
 from teliti.metrics.envelope import fit_envelope
+from teliti.metrics.stability import fit_histogram
 from teliti.predictor import Predictor, golden_files
 from teliti.recipe import recipe_values
 from teliti.runtime import installed_versions, require
@@ -52,6 +53,7 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
         "decision": answers.to_record(),
         "prepare": candidate.setup.source.chain.to_record(),
         "envelope": _envelope(trained),
+        "scores": _score_histogram(trained),
         "golden": [],
         "provenance": {
             "recipe": recipe_values(trained.recipe),
@@ -113,6 +115,15 @@ def _envelope(trained: Trained) -> Record | None:
     rows = [conditions[index].to_record() for index in _learnt(trained)]
     envelope = fit_envelope({name: np.array([row[name] for row in rows]) for name in rows[0]}, action=action)
     return None if envelope is None else envelope.to_record()
+
+
+def _score_histogram(trained: Trained) -> Record | None:
+    """The scores of the photos that the threshold was chosen on; None where they are too few."""
+    fit, answers = trained.candidate.fit, trained.answers
+    outputs = fit.chooser_outputs.astype(np.float32)
+    scores = [one.score for one in answers.judge(outputs)]
+    found = fit_histogram((score for score in scores if score is not None), source=fit.chooser_name)
+    return None if found is None else found.to_record()
 
 
 def _learnt(trained: Trained) -> list[int]:

@@ -1,36 +1,42 @@
-"""The population stability index against numbers by hand, and what it says of a line that changes."""
+"""What the drift says of a line that changes, and of one that does not."""
 
 from __future__ import annotations
 
+import json
 import math
+from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from teliti.serve.drift import Drift, stability_index
-
-
-def test_by_hand() -> None:
-    index = stability_index([10, 90], [30, 70])
-    p, q = np.array([10.5, 90.5]) / 101, np.array([30.5, 70.5]) / 101
-    assert index == pytest.approx(float(((q - p) * np.log(q / p)).sum()))
-    assert stability_index([5, 7, 9], [5, 7, 9]) == 0
+import teliti
+from conftest import TINY_RECIPE
+from handmade import write_brightness_bundle
+from teliti.bundle import MANIFEST, open_bundle
+from teliti.errors import BundleError
+from teliti.metrics.envelope import fit_envelope
+from teliti.metrics.stability import fit_histogram
+from teliti.recipe import parse_recipe
+from teliti.serve.drift import START, VALIDATION, Drift, LineDrift
+from teliti.types import Prediction
 
 
 def test_nothing_is_said_before_there_is_enough() -> None:
-    drift = Drift(photos=10)
-    for number in range(19):
-        drift.add(number / 20)
+    drift = Drift(photos=20)
+    for number in range(39):
+        drift.add(number / 40)
         assert math.isnan(drift.index())
     drift.add(0.5)
     assert not math.isnan(drift.index())
 
 
 @pytest.mark.parametrize(("shift", "moved"), [(0.0, False), (0.15, True)])
-def test_a_line_that_moved_is_seen(shift: float, moved: bool) -> None:
+@pytest.mark.parametrize("has_validation", [True, False])
+def test_a_line_that_moved_is_seen(shift: float, moved: bool, has_validation: bool) -> None:
     random = np.random.default_rng(3)
-    drift = Drift()
-    for score in random.beta(2, 8, 500):
+    drift = Drift(fit_histogram(random.beta(2, 8, 400), source="validation photos") if has_validation else None)
+    for score in [] if has_validation else random.beta(2, 8, 500):
         drift.add(score)
     for score in random.beta(2, 8, 500) + shift:
         drift.add(score)
@@ -43,3 +49,33 @@ def test_equal_scores_are_no_drift() -> None:
     for _ in range(40):
         drift.add(0.0)
     assert drift.index() == pytest.approx(0, abs=1e-9)
+
+
+def test_scores_and_photos_are_followed_by_what_the_bundle_keeps(tmp_path: Path) -> None:
+    random = np.random.default_rng(1)
+    opened = write_brightness_bundle(tmp_path / "line")
+    assert set(LineDrift(opened).scores) == {START}
+    envelope = fit_envelope({"light": random.normal(120, 10, 400)}, action="warn")
+    known = replace(opened, envelope=envelope, scores=fit_histogram(random.beta(2, 8, 400), source="validation photos"))
+    drift = LineDrift(known, photos=100)
+    for score, light in zip(random.beta(2, 8, 100), random.normal(150, 10, 100), strict=True):
+        drift.add(Prediction("pass", "dark", {}, score, (), conditions={"light": light}))
+    assert drift.scores[VALIDATION].index() < 0.25
+    assert math.isnan(drift.scores[START].index())
+    assert drift.conditions["light"].index() > 1
+
+
+def test_a_trained_bundle_keeps_the_scores_that_its_threshold_was_chosen_on(parts_folder: Path, tmp_path: Path) -> None:
+    recipe = parse_recipe({**TINY_RECIPE, "data": {"image_size": 64, "folds": 2}})
+    kept = open_bundle(Path(teliti.train(str(parts_folder), recipe=recipe, out=tmp_path / "run")["bundle"])).scores
+    assert (kept.source, sum(kept.counts)) == ("out-of-fold photos", 48)
+    assert all(0 < edge < 1 for edge in kept.edges)
+
+
+def test_a_damaged_histogram_is_refused(tmp_path: Path) -> None:
+    write_brightness_bundle(tmp_path)
+    manifest = json.loads((tmp_path / MANIFEST).read_text(encoding="utf-8"))
+    manifest["scores"] = {"edges": [1.0], "counts": [1.0], "source": "x"}
+    (tmp_path / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
+    with pytest.raises(BundleError, match="must have growing edges"):
+        open_bundle(tmp_path)
