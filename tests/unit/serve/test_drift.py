@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 import teliti
-from conftest import TINY_RECIPE
 from handmade import write_brightness_bundle
 from teliti.bundle import MANIFEST, open_bundle
 from teliti.errors import BundleError
@@ -66,7 +65,9 @@ def test_scores_and_photos_are_followed_by_what_the_bundle_keeps(tmp_path: Path)
 
 
 def test_a_trained_bundle_keeps_the_scores_that_its_threshold_was_chosen_on(parts_folder: Path, tmp_path: Path) -> None:
-    recipe = parse_recipe({**TINY_RECIPE, "data": {"image_size": 64, "folds": 2}})
+    model = {"stages": ["head"], "pooling": "avg", "head": "logistic", "c": 1.0}
+    train = {"engine": "onnxruntime", "threads": 1}
+    recipe = parse_recipe({"data": {"image_size": 64, "folds": 2}, "model": model, "train": train})
     kept = open_bundle(Path(teliti.train(str(parts_folder), recipe=recipe, out=tmp_path / "run")["bundle"])).scores
     assert (kept.source, sum(kept.counts)) == ("out-of-fold photos", 48)
     assert all(0 < edge < 1 for edge in kept.edges)
