@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from parts import encode_png
 from teliti.bundle import MODEL, WEIGHTS, Bundle, write_bundle
 from teliti.metrics.decision import Decision
+from teliti.metrics.review import Review
 from teliti.transforms.prepare import build_chain
 
 CLASSES = ("dark", "bright")
@@ -60,10 +61,16 @@ def even_photo(grey: int, *, side: int = SIDE) -> NDArray[np.uint8]:
 
 
 def write_brightness_bundle(
-    folder: Path, *, threshold: float | None = 0.5, is_regression: bool = False, golden: tuple[int, ...] = (30, 200)
+    folder: Path,
+    *,
+    threshold: float | None = 0.5,
+    is_regression: bool = False,
+    golden: tuple[int, ...] = (30, 200),
+    grey: tuple[float, float] | None = None,
 ) -> Bundle:
-    """A whole bundle around the network, with golden photos of these grey values."""
-    decision = Decision(classes=CLASSES, positive="bright", threshold=threshold, rule="fixed", sentence="By hand.")
+    """A whole bundle around the network, with golden photos of these grey values; scores within `grey` are reviewed."""
+    review = Review() if grey is None else Review(*grey, sentence="By hand.")
+    decision = Decision(CLASSES, "bright", threshold=threshold, rule="fixed", sentence="By hand.", review=review)
     outputs = {grey: [float(grey)] if is_regression else [1 - grey / 255, grey / 255] for grey in golden}
     photos = {f"golden/{number}": encode_png(even_photo(grey)) for number, grey in enumerate(golden)}
     facts = {

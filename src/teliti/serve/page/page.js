@@ -38,18 +38,21 @@ async function listModels() {
 
 function show(file, said) {
   const item = document.createElement("li");
-  const picture = document.createElement("img");
+  const picture = add(item, "img", "", "picture");
   picture.alt = "";
   picture.src = URL.createObjectURL(file);
-  picture.onload = picture.onerror = () => URL.revokeObjectURL(picture.src);
-  item.append(picture);
-  const facts = add(item, "div", "");
+  picture.onload = () => URL.revokeObjectURL(picture.src);
+  picture.onerror = () => {
+    URL.revokeObjectURL(picture.src);
+    picture.replaceWith(add(item, "div", "", "picture"));
+  };
+  const facts = add(item, "div", "", "facts-of");
   const [photo] = said.photos;
   const verdict = photo.verdict ?? photo.score.toPrecision(4);
   const known = ["pass", "reject", "review", "refused"].includes(verdict) ? ` ${verdict}` : "";
   add(facts, "div", verdict, `verdict${known}`);
   add(facts, "div", photo.photo, "name");
-  for (const reason of photo.reasons) add(facts, "div", reason);
+  for (const reason of [...photo.reasons, ...(photo.warnings ?? [])]) add(facts, "div", reason, "reason");
   const probs = Object.entries(photo.probs).sort((a, b) => b[1] - a[1]).slice(0, 5);
   const shown = probs.map(([name, p]) => `${name} ${p.toFixed(3)}`).join(", ");
   if (shown) add(facts, "div", shown, "facts");
@@ -58,6 +61,11 @@ function show(file, said) {
 }
 
 async function judge(files) {
+  if (!part("token").value.trim()) {
+    part("said").textContent = "First give the token: the service prints it at its start, or whoever runs it knows it.";
+    part("token").focus();
+    return;
+  }
   for (let at = 0; at < files.length; at += 1) {
     const form = new FormData();
     form.append("photos", files[at]);
@@ -66,7 +74,9 @@ async function judge(files) {
     try {
       show(files[at], await ask(`/v1/predict${model ? `?model=${model}` : ""}`, { method: "POST", headers: headers(), body: form }));
     } catch (error) {
-      part("said").textContent = `${files[at].name}: ${error.message}`;
+      const left = files.length - at - 1;
+      const rest = left ? ` ${left} more ${left === 1 ? "photo was" : "photos were"} not sent.` : "";
+      part("said").textContent = `No verdict for ${files[at].name}: ${error.message}${rest}`;
       return;
     }
   }
@@ -75,7 +85,11 @@ async function judge(files) {
 
 part("form").addEventListener("submit", (event) => event.preventDefault());
 part("token").addEventListener("change", listModels);
-part("files").addEventListener("change", (event) => judge([...event.target.files]));
+part("files").addEventListener("change", (event) => {
+  const files = [...event.target.files];
+  event.target.value = ""; // so that the same photo can be chosen again
+  judge(files);
+});
 for (const name of ["dragover", "dragleave", "drop"]) {
   part("drop").addEventListener(name, (event) => {
     event.preventDefault();
