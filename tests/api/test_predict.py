@@ -12,8 +12,11 @@ from handmade import even_photo
 from parts import encode_png
 from photos import broken_photos
 from served import AUTHORIZED, BRIGHT, DARK, Api, running_api
+from teliti.errors import RunError
 from teliti.files import sha256_hex
 from teliti.predictor import Predictor
+from teliti.serve import service as service_module
+from teliti.serve.documents import Verdicts
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +141,30 @@ def test_metrics_count_by_verdict(api: Api) -> None:
     api.predict(DARK)
     assert count() == before + 1
     assert 'teliti_score_drift{against="start",model="line"} NaN' in api.client.get("/metrics").text
+
+
+def test_a_heat_map_is_there_when_it_is_asked_for(api: Api) -> None:
+    assert "heat_map" not in api.predict(BRIGHT).json()
+    said = api.predict(BRIGHT, "?heat_map=true").json()
+    assert said["photos"][0]["verdict"] == "reject"
+    assert said["heat_map"]["of"] == "bright"
+    assert (len(said["heat_map"]["values"]), said["heat_map_note"]) == (7, None)
+    Verdicts.model_validate(said)
+
+
+def test_no_heat_map_changes_no_verdict(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = api.predict(b"no photo", "?heat_map=true")
+    assert (refused.status_code, refused.json()["heat_map_note"]) == (422, "The photo was refused.")
+
+    def fail(*_: object, **__: object) -> None:
+        raise RunError("The heat map was given up.")
+
+    monkeypatch.setattr(service_module, "explain_photo", fail)
+    said = api.predict(BRIGHT, "?heat_map=true").json()
+    assert (said["photos"][0]["verdict"], said["heat_map"]) == ("reject", None)
+    assert said["heat_map_note"] == "The heat map was given up."
+    many = [("photos", ("a.png", DARK)), ("photos", ("b.png", DARK))]
+    answer = api.client.post("/v1/predict?heat_map=true", files=many, headers=AUTHORIZED)
+    assert (answer.status_code, answer.json()["error"]["message"]) == (
+        400, "A heat map must be asked for one photo, got 2.",
+    )  # fmt: skip

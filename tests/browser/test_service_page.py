@@ -106,3 +106,15 @@ def test_a_photo_can_be_dropped(page: Page) -> None:
     page.dispatch_event("#drop", "drop", {"dataTransfer": dropped})
     expect(page.locator("#answers .verdict")).to_have_text("reject")
     expect(page.locator("#answers .name")).to_have_text("dropped.png")
+
+
+def test_the_heat_map_is_drawn_when_it_is_asked_for(page: Page, tmp_path: Path) -> None:
+    corner = even_photo(20, side=70)
+    corner[:20, 50:] = 255
+    (tmp_path / "corner.png").write_bytes(encode_png(corner))
+    page.fill("#token", TOKEN)
+    page.check("#heat")
+    page.set_input_files("#files", tmp_path / "corner.png")
+    expect(page.locator("#answers li")).to_contain_text("red: what speaks for bright")
+    picture = page.locator("#answers img")
+    assert picture.evaluate("node => [node.naturalWidth, node.naturalHeight]") == [8, 8]  # as the network sees it

@@ -104,17 +104,23 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
         name: Annotated[str | None, _NAME] = None,
         serial: Annotated[str | None, _NAME] = None,
         operator: Annotated[str | None, _NAME] = None,
+        heat_map: bool = False,
     ) -> Response:
         """Judge one or many photos; 422 when none of them can be used."""
         served = service.find_model(model)
         size = body_size(request, service.limits)
         service.require_place(size)
         photos = await read_photos(request, service.limits, name=name, serial=serial)
+        if heat_map and len(photos) > 1:
+            raise RequestError(
+                400, f"A heat map must be asked for one photo, got {len(photos)}.", hint="Send them singly."
+            )
         request_id = request.state.request_id
         began = time.perf_counter()
         with service.place(size):
             judged = await service.judge(served, photos, request_id=request_id, operator=operator)
-        total_s = time.perf_counter() - began
+            total_s = time.perf_counter() - began
+            heat, why_none = await service.explain(served, judged[0]) if heat_map else (None, None)
         service.measures.seconds.observe(total_s)
         document = {
             "schema": 1,
@@ -123,6 +129,7 @@ def _add_inspection(app: FastAPI, service: Service) -> None:
             "model_hash": served.inspector.model_hash,
             "photos": [_said(one) for one in judged],
             "total_ms": round(total_s * 1000, 3),
+            **({"heat_map": heat, "heat_map_note": why_none} if heat_map else {}),
         }
         return JSONResponse(document, status_code=422 if _are_all_refused(judged) else 200)
 

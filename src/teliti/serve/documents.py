@@ -30,6 +30,17 @@ class PhotoVerdict(_Document):
     predict_ms: float = Field(description="Preparing and computing.")
 
 
+class HeatMap(_Document):
+    """Which places of a photo the answer rests on, on the picture that the network sees: prepared and framed."""
+
+    method: str = Field(description="How it was made.")
+    of: str = Field(description="What the places speak for: the class that is rejected, else the class of the answer.")
+    unit: str = Field(description="Of the values.")
+    passes: int = Field(description="How often the network was asked.")
+    values: list[list[float]] = Field(description="What covering each of 7 x 7 places takes away, row by row.")
+    png: str = Field(description="The picture with red where it speaks for it, PNG in base64.")
+
+
 class Verdicts(_Document):
     """The answer to one request: all photos by one model."""
 
@@ -39,6 +50,8 @@ class Verdicts(_Document):
     model_hash: str = Field(description="SHA-256 of the network that judged every photo of this answer.")
     photos: list[PhotoVerdict]
     total_ms: float = Field(description="From the body received to the verdicts in the journal.")
+    heat_map: HeatMap | None = Field(default=None, description="Where `heat_map=true` asked for it.")
+    heat_map_note: str | None = Field(default=None, description="Why there is none although it was asked for.")
 
 
 class ErrorSentence(_Document):

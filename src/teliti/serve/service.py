@@ -24,11 +24,12 @@ from teliti.serve.models import Models, Served
 from teliti.serve.pace import Pace, give_way
 from teliti.serve.problems import RequestError, busy, no_such_model, unsafe
 from teliti.serve.recorder import Recorder
+from teliti.workflow.heat_map import PASSES, explain_photo
 from teliti.workflow.inspection import Photo
 
 if TYPE_CHECKING:
     from teliti.journal.store import Journal
-    from teliti.types import Prediction
+    from teliti.types import Prediction, Record
 
 LOG = logging.getLogger("teliti.serve")
 SOURCE = "serve"
@@ -192,6 +193,20 @@ class Service:
                 self.measures.outside.labels(served.name).inc(bool(one.answer.warnings))
         return judged
 
+    async def explain(self, served: Served, judged: Judged) -> tuple[Record | None, str | None]:
+        """The heat map of a judged photo, or why there is none. The verdict stands whatever becomes of it."""
+        if isinstance(judged.answer, PhotoRefused):
+            return None, "The photo was refused."
+        deadline = time.monotonic() + self.limits.request_s
+        job = self._workers.submit(self._explain, served, judged.photo, deadline)
+        self._pace.expect(job, PASSES)
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(job), self.limits.request_s), None
+        except TimeoutError:
+            return None, "The heat map was not done in time."
+        except TelitiError as error:
+            return None, error.message
+
     async def reload(self, name: str) -> Served:
         """Put the bundle that now lies in the folder of that name in the place of the one that is served.
 
@@ -259,6 +274,10 @@ class Service:
             judged.append(_judge_photo(served, photo, self.decoders))
             self._pace.took((judged[-1].decode_ms + judged[-1].predict_ms) / 1000)
         return judged
+
+    def _explain(self, served: Served, photo: Photo, deadline: float) -> Record:
+        plain = self.decoders.decode(photo.data or b"")
+        return explain_photo(served.inspector.predictor, plain, is_wanted=lambda: time.monotonic() < deadline)
 
     def _find_problems(self) -> list[str]:
         checks: list[tuple[str, Callable[[], None]]] = [

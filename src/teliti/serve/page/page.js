@@ -36,11 +36,15 @@ async function listModels() {
   }
 }
 
+function asBlob(base64) {
+  return new Blob([Uint8Array.from(atob(base64), (letter) => letter.charCodeAt(0))], { type: "image/png" });
+}
+
 function show(file, said) {
   const item = document.createElement("li");
   const picture = add(item, "img", "", "picture");
   picture.alt = "";
-  picture.src = URL.createObjectURL(file);
+  picture.src = URL.createObjectURL(said.heat_map ? asBlob(said.heat_map.png) : file);
   picture.onload = () => URL.revokeObjectURL(picture.src);
   picture.onerror = () => {
     URL.revokeObjectURL(picture.src);
@@ -53,6 +57,8 @@ function show(file, said) {
   add(facts, "div", verdict, `verdict${known}`);
   add(facts, "div", photo.photo, "name");
   for (const reason of [...photo.reasons, ...(photo.warnings ?? [])]) add(facts, "div", reason, "reason");
+  if (said.heat_map) add(facts, "div", `red: what speaks for ${said.heat_map.of}`, "facts");
+  if (said.heat_map_note) add(facts, "div", said.heat_map_note, "facts");
   const probs = Object.entries(photo.probs).sort((a, b) => b[1] - a[1]).slice(0, 5);
   const shown = probs.map(([name, p]) => `${name} ${p.toFixed(3)}`).join(", ");
   if (shown) add(facts, "div", shown, "facts");
@@ -70,9 +76,10 @@ async function judge(files) {
     const form = new FormData();
     form.append("photos", files[at]);
     part("said").textContent = `Judging ${at + 1} of ${files.length} ...`;
-    const model = encodeURIComponent(part("model").value);
+    const query = new URLSearchParams({ heat_map: part("heat").checked });
+    if (part("model").value) query.set("model", part("model").value);
     try {
-      show(files[at], await ask(`/v1/predict${model ? `?model=${model}` : ""}`, { method: "POST", headers: headers(), body: form }));
+      show(files[at], await ask(`/v1/predict?${query}`, { method: "POST", headers: headers(), body: form }));
     } catch (error) {
       const left = files.length - at - 1;
       const rest = left ? ` ${left} more ${left === 1 ? "photo was" : "photos were"} not sent.` : "";
