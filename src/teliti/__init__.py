@@ -7,6 +7,7 @@ costs nothing and prediction never loads torch.
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
     from teliti.workflow.train import resume, train
 
 __version__ = "0.1.0"
+
+# ONNX Runtime from 1.29 on sends names and hashes of models to its makers, and keeps an id of the machine in the user's
+# cache folder, unless it finds this when it is loaded. Whoever wants that sets the variable to 0.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 _HOMES = {
     "Prediction": "teliti.types",

@@ -161,7 +161,7 @@ def open_bundle(folder: Path) -> Bundle:
             envelope=envelope_from_record(manifest.get("envelope")),
             scores=histogram_from_record(manifest.get("scores")),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise _unreadable(folder, f"bundle.json does not say what it must ({error})") from error
 
 

@@ -77,6 +77,18 @@ def test_quiet_environment_respects_what_the_user_set(monkeypatch: pytest.Monkey
     assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
+def test_the_engine_tells_nobody_anything(tmp_path: Path) -> None:
+    """S7: ONNX Runtime makes no id of this machine and no file of events to send; not even from Python."""
+    suppressing = {"ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "GITHUB_ACTIONS", "TF_BUILD"}
+    surroundings = {name: value for name, value in os.environ.items() if name not in suppressing}
+    homes = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(SOURCE)}
+    code = "import teliti.sessions, os; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    done = subprocess.run([sys.executable, "-c", code], env={**surroundings, **homes},
+                          capture_output=True, text=True, check=True)  # fmt: skip
+    assert done.stdout == "1\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_looking_for_a_library_does_not_import_it() -> None:
     code = "import sys; from teliti.runtime import is_installed; print(is_installed('torch'), 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(SOURCE)},

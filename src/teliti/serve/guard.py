@@ -46,6 +46,7 @@ _FORWARDED = (b"forwarded", b"x-forwarded-for", b"x-real-ip")
 _FREE_GUESSES, _WITHIN_S, _DELAY_S = 10, 60.0, 0.5
 _MOST_DELAYED, _MOST_CLIENTS = 64, 1024
 _LONGEST_PATH = 200
+_NEVER_DROPPED = {b"expect", b"transfer-encoding"}  # a body that waits to be asked for, and one of no known end
 _DROP_S, _DROP_BYTES = 5.0, 64 * 1024**2
 
 
@@ -102,7 +103,7 @@ class Guard:
         request_id = uuid.uuid4().hex
         scope.setdefault("state", {})["request_id"] = request_id
         answer = _Answer(receive, send, request_id)
-        answer.is_body_read = any(key == b"expect" for key, _ in scope["headers"])  # refused, it is never sent
+        answer.is_body_read = any(key in _NEVER_DROPPED for key, _ in scope["headers"])
         began = time.perf_counter()
         try:
             await self._answer(scope, answer)
