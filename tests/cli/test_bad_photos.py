@@ -32,6 +32,7 @@ def inspect(bundle: Path, folder: Path, *words: str) -> tuple[int, dict, int]:
 
 
 def test_sixty_bad_files_among_two_hundred_good_ones(trained_bundle: Path, tmp_path: Path) -> None:
+    """R11, S4: bad photos and bombs through the command line, each named once, the good ones as without them."""
     kinds = list(good_photos().items())
     good = {f"{number:03d}-{kinds[number % len(kinds)][0]}": kinds[number % len(kinds)][1] for number in range(GOOD)}
     bad = {f"{number:03d}-bad-{name}": file for number, (name, file) in enumerate(broken_photos().items())}

@@ -43,6 +43,7 @@ def test_members_are_listed_sorted_without_hidden_ones(tmp_path: Path) -> None:
     ["../evil.png", "ok/../../evil.png", "/etc/evil.png", "C:\\evil.png", "..\\evil.png", "\\\\host\\share\\evil.png"],
 )
 def test_names_that_lead_outside_are_refused(name: str, tmp_path: Path) -> None:
+    """S3: zip slip."""
     found = reasons(pack(tmp_path / "a.zip", {"ok/a.png": PHOTO, name: PHOTO}))
     assert found == {name.replace("\\", "/"): "the name leads outside the archive"}
     assert [path.name for path in tmp_path.rglob("*")] == ["a.zip"]
@@ -67,6 +68,7 @@ def test_utf8_names_are_read_where_the_archive_forgot_to_say_so(tmp_path: Path) 
 
 
 def test_links_are_refused(tmp_path: Path) -> None:
+    """S3: links."""
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         link = zipfile.ZipInfo("ok/link.png")
         link.external_attr = (stat.S_IFLNK | 0o777) << 16
@@ -89,6 +91,7 @@ def test_other_compression_methods_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_member_that_unpacks_to_a_bomb_is_refused(tmp_path: Path) -> None:
+    """S3, S4: lying sizes and bombs."""
     path = pack(tmp_path / "a.zip", {"ok/a.bmp": bytes(17 * 1024**2)}, zipfile.ZIP_DEFLATED)
     assert reasons(path) == {"ok/a.bmp": "unpacks to more than 500 times its size: a decompression bomb"}
 
@@ -103,6 +106,7 @@ def test_a_member_over_the_size_limit_is_refused(tmp_path: Path) -> None:
 
 
 def test_overlapping_and_repeated_members_are_refused(tmp_path: Path) -> None:
+    """S3: overlap."""
     path = Path(pack(tmp_path / "a.zip", {"ok/a.png": PHOTO, "ok/b.png": PHOTO, "ok/c.png": PHOTO}))
     data = bytearray(path.read_bytes().replace(b"ok/c.png", b"ok/a.png"))
     second = data.index(b"PK\x01\x02", data.index(b"PK\x01\x02") + 4)

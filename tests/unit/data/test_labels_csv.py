@@ -78,6 +78,7 @@ def test_windows_separators_are_understood() -> None:
 
 
 def test_all_errors_come_in_one_pass_with_their_lines() -> None:
+    """R22: every error of the file with its line, all in one pass."""
     text = (
         "path,label,split\n"  # 1
         "a.png,good,train\n"
@@ -144,6 +145,7 @@ def test_a_file_without_rows_is_an_error() -> None:
 
 
 def test_more_than_a_hundred_errors_are_counted() -> None:
+    """R22: up to 100 are shown."""
     found = problems("path,label\n" + "a.png\n" * 250)
     assert len(found) == 101
     assert found[-1] == "... and 150 more problems."

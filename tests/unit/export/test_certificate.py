@@ -77,6 +77,7 @@ BEFORE = {"accuracy": 0.9, "recall": {"bad": 0.8, "good": 0.95}, "defect_recall"
     ],
 )
 def test_what_speaks_against_eight_bits(change: dict, sentence: str) -> None:
+    """R24: accuracy, recall of a class, the floor of the defect class."""
     objections = int8_objections(BEFORE, BEFORE | change, comparison=SAME, least_defect_recall=0.75)
     assert len(objections) == 1
     assert sentence in objections[0]

@@ -82,6 +82,7 @@ def test_the_shipped_file_and_torch_agree(
     novelty: NoveltyWeights,
     photos: list[np.ndarray],
 ) -> None:
+    """R23: logits and verdicts of the exported graph and of torch."""
     parity, scores = check_parity(predictor, backbone, head, photos=photos, novelty=novelty)
     assert parity.holds
     assert (parity.photos, parity.changed_verdicts) == (10, 0)
