@@ -24,7 +24,7 @@ _RAW = ("image/", "application/octet-stream")
 _OTHER_FIELDS = 4
 _FIELD_BYTES = 4096
 _LONGEST_NAME = 255
-_HOW = f"Send the photo as the body, or photos as the multipart field `{FIELD}`."
+_HOW = f"Send the photo as the body, Content-Type image/png or the like, or photos as the multipart field `{FIELD}`."
 
 
 def body_size(request: Request, limits: ServiceLimits) -> int:
