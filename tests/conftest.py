@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import shutil
 import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 _CALM = {
@@ -25,6 +27,9 @@ from filelock import FileLock  # noqa: E402
 from hypothesis import HealthCheck, settings  # noqa: E402
 
 from parts import write_parts  # noqa: E402
+from postgres import NO_SERVER, find_binaries, running_server  # noqa: E402
+
+_numbers = itertools.count()
 
 settings.register_profile(
     "teliti",
@@ -96,3 +101,27 @@ def trained_record(shared_folder: Path, parts_folder: Path) -> dict:
 def trained_bundle(trained_record: dict) -> Path:
     """The bundle of `trained_record`. Read only: copy it to change it."""
     return Path(trained_record["bundle"])
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a server of this worker, without a database's name."""
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip(NO_SERVER)
+    with running_server(binaries) as url:
+        yield url
+
+
+@pytest.fixture
+def new_schema(postgres_server: str) -> Callable[[], str]:
+    """A function that makes an empty place in the server's database and gives its URL."""
+    import psycopg
+
+    def make() -> str:
+        name = f"place_{next(_numbers)}"
+        with psycopg.connect(f"{postgres_server}/postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {name}")
+        return f"{postgres_server}/postgres?options=-csearch_path%3D{name}"
+
+    return make

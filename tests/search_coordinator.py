@@ -1,4 +1,4 @@
-"""A search without photos, as a process that a test can kill: coordinator FOLDER TRIALS WORKERS.
+"""A search without photos, as a process that a test can kill: coordinator FOLDER TRIALS WORKERS [STORAGE OWNER].
 
 It writes the process id of a worker that is at work to FOLDER/worker, and a line to FOLDER/begun for each trial.
 """
@@ -17,12 +17,13 @@ SPACE = Space((Parameter("x", low=0.0, high=10.0),))
 SECONDS = 0.15
 
 
-def open_study(folder: Path) -> Study:
-    return Study(SPACE, storage=folder / "study.journal", name="kills", owner="one", seed=7, more_is_better=True)
+def open_study(folder: Path, storage: str | None = None, owner: str = "one") -> Study:
+    kept = folder / "study.journal" if storage is None else storage
+    return Study(SPACE, storage=kept, name="kills", owner=owner, seed=7, more_is_better=True)
 
 
-def main(folder: Path, trials: int, workers: int) -> None:
-    study = open_study(folder)
+def main(folder: Path, trials: int, workers: int, *where: str) -> None:
+    study = open_study(folder, *where)
 
     def tasks():
         for number, point in study.ask(trials=trials):
@@ -39,4 +40,4 @@ def main(folder: Path, trials: int, workers: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), *sys.argv[4:])

@@ -52,3 +52,17 @@ def sleep_and_square(argument: tuple[float, float], ask: Any) -> dict[str, Any]:
         time.sleep(seconds / 5)
         ask(os.getpid())
     return {"value": -((x - 3.0) ** 2)}
+
+
+def triple_all(numbers: list[int], ask: Any) -> list[int]:  # noqa: ARG001
+    return [3 * number for number in numbers]
+
+
+def note_and_sleep(argument: tuple[str, float, int], ask: Any) -> int:
+    """Writes a line to a file for every attempt, so that a test sees who was begun how often."""
+    begun, seconds, number = argument
+    with Path(begun).open("a", encoding="utf-8") as file:
+        file.write(f"{number}\n")
+    time.sleep(seconds)
+    ask(number)
+    return number

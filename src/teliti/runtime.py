@@ -23,6 +23,13 @@ _RECORDED = (
     "teliti", "numpy", "opencv-contrib-python-headless", "pillow", "onnxruntime", "openvino", "onnx", "onnxscript",
     "torch", "torchvision", "timm", "scikit-learn", "safetensors",
 )  # fmt: skip
+CALM = {
+    "OMP_WAIT_POLICY": "passive",
+    "HF_HUB_OFFLINE": "1",
+    "HF_HUB_DISABLE_TELEMETRY": "1",
+    "OPENCV_LOG_LEVEL": "ERROR",
+}
+"""What numerical libraries shall find in the environment of every process."""
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -2, -4, -8  # glibc malloc.h
 
 
@@ -45,12 +52,7 @@ def is_helping_process() -> bool:
 
 def quiet_environment() -> None:
     """Set what must be set before numerical libraries load: passive OpenMP waiting, no hub, no telemetry."""
-    for name, value in {
-        "OMP_WAIT_POLICY": "passive",
-        "HF_HUB_OFFLINE": "1",
-        "HF_HUB_DISABLE_TELEMETRY": "1",
-        "OPENCV_LOG_LEVEL": "ERROR",
-    }.items():
+    for name, value in CALM.items():
         os.environ.setdefault(name, value)
 
 

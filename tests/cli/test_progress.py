@@ -155,6 +155,44 @@ def test_a_second_training_has_its_own_titles() -> None:
     assert page.getvalue().count("val error") == 2
 
 
+def trial_row(number: int, mean: float | None, *, best: bool = False, **values: object) -> dict:
+    state = "done" if mean is not None else "failed"
+    return {"number": number, "factors": {"model.c": 0.12345}, "state": state, "mean": mean, "measure": "roc_auc",
+            "seconds": 1.5, "best": best, "reason": "", **values}  # fmt: skip
+
+
+def test_a_terminal_redraws_one_table_of_trials_and_takes_it_away() -> None:
+    page = io.StringIO()
+    reporter = BarReporter(console_on(page, terminal=True), clock=clock_of(0.0))
+    with reporter.task("Trying", 40) as advance:
+        reporter.trial(trial_row(0, 0.91, best=True))
+        advance(1)
+        for number in range(1, 12):
+            reporter.trial(trial_row(number, 0.5 + number / 100))
+        reporter.trial(trial_row(12, None, reason="the loss is \x1b[31mnot finite"))
+        page.truncate(0)
+        reporter.trial(trial_row(13, 0.95, best=True))
+        seen = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", page.getvalue())
+        with reporter.task("Computing features", 3):
+            pass
+        page.truncate(0)
+        reporter.trial(trial_row(14, 0.5))
+        assert "14 done, 1 failed" in page.getvalue()  # work in between took nothing away
+        page.truncate(0)
+    rows = [line.split()[:4] for line in seen.splitlines() if re.match(r"[\s\x00]*\d+ +(0\.|failed)", line)]
+    assert [row[0].strip("\x00") for row in rows] == ["13", "13", "12", "11", "10", "9", "8", "7", "6"]
+    assert rows[0][1] == "0.9500"
+    assert "\\x1b[31mnot finite" in seen
+    assert "13 done, 1 failed" in seen
+    assert page.getvalue().count("\x1b[2K") >= 12  # its lines are cleared in the end
+
+
+def test_a_log_has_a_line_for_each_trial() -> None:
+    page = io.StringIO()
+    LineReporter(console_on(page)).trial(trial_row(3, 0.91, best=True))
+    assert page.getvalue() == "Trial 3: ROC AUC 0.9100, 1.5 s, best so far (c 0.123)\n"
+
+
 class Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from cyclopts import Parameter
 
 from teliti.cli.failures import describe_failure, print_failure
+from teliti.cli.machines import MachineOptions, refuse_workers_here
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, print_line, stderr_console, stdout_console
 from teliti.errors import GateError, UserError
 
@@ -25,24 +26,34 @@ def predict(
     *,
     csv: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
     fail_on: Literal["reject", "review"] | None = None,
-    engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
+    engine: Literal["auto", "onnxruntime", "openvino", "local", "ray"] = "auto",
+    address: Annotated[str | None, Parameter(metavar="HOST:PORT")] = None,
+    workers: int | None = None,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Give every photo its verdict.
 
     Args:
         bundle: The bundle's folder.
-        paths: Photos, folders of photos (searched to the bottom), or zips of them.
+        paths: Photos, folders of photos (searched to the bottom), zips of them, or addresses such as s3://bucket/photos.
         csv: Write all rows to this file, or to stdout with "-"; text like a formula gets a leading apostrophe.
         fail_on: Leave with exit code 3 when a photo was rejected or refused; "review": also when one is to be seen.
-        engine: What computes; auto takes the faster one here for 200 photos and more. Verdicts do not depend on it.
+        engine: What computes; auto takes the faster one here for 200 photos and more. Verdicts do not depend on it. ray
+            spreads them over a Ray cluster, or over Ray on this machine, started and stopped by the command.
+        address: With --engine ray: the cluster to join, or auto for the one that runs on this machine.
+        workers: With --engine ray: photos are inspected by so many workers at a time. [default: one for each core]
         output: How to speak.
     """
+    where = MachineOptions("ray" if engine == "ray" else "local", address)
+    refuse_workers_here(workers, where)
     if output.json and csv == _STDOUT:
         raise UserError("--json and --csv - must not stand together: both write to stdout.", hint="Give --csv a file.")
     from teliti.workflow.predict import predict as predict_photos
 
-    record = predict_photos(bundle, paths, engine=engine, reporter=output.reporter())
+    own = engine if engine in {"onnxruntime", "openvino"} else "auto"
+    record = predict_photos(
+        bundle, paths, engine=own, machines=where.chosen(), workers=workers, reporter=output.reporter()
+    )
     unmet = _reason_to_fail(record, fail_on) if fail_on else None
     if output.json:
         print_json(record)

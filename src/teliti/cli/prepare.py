@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from teliti.cli.machines import DEFAULT_MACHINES, MachineOptions, refuse_workers_here
 from teliti.cli.output import (
     DEFAULT_OUTPUT,
     OutputOptions,
@@ -20,6 +21,7 @@ from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
 from teliti.errors import UserError
 
 if TYPE_CHECKING:
+    from teliti.tuning.machines import Machines
     from teliti.types import Record
 
 _MOST_REFUSED = 10
@@ -38,6 +40,8 @@ def prepare(
     repeats: int = _REPEATS,
     measure: str | None = None,
     csv: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
+    workers: int | None = None,
+    machines: MachineOptions = DEFAULT_MACHINES,
     recipe: RecipeOptions = DEFAULT_RECIPE,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
@@ -53,9 +57,16 @@ def prepare(
         repeats: With --compare: trainings of each variant.
         measure: With --compare: what is judged, for instance roc_auc. [default: accuracy]
         csv: With --compare: write the rows to this file, or to stdout with "-".
+        workers: With --engine ray: photos are prepared by so many workers at a time. [default: one for each core]
+        machines: Where the pictures are made; OUT is on this machine.
         recipe: Which recipe.
         output: How to speak.
     """
+    refuse_workers_here(workers, machines)
+    if machines != DEFAULT_MACHINES and (preview or compare is not None):
+        raise UserError(
+            "--engine must stand without --preview and --compare: they are done here.", hint="Leave it out."
+        )
     if compare is not None:
         _refuse_beside_compare(out, preview=preview)
         from teliti.cli.variants_table import compare_preparations
@@ -68,7 +79,8 @@ def prepare(
     if preview:
         record = _preview(data, out, count=count, recipe=recipe, output=output)
     else:
-        record = _write(data, out, recipe=recipe, output=output)
+        engine = machines.chosen()
+        record = _write(data, out, engine=engine, workers=workers, recipe=recipe, output=output)
     if output.json:
         print_json(record)
     return 0
@@ -80,7 +92,15 @@ def _refuse_beside_compare(out: Path | None, *, preview: bool) -> None:
         raise UserError(f"--compare must stand without {given}: it writes no photos.", hint="Leave one of the two out.")
 
 
-def _write(data: str, out: Path | None, *, recipe: RecipeOptions, output: OutputOptions) -> Record:
+def _write(
+    data: str,
+    out: Path | None,
+    *,
+    engine: Machines | None,
+    workers: int | None,
+    recipe: RecipeOptions,
+    output: OutputOptions,
+) -> Record:
     if out is None:
         raise UserError(
             "OUT must be given: a new folder for the prepared photos, got nothing.",
@@ -88,7 +108,7 @@ def _write(data: str, out: Path | None, *, recipe: RecipeOptions, output: Output
         )
     from teliti.workflow.prepare import prepare as prepare_photos
 
-    record = prepare_photos(data, out, recipe=recipe.load(), reporter=output.reporter())
+    record = prepare_photos(data, out, recipe=recipe.load(), engine=engine, workers=workers, reporter=output.reporter())
     if not output.json:
         _print_written(record)
     return record

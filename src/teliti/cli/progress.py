@@ -14,11 +14,12 @@ from rich.text import Text
 from teliti.cli.epochs import epoch_header, epoch_line, epoch_sentence
 from teliti.cli.escaping import visible
 from teliti.cli.output import is_live, stderr_console
+from teliti.cli.trials import TrialsTable
 from teliti.cli.tuned import trial_sentence
 from teliti.cli.wording import format_count, format_seconds
 
 if TYPE_CHECKING:
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
     from teliti.types import Record, Reporter
 
@@ -45,7 +46,8 @@ class BarReporter:
         self._clock = clock
         self._has_header = False
         self._open_tasks = 0
-        self._progress = Progress(
+        self._trials: TrialsTable | None = None
+        self._progress = _Screen(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
             TextColumn("{task.fields[count]}", markup=False),
@@ -78,6 +80,7 @@ class BarReporter:
             self._progress.remove_task(bar)
             self._has_header = False  # another training has titles of its own
             if self._open_tasks == 0:
+                self._progress.above = self._trials = None
                 self._progress.stop()
         _print_finished(self._console, title, done=done, seconds=self._clock() - began)
 
@@ -93,8 +96,22 @@ class BarReporter:
         self._console.print(Text(epoch_line(row), style="bold" if row.get("best") else ""), soft_wrap=True)
 
     def trial(self, row: Record) -> None:
-        """One line for each trial of a search above the bars, the best so far in bold."""
-        self._console.print(Text(visible(trial_sentence(row)), style="bold" if row["best"] else ""))
+        """The table of trials above the bars, redrawn; it goes with them."""
+        if self._trials is None:
+            self._progress.above = self._trials = TrialsTable()
+        self._trials.add(row)
+        self._progress.refresh()
+
+
+class _Screen(Progress):
+    """Bars, and what stands above them."""
+
+    above: TrialsTable | None = None
+
+    def get_renderables(self) -> Iterator[RenderableType]:  # type: ignore[override]
+        if self.above is not None:
+            yield self.above
+        yield from super().get_renderables()
 
 
 class LineReporter:

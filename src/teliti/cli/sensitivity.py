@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Group, Parameter
 
+from teliti.cli.machines import DEFAULT_MACHINES, MachineOptions
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, typed_command
 from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
 from teliti.cli.tune import refuse_beside_resume, require_data
@@ -69,6 +70,7 @@ def sensitivity(
     out: Path | None = None,
     resume: Path | None = None,
     table: TableOptions = DEFAULT_TABLE,
+    machines: MachineOptions = DEFAULT_MACHINES,
     recipe: RecipeOptions = DEFAULT_RECIPE,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
@@ -84,6 +86,7 @@ def sensitivity(
         out: The folder of the table; the same command goes on with an unfinished one. [default: a new one in runs]
         resume: Go on with the table in this folder.
         table: Rows and columns.
+        machines: Where.
         recipe: Everything else; --budget bounds the table.
         output: How to speak.
     """
@@ -93,13 +96,13 @@ def sensitivity(
         refuse_beside_resume(resume, verb="sensitivity", stands_alone=alone)
         from teliti.workflow.sensitivity import resume as resume_table
 
-        record = resume_table(resume, reporter=output.reporter())
+        record = resume_table(resume, engine=machines.chosen(), reporter=output.reporter())
     else:
         from teliti.workflow.sensitivity import sensitivity as fill_table
 
         record = fill_table(
             require_data(data), table.request(), recipe=recipe.load(), repeats=repeats, measure=measure, watts=watts,
-            workers=workers, out=out, reporter=output.reporter(), command=typed_command(),
+            workers=workers, out=out, engine=machines.chosen(), reporter=output.reporter(), command=typed_command(),
         )  # fmt: skip
     from teliti.cli.sensitivity_table import show_table
 

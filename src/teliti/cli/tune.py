@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
 
+from teliti.cli.machines import DEFAULT_MACHINES, MachineOptions
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, stdout_console, typed_command
 from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
 from teliti.errors import UserError
@@ -30,6 +31,7 @@ def tune(
     apply: Path | None = None,
     out: Path | None = None,
     resume: Path | None = None,
+    machines: MachineOptions = DEFAULT_MACHINES,
     recipe: RecipeOptions = DEFAULT_RECIPE,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
@@ -49,6 +51,7 @@ def tune(
         apply: Write the winning recipe to this file as well, for `teliti train --recipe`.
         out: The folder of the search; the same command goes on with an unfinished one. [default: a new one in runs]
         resume: Go on with the search in this folder.
+        machines: Where.
         recipe: Everything that is not searched; --budget bounds the search.
         output: How to speak.
     """
@@ -59,13 +62,13 @@ def tune(
         refuse_beside_resume(resume, verb="tune", stands_alone=alone)
         from teliti.workflow.tune import resume as resume_search
 
-        record = resume_search(resume, reporter=output.reporter())
+        record = resume_search(resume, engine=machines.chosen(), reporter=output.reporter())
     else:
         from teliti.workflow.tune import tune as search
 
         record = search(
             require_data(data), recipe=recipe.load(), space=space or (), trials=trials, repeats=repeats,
-            finalists=finalists, measure=measure, workers=workers, storage=storage, out=out,
+            finalists=finalists, measure=measure, workers=workers, storage=storage, out=out, engine=machines.chosen(),
             reporter=output.reporter(), command=typed_command(),
         )  # fmt: skip
     if apply is not None:

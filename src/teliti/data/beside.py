@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
+from teliti.data.addresses import AddressOrigin, find_beside_address
 from teliti.data.archives import list_archive
 from teliti.data.decode import decode_photo
 from teliti.data.listing import Listing
@@ -44,6 +45,8 @@ def find_beside(origin: Origin, pattern: str) -> Origin:
         if beside is None:
             raise PhotoRefused(f'"{name}" does not lie beside it in the archive')
         return beside
+    if isinstance(origin, AddressOrigin):
+        return find_beside_address(origin, _name(PurePosixPath(origin.address).stem, pattern))
     raise PhotoRefused("it is no file, so that no file lies beside it")
 
 
@@ -106,7 +109,7 @@ def _find_file(origin: FileOrigin, pattern: str) -> FileOrigin:
 
 
 def _refuse(origin: Origin, pattern: str, reason: str) -> PhotoRefused:
-    place = origin.member if isinstance(origin, ZipOrigin) else getattr(origin, "path", "")
+    place = origin.member if isinstance(origin, ZipOrigin) else getattr(origin, "path", getattr(origin, "address", ""))
     return PhotoRefused(f'"{_name(PurePosixPath(place).stem, pattern)}" beside it: {reason}')
 
 

@@ -6,10 +6,12 @@ files), a label file, an IDX file, or a zip archive of any of these.
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from teliti.data.addresses import is_address, list_address
 from teliti.data.archives import list_archive
 from teliti.data.beside import climb
 from teliti.data.folders import list_folder
@@ -31,8 +33,8 @@ def read_catalog(source: str, *, use_group: bool = True, task: WantedTask = "aut
     """The labelled photos of a source.
 
     Args:
-        source: A folder, label file, IDX file, zip archive or built-in name. A built-in name wins over a folder of
-            that name; write `./elpv` for the folder.
+        source: A folder, label file, IDX file, zip archive, built-in name, or a folder or label file of an object store
+            by its address. A built-in name wins over a folder of that name; write `./elpv` for the folder.
         use_group: Keep the `group` column of a label file.
         task: What its labels are, where they do not say it themselves.
 
@@ -43,6 +45,9 @@ def read_catalog(source: str, *, use_group: bool = True, task: WantedTask = "aut
     """
     if source in builtin_names():
         return _with_task(read_builtin(source), task)
+    if is_address(source):
+        catalog = _read_address(source, use_group=use_group, task=task)
+        return _checked(_with_task(replace(catalog, source=source), task))
     path = _existing(source)
     if path.is_dir():
         catalog = _read_folder(list_folder(source), use_group=use_group, task=task)
@@ -93,11 +98,20 @@ def list_photos(paths: Sequence[str], *, beside_levels: int = 0) -> tuple[list[S
 
 
 def _photos_behind(given: str, beside_levels: int) -> tuple[dict[str, Origin], list[Refused]]:
+    if is_address(given):
+        listing = list_address(given)
+        name = posixpath.basename(given)
+        return ({given: listing.files[name]}, []) if set(listing.files) == {name} else _named_below(given, listing)
     path = _existing(given)
     if not path.is_dir() and path.suffix.lower() != ".zip":
         return {given: FileOrigin(given)}, []
     beside_root = str(climb(path.resolve(), beside_levels))
     listing = list_folder(given, beside_root=beside_root) if path.is_dir() else list_archive(given)
+    return _named_below(given, listing)
+
+
+def _named_below(given: str, listing: Listing) -> tuple[dict[str, Origin], list[Refused]]:
+    """The photos of a listing and what is refused, each under the name that the user would give it."""
     prefix = given.rstrip("/") or "/"
     found = {f"{prefix}/{name}": origin for name, origin in listing.photos().items()}
     return found, [Refused(f"{prefix}/{item.name}", item.reason) for item in (*listing.refused, *listing.others())]
@@ -129,6 +143,19 @@ def _read_archive(listing: Listing, *, use_group: bool, task: WantedTask) -> Cat
         return catalog_from_idx(listing)
     name = _label_file_of(listing)
     return _read_listed_labels(listing, name, use_group=use_group, task=task) if name else catalog_from_folders(listing)
+
+
+def _read_address(address: str, *, use_group: bool, task: WantedTask) -> Catalog:
+    """A folder of an object store, or a label file in one."""
+    name = posixpath.basename(address)
+    if Path(name).suffix.lower() in _LABEL_SUFFIXES:
+        listing = list_address(posixpath.dirname(address))
+        if name not in listing.files:
+            raise CatalogError(f"{_quoted(address)} does not exist.", hint="Check the address.")
+        return catalog_from_csv(
+            _read(listing, name), source=name, find=listing.files.get, use_group=use_group, task=task
+        )
+    return _read_folder(list_address(address), use_group=use_group, task=task)
 
 
 def _top(listing: Listing) -> list[str]:

@@ -35,6 +35,10 @@ class DecodedPhotos:
         self._file = tempfile.TemporaryFile(prefix="teliti-decoded-", buffering=0)  # noqa: SIM115
         weakref.finalize(self, self._file.close)  # lives as long as this object
 
+    def __reduce__(self) -> tuple[type[DecodedPhotos], tuple[()]]:
+        """Pixels stay in the process that decoded them; elsewhere there are none yet."""
+        return DecodedPhotos, ()
+
     def __len__(self) -> int:
         """How many photos are kept."""
         return len(self._places)

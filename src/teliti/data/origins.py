@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import stat
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -18,7 +19,8 @@ import numpy as np
 
 from teliti.data.formats.netpbm import write_netpbm
 from teliti.data.limits import DEFAULT_LIMITS
-from teliti.errors import PhotoRefused
+from teliti.errors import PhotoRefused, RunError
+from teliti.types import Origin
 
 STORED, DEFLATED = 0, 8
 """The compression methods of a zip archive that are read (PKWARE APPNOTE 4.4.5)."""
@@ -173,6 +175,34 @@ class BytesOrigin:
     def read_bytes(self) -> bytes:
         """The same bytes each time."""
         return self.data
+
+
+def from_anywhere(origin: Origin) -> Origin:
+    """The same place, whatever the working folder of the process that reads it."""
+    if isinstance(origin, FileOrigin):
+        return replace(origin, path=str(Path(origin.path).absolute()))
+    if isinstance(origin, ZipOrigin):
+        return replace(origin, archive=str(Path(origin.archive).absolute()))
+    return origin
+
+
+def require_reach(origin: Origin) -> None:
+    """Make sure that this machine sees the folder or the archive of a photo, before the photo is called missing.
+
+    Raises:
+        RunError: it does not.
+    """
+    if isinstance(origin, FileOrigin):
+        place = Path(origin.path).parent
+    elif isinstance(origin, ZipOrigin):
+        place = Path(origin.archive)
+    else:
+        return
+    if not place.exists():
+        raise RunError(
+            f'The machine {socket.gethostname()} does not see "{place}".',
+            hint="Put the photos in a folder that every machine sees under this path, or give an address (s3://...).",
+        )
 
 
 def open_regular(path: Path) -> BinaryIO:

@@ -68,23 +68,19 @@ def save_checkpoint(folder: Path, checkpoint: Checkpoint, *, number: int) -> Pat
 
 def load_checkpoint(folder: Path) -> Checkpoint | None:
     """The newest whole checkpoint of a folder; None where there is none."""
-    for path in _newest_first(folder):
-        data = path.read_bytes()
-        if sha256_hex(data)[:_HASH_DIGITS] == path.stem.partition("-")[2]:
-            return Checkpoint(load(data), json.loads(_header(data)["__metadata__"]["record"]))
-    return None
+    return _parse(_read_newest(folder))
 
 
 def load_shared_checkpoint(folder: Path | None, processes: Processes, device: torch.device) -> Checkpoint | None:
-    """The newest good checkpoint of the first process's folder, for all that share a run.
+    """The newest good checkpoint of the first process's folder, for all that share a run, also on other machines.
 
     Args:
-        folder: Of this process; only the first one's counts. None: there is none.
+        folder: Of this process; only the first one's is read. None: there is none.
         processes: Who shares the run.
         device: Of the network.
     """
-    place = processes.text_from_first("" if folder is None else str(folder.absolute()), device)
-    return load_checkpoint(Path(place)) if place else None
+    own = b"" if folder is None or processes.rank > 0 else _read_newest(folder)
+    return _parse(processes.bytes_from_first(own, device))
 
 
 def take(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -114,6 +110,19 @@ def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Te
         else:
             own = value.to(parameter.device if group.get("fused") else "cpu", copy=True)
         optimizer.state[parameter][name] = own
+
+
+def _read_newest(folder: Path) -> bytes:
+    """The newest whole checkpoint as it was written; empty where there is none."""
+    for path in _newest_first(folder):
+        data = path.read_bytes()
+        if sha256_hex(data)[:_HASH_DIGITS] == path.stem.partition("-")[2]:
+            return data
+    return b""
+
+
+def _parse(data: bytes) -> Checkpoint | None:
+    return Checkpoint(load(data), json.loads(_header(data)["__metadata__"]["record"])) if data else None
 
 
 def _newest_first(folder: Path) -> list[Path]:

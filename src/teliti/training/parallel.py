@@ -62,16 +62,20 @@ class Processes:
 
     def text_from_first(self, text: str, device: torch.device) -> str:
         """The first process's text."""
+        return self.bytes_from_first(text.encode(), device).decode()
+
+    def bytes_from_first(self, data: bytes, device: torch.device) -> bytes:
+        """The first process's bytes."""
         if self.world == 1:
-            return text
-        data = text.encode()
+            return data
         length = torch.tensor([len(data)], device=device)
         dist.broadcast(length, src=0)
         sent = torch.zeros(int(length), dtype=torch.uint8, device=device)
-        if self.rank == 0:
+        if self.rank == 0 and data:
             sent.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
-        dist.broadcast(sent, src=0)
-        return bytes(sent.cpu().tolist()).decode()
+        if int(length):
+            dist.broadcast(sent, src=0)
+        return sent.cpu().numpy().tobytes()
 
     def wait(self) -> None:
         """Until all processes are here."""

@@ -11,7 +11,7 @@ the function must therefore do no harm when it is called twice. While it runs it
 for the answer.
 
 `LocalEngine` is this machine: spawned processes, each with its own share of threads. Another engine is a subclass of
-`Engine` that keeps the same promises.
+`Engine` that keeps the same promises: `tuning.ray_engine` has one for several machines.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
@@ -39,6 +39,9 @@ Ask = Callable[[Any], Any]
 """Given to the work: sends something that can be pickled to the driver and returns its answer."""
 Answer = Callable[[str, Any], Any]
 """Given by the driver: a task's key and what its work asks, to the answer."""
+
+Shared = Callable[[], Any]
+"""Called in a worker: gives what `Engine.share` was given."""
 
 MOST_ATTEMPTS = 5
 _GOODBYE_S = 2.0
@@ -103,6 +106,14 @@ class Engine(ABC):
             One outcome a task, in the order in which they are ready. Closing the iterator stops what is running.
         """
 
+    def share(self, value: Any) -> Shared | None:  # noqa: ARG002 - of an engine that carries
+        """Give the workers something large once, to be called for inside a task's argument or the work.
+
+        Returns:
+            A function that can be pickled and gives the value; None where workers find it in this machine's cache.
+        """
+        return None
+
     @abstractmethod
     def close(self) -> None:
         """Let go of everything that waits for the next run; the engine may be used again."""
@@ -129,9 +140,7 @@ class LocalEngine(Engine):
     """
 
     def __init__(self, workers: int, *, threads: int = 1, attempts: int = MOST_ATTEMPTS) -> None:
-        for name, value in {"workers": workers, "threads": threads, "attempts": attempts}.items():
-            if value < 1:
-                raise UserError(f"{name} must be at least 1, got {value}.", hint="One for each core is a good start.")
+        check_counts(workers=workers, threads=threads, attempts=attempts)
         self._workers, self._threads, self._attempts = workers, threads, attempts
         self._idle = list[_Worker]()
         self._work: Any = None
@@ -177,7 +186,7 @@ class LocalEngine(Engine):
                 if worker.job.attempts < self._attempts:
                     again.append(worker.job)
                 else:
-                    outcomes.append(_given_up(worker.job))
+                    outcomes.append(given_up(worker.job.task.key, worker.job.attempts))
                 continue
             if outcome is not None:
                 del busy[worker.connection]
@@ -199,13 +208,25 @@ def _next_job(source: Iterator[Task[Any]], again: deque[_Job]) -> _Job | None:
     return None if task is None else _Job(task)
 
 
-def _given_up(job: _Job) -> Outcome[Any]:
+def given_up(key: str, attempts: int) -> Outcome[Any]:
+    """The outcome of a task whose workers kept dying."""
     trouble = Trouble(
         "WorkerDied",
-        f"The process that did this was killed {job.attempts} times, by the system or by somebody.",
+        f"The process that did this was killed {attempts} times, by the system or by somebody.",
         "Is there enough memory? Try fewer --workers.",
     )
-    return Outcome(job.task.key, None, trouble, 0.0, job.attempts)
+    return Outcome(key, None, trouble, 0.0, attempts)
+
+
+def check_counts(**counts: int) -> None:
+    """Refuse numbers below 1.
+
+    Raises:
+        UserError: one of them is.
+    """
+    for name, value in counts.items():
+        if value < 1:
+            raise UserError(f"{name} must be at least 1, got {value}.", hint="One for each core is a good start.")
 
 
 class _Worker:
@@ -217,7 +238,7 @@ class _Worker:
         self.job = _Job(Task("", None))
         self._began = 0.0
         self._process = context.Process(target=serve, args=(theirs, work), daemon=True)
-        with _thread_limits(threads):
+        with environment_of(thread_limits(threads)):
             self._process.start()
         theirs.close()  # or its death would not be heard
 
@@ -252,17 +273,20 @@ class _Worker:
         self.kill()
 
 
-@contextmanager
-def _thread_limits(threads: int) -> Iterator[None]:
-    """What a process started inside finds in its environment."""
+def thread_limits(threads: int) -> dict[str, str]:
+    """What a worker must find in its environment, so that no library takes more threads."""
     names = ("TELITI_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, str(threads)))
+    return dict.fromkeys(names, str(threads))
+
+
+@contextmanager
+def environment_of(values: Mapping[str, str]) -> Iterator[None]:
+    """What a process started inside finds in its environment; afterwards this one's is as before."""
+    before = dict(os.environ)
+    os.environ.update(values)
     try:
         yield
     finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
+        for name in set(os.environ) - set(before):
+            del os.environ[name]
+        os.environ.update(before)

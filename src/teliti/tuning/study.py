@@ -12,6 +12,7 @@ uninterrupted one does; with several workers the order in which they end has a s
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -32,6 +33,7 @@ _SURPLUS = "beyond the wanted number of trials"
 _RANDOM_TRIALS = 10
 _PRUNER_TRIALS, _PRUNER_STEPS = 4, 2  # that are never cut short, and steps of every trial
 _FEWEST_FOR_IMPORTANCE = 4
+_PAUSES_S = (0.2, 0.5, 1.0)
 _SEED_STRIDE = 1_000_003
 
 
@@ -104,14 +106,11 @@ class Study:
         for number, trial_id in self._unfinished():
             yield number, self._choose(trial_id)
         while goes_on() and len(self._study.get_trials(deepcopy=False)) < trials:
-            with _quiet():
-                self._study.sampler = self._sampler()
-                trial = self._study.ask()
-            if trial.number >= trials:  # another owner was faster
-                self._tell(trial.number, state="FAIL", attributes={_REASON: _SURPLUS})
+            trial_id, number = self._begin()
+            if number >= trials:  # another owner was faster
+                self._tell(number, state="FAIL", attributes={_REASON: _SURPLUS})
                 return
-            trial.set_user_attr(_OWNER, self._owner)
-            yield trial.number, self._choose(trial._trial_id)
+            yield number, self._choose(trial_id)
 
     def report(self, number: int, step: int, value: float) -> bool:
         """Keep how good a trial is on the way; True: it shall stop, half of the others were better by then."""
@@ -181,11 +180,20 @@ class Study:
                     _suggest(trial, parameter)
         return dict(trial.params)
 
+    def _begin(self) -> tuple[int, int]:
+        """A new trial that has its owner from the first moment, so that no other owner takes it for an orphan."""
+        with _quiet():
+            begun = self._optuna.trial.create_trial(
+                state=self._optuna.trial.TrialState.RUNNING, user_attrs={_OWNER: self._owner}
+            )
+            storage = self._study._storage
+            trial_id = storage.create_new_trial(self._study._study_id, template_trial=begun)
+            return int(trial_id), int(storage.get_trial_number_from_id(trial_id))
+
     def _unfinished(self) -> list[tuple[int, int]]:
         running = self._optuna.trial.TrialState.RUNNING
         trials = self._study.get_trials(deepcopy=False, states=(running,))
-        mine = {self._owner, None}  # None: killed between the two lines that make a trial
-        return [(trial.number, trial._trial_id) for trial in trials if trial.user_attrs.get(_OWNER) in mine]
+        return [(trial.number, trial._trial_id) for trial in trials if trial.user_attrs.get(_OWNER) == self._owner]
 
     def _id_of(self, number: int) -> int:
         return int(next(trial._trial_id for trial in self._study.get_trials(deepcopy=False) if trial.number == number))
@@ -225,7 +233,7 @@ def _open(optuna: Any, storage: Path | str, *, name: str, more_is_better: bool) 
         if isinstance(storage, Path):
             kept = optuna.storages.JournalStorage(_journal_backend(storage))
         else:
-            kept = optuna.storages.RDBStorage(storage)
+            kept = _open_database(optuna, storage)
         return optuna.create_study(storage=kept, study_name=name, direction=direction, load_if_exists=True)
     except Exception as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -238,6 +246,18 @@ def _open(optuna: Any, storage: Path | str, *, name: str, more_is_better: bool) 
             f"://...: {said}.",
             hint="For instance postgresql+psycopg://user@host/name or sqlite:///trials.db.",
         ) from error
+
+
+def _open_database(optuna: Any, address: str) -> Any:
+    """The tables of a database; of several that make them at once all but one fail, and find them there."""
+    import sqlalchemy
+
+    for pause_s in _PAUSES_S:
+        try:
+            return optuna.storages.RDBStorage(address)
+        except sqlalchemy.exc.DBAPIError:
+            time.sleep(pause_s)
+    return optuna.storages.RDBStorage(address)
 
 
 def _journal_backend(path: Path) -> Any:

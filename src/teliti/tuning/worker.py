@@ -1,4 +1,4 @@
-"""The other end of the line: what a worker process of `LocalEngine` does until its driver is gone."""
+"""What a worker does with a task, and what a process of `LocalEngine` does until its driver is gone."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def serve(connection: Connection, work: Callable[[Any, Callable[[Any], Any]], An
     while True:
         try:
             argument = connection.recv()
-            connection.send(_attempt(work, argument, ask))
+            connection.send(attempt(work, argument, ask))
         except (EOFError, OSError, _DriverIsGone):
             return
 
@@ -65,7 +65,8 @@ class _DriverIsGone(BaseException):
     """Passes through whatever the work catches."""
 
 
-def _attempt(work: Callable[..., Any], argument: Any, ask: Callable[[Any], Any]) -> tuple[str, Any]:
+def attempt(work: Callable[..., Any], argument: Any, ask: Callable[[Any], Any]) -> tuple[str, Any]:
+    """Do one task: ("done", value), or ("trouble", Trouble) where the work raised something."""
     try:
         return "done", work(argument, ask)
     except TelitiError as error:

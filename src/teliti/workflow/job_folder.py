@@ -7,13 +7,16 @@ half of the answers would be to the old question.
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from teliti import __version__
-from teliti.errors import UserError
+from teliti.errors import RunInterrupted, UserError
 from teliti.recipe import Recipe, parse_recipe
+from teliti.tuning.engines import Engine
+from teliti.tuning.machines import Machines, opened
 from teliti.types import Record
 from teliti.workflow.run_folder import RunFolder, create_run_folder
 
@@ -74,6 +77,31 @@ def read_job(folder: Path, *, kind: str) -> Record:
 def asked_recipe(state: Record) -> Recipe:
     """The recipe of a job's request."""
     return parse_recipe(tomllib.loads(state["request"]["recipe"]))
+
+
+@contextmanager
+def held(
+    folder: RunFolder, engine: Engine | Machines | None, *, workers: int | None, threads: int, verb: str
+) -> Iterator[Engine]:
+    """The folder locked and an engine open for the length of a job, which Ctrl-C leaves to go on later.
+
+    Args:
+        folder: Of the job.
+        engine: See `opened`.
+        workers: Likewise.
+        threads: Likewise.
+        verb: What goes on with it.
+
+    Raises:
+        RunInterrupted: Ctrl-C.
+        UserError: another process holds the folder.
+    """
+    with folder.locked():
+        try:
+            with opened(engine, workers=workers, threads=threads) as own:
+                yield own
+        except KeyboardInterrupt as interruption:
+            raise RunInterrupted(folder.path, verb=verb) from interruption
 
 
 def _check_same(kept: Record, asked: Record, folder: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ from teliti.data.decoded import DecodedPhotos
 from teliti.data.fingerprints import Fingerprint, fingerprint_look
 from teliti.data.label_cells import WantedTask
 from teliti.data.looking import look_at_photos
+from teliti.data.origins import from_anywhere
+from teliti.data.samples import builtin_names
 from teliti.errors import CatalogError, PhotoRefused
 from teliti.files import sha256_hex
 from teliti.transforms.prepare import PrepareChain
@@ -71,6 +74,18 @@ class Photos:
         if self.targets.ndim == 2:
             return [int(count) for count in (self.targets > 0).sum(axis=0)]
         return [int(count) for count in np.bincount(self.targets, minlength=len(self.catalog.classes))]
+
+
+def stay_findable(source: str | Path) -> str:
+    """A path in full, so that it is found from any folder; a built-in name and an address as they are."""
+    name = str(source)
+    return name if name in builtin_names() or not Path(name).exists() else str(Path(name).absolute())
+
+
+def shareable_photos(photos: Photos) -> Photos:
+    """The same for another process, which may have another working folder; pixels stay here."""
+    samples = tuple(replace(sample, origin=from_anywhere(sample.origin)) for sample in photos.samples)
+    return replace(photos, samples=samples)
 
 
 def read_photos(

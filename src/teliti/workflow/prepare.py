@@ -6,27 +6,25 @@ Training on the written photos sees the same pixels as training on the originals
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
-
-from teliti.data.beside import beside_of, levels_up
+from teliti.data.addresses import is_address
+from teliti.data.beside import levels_up
 from teliti.data.catalog import list_photos, read_catalog
 from teliti.data.decode import decode_image
 from teliti.data.label_cells import WantedTask
 from teliti.data.origins import FileOrigin
 from teliti.data.samples import builtin_names
-from teliti.errors import CatalogError, PhotoRefused, RecipeError, RunError, UserError
+from teliti.errors import CatalogError, PhotoRefused, UserError
 from teliti.files import sha256_hex
 from teliti.recipe import Recipe, load_recipe
 from teliti.runtime import default_threads
-from teliti.transforms.prepare import PrepareChain, build_chain, chain_without_frame
-from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter, UInt8Image
+from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.photos import leave_out_companions
-from teliti.workflow.prepared_folder import Made, PreparedFolder, name_files, name_tiles, open_prepared_folder
+from teliti.workflow.prepared_folder import Made, PreparedFolder, name_files, open_prepared_folder
 from teliti.workflow.prepared_labels import Layout, choose_layout, place_file, write_labels
+from teliti.workflow.prepared_pictures import ImageChain, image_chain, picture_files, prepare_elsewhere
 from teliti.workflow.prepared_writing import (
     Written,
     findable,
@@ -39,21 +37,11 @@ from teliti.workflow.prepared_writing import (
 from teliti.workflow.run_folder import RunFolder
 from teliti.workflow.stopwatch import Stopwatch
 
+if TYPE_CHECKING:
+    from teliti.tuning.engines import Engine
+    from teliti.tuning.machines import Machines
+
 _AHEAD = 2  # encoded photos that a thread may have waiting
-_COMPRESSION = 3  # of zlib: half the time of 6 for a few percent more bytes
-
-
-@dataclass(frozen=True)
-class ImageChain:
-    """The steps that make pictures, and what was left out.
-
-    Attributes:
-        chain: Image steps; the closing frame only where the recipe names an image size.
-        left_out: Names of the steps that yield numbers.
-    """
-
-    chain: PrepareChain
-    left_out: tuple[str, ...]
 
 
 def prepare(
@@ -61,6 +49,8 @@ def prepare(
     out: str | Path,
     *,
     recipe: Recipe | str | Path | None = None,
+    engine: Engine | Machines | None = None,
+    workers: int | None = None,
     reporter: Reporter | None = None,
 ) -> Record:
     """Write every photo as the recipe's steps make it; a second start does what is missing.
@@ -69,6 +59,8 @@ def prepare(
         source: Labelled photos as for `train`, or a folder, zip or photo without labels.
         out: A new or empty folder, or one from an earlier start with the same photos and steps.
         recipe: A recipe, or the path of one.
+        engine: Where pictures are made: an engine, or which machines; None: this process, which also writes them.
+        workers: Portions of photos at a time, on an engine.
         reporter: Told how far it is.
 
     Returns:
@@ -76,32 +68,28 @@ def prepare(
         "refused_photos", "told_apart" (file by photo name), "stale" (files of photos that are gone), "notes".
 
     Raises:
-        RecipeError: no steps, or steps that cannot be used.
-        CatalogError: no usable photos.
+        RecipeError, CatalogError: no steps or wrong ones; no usable photos.
         UserError: `out` holds other files, or was made by other steps.
         StorageError: the disk is full.
     """
     reporter, watch = reporter or SilentReporter(), Stopwatch()
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     images = image_chain(chosen)
-    patterns = images.chain.beside_patterns
-    catalog = leave_out_companions(read_samples(str(source), patterns), patterns)
+    catalog = _read_photos(str(source), images.chain.beside_patterns)
     out = Path(out)
     check_apart(catalog.source, out)
     layout = choose_layout(catalog, has_tiles=images.chain.tile is not None)
     targets, told_apart = _target_files(catalog, layout)
     folder = open_prepared_folder(out, source=findable(catalog.source), steps=images.chain.to_record())
-    threads = chosen.train.threads or default_threads()
     with RunFolder(out).locked():
         written, refused = _write_photos(
-            folder, catalog, targets, chain=images.chain, threads=threads, reporter=reporter
+            folder, catalog, targets, images=images, recipe=chosen, engine=engine, workers=workers, reporter=reporter
         )
         made = {name: tuple(folder.made[name].files) for name in targets if name in folder.made}
         labels = write_labels(out, catalog, made) if layout == "label file" else None
     stale = folder.forgotten(targets)
     notes = [*_notes(catalog, images, layout), *folder_notes(stale=stale, blocked=written.blocked)]
-    notes += _told_apart_note(told_apart)
-    _say(notes, reporter)
+    _say(notes := [*notes, *_told_apart_note(told_apart)], reporter)
     return {
         "schema": 1,
         "source": catalog.source,
@@ -116,35 +104,6 @@ def prepare(
         "notes": notes,
         "seconds": watch.to_record(),
     }
-
-
-def image_chain(recipe: Recipe) -> ImageChain:
-    """The part of a recipe's chain that makes pictures.
-
-    Without data.image_size every photo keeps the size that its steps give it; with it, the closing frame is added.
-
-    Raises:
-        RecipeError: nothing to do, steps that cannot be used, or tiles that would not be of one size.
-    """
-    steps, size = [step.model_dump() for step in recipe.prepare], recipe.data.image_size
-    if size == "auto":
-        chain = chain_without_frame(steps)
-    else:
-        image_size = (size, size) if isinstance(size, int) else (int(size[0]), int(size[1]))
-        chain = build_chain(steps, image_size=image_size, fit=recipe.data.fit)
-    if not chain.image_steps:
-        raise RecipeError(
-            "The recipe must have a [[prepare]] step that makes a picture, or data.image_size, got neither.",
-            hint="Name a recipe with --recipe, or set it here: --set 'prepare=[{step = \"clahe\"}]'",
-        )
-    if chain.tile is not None and size == "auto":
-        after = chain.image_steps[chain.image_steps.index(chain.tile) + 1 :]
-        if any(step.moves or not step.keeps_size for step in after):
-            raise RecipeError(
-                "A step after tile changes the size of each tile by itself, so the tiles would not be of one size.",
-                hint="Set data.image_size, or put that step before tile.",
-            )
-    return ImageChain(PrepareChain(chain.image_steps), tuple(str(step.model_dump()["step"]) for step in chain.numbers))
 
 
 def read_samples(source: str, patterns: Sequence[str] = (), *, task: WantedTask = "auto") -> Catalog:
@@ -162,8 +121,9 @@ def read_samples(source: str, patterns: Sequence[str] = (), *, task: WantedTask 
         return read_catalog(source, task=task)
     except CatalogError as error:
         path = Path(source)
-        is_several = path.is_dir() or path.suffix.lower() == ".zip"
-        if error.problems or not path.exists() or not (is_several or _is_photo(path)):
+        is_there = path.exists() or is_address(source)
+        is_several = path.is_dir() or is_address(source) or path.suffix.lower() == ".zip"
+        if error.problems or not is_there or not (is_several or _is_photo(path)):
             raise
         reason = error.message
     samples, refused = list_photos([source], beside_levels=levels_up(patterns))
@@ -190,8 +150,10 @@ def _write_photos(
     catalog: Catalog,
     targets: dict[str, str],
     *,
-    chain: PrepareChain,
-    threads: int,
+    images: ImageChain,
+    recipe: Recipe,
+    engine: Engine | Machines | None,
+    workers: int | None,
     reporter: Reporter,
 ) -> tuple[Written, list[Refused]]:
     """What was written now, and every file that was given and is not used, listed in `refused.csv`, too."""
@@ -200,39 +162,23 @@ def _write_photos(
         data = sample.origin.read_bytes()
         digest = sha256_hex(data)
         file = targets[sample.name]
-        if folder.is_current(sample.name, digest, file=file, has_tiles=chain.tile is not None):
+        if folder.is_current(sample.name, digest, file=file, has_tiles=images.chain.tile is not None):
             return None
-        pictures = chain.views(decode_image(data), beside_of(sample.origin))
-        names = [file] if chain.tile is None else name_tiles(file, len(pictures))
-        encoded = {name: encode_photo(picture) for name, picture in zip(names, pictures, strict=True)}
-        return folder.put(sample.name, digest, encoded)
+        return folder.put(sample.name, digest, picture_files(data, sample, file=file, chain=images.chain))
 
-    written = write_photos(
-        folder, catalog.samples, make, title="Preparing photos", threads=threads, ahead=_AHEAD, reporter=reporter
-    )
+    if engine is None:
+        threads = recipe.train.threads or default_threads()
+        written = write_photos(
+            folder, catalog.samples, make, title="Preparing photos", threads=threads, ahead=_AHEAD, reporter=reporter
+        )
+    else:
+        written = prepare_elsewhere(folder, catalog.samples, targets, recipe=recipe, engine=engine, workers=workers,
+                                    reporter=reporter)  # fmt: skip
     everything = [*catalog.refused, *written.refused]
     write_refused(folder.path, everything)
     if len(written.refused) == len(catalog.samples):
         raise no_photo(catalog.source, everything, what="could be prepared", hint="refused.csv in OUT names them all.")
     return written, everything
-
-
-def encode_photo(image: UInt8Image) -> bytes:
-    """A PNG file that decodes to exactly these pixels; grey where the channels are equal.
-
-    Args:
-        image: (H, W, 3) uint8 RGB.
-
-    Raises:
-        RunError: OpenCV could not encode it.
-    """
-    first = image[..., 0]
-    is_grey = bool((first == image[..., 1]).all() and (first == image[..., 2]).all())
-    stored = first if is_grey else image[..., ::-1]
-    done, encoded = cv2.imencode(".png", np.ascontiguousarray(stored), [cv2.IMWRITE_PNG_COMPRESSION, _COMPRESSION])
-    if not done:
-        raise RunError(f"A picture of shape {image.shape} could not be encoded.", hint="Please report this.")
-    return encoded.tobytes()
 
 
 def _counts(made: Mapping[str, Sequence[str]], written: int, refused: Sequence[Refused]) -> Record:
@@ -243,6 +189,10 @@ def _counts(made: Mapping[str, Sequence[str]], written: int, refused: Sequence[R
         "kept": len(made) - written,
         **refusals(refused),
     }
+
+
+def _read_photos(source: str, patterns: Sequence[str]) -> Catalog:
+    return leave_out_companions(read_samples(source, patterns), patterns)
 
 
 def _say(notes: Sequence[str], reporter: Reporter) -> None:

@@ -16,8 +16,9 @@ from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet, is_sheet
 from teliti.transforms.prepare import PrepareChain
 from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.photos import leave_out_companions
-from teliti.workflow.prepare import check_apart, image_chain, read_samples
+from teliti.workflow.prepare import check_apart, read_samples
 from teliti.workflow.prepared_folder import SHEET, SUFFIX
+from teliti.workflow.prepared_pictures import image_chain
 from teliti.workflow.prepared_writing import no_photo, refusals
 
 DEFAULT_PHOTOS, MOST_PHOTOS = 4, 50

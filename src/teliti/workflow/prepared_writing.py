@@ -6,11 +6,12 @@ What is made of a photo is the caller's; here it is called for every photo, kept
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from teliti.data.addresses import is_address
 from teliti.data.loading import map_ahead
 from teliti.data.samples import builtin_names
 from teliti.errors import CatalogError, PhotoRefused
@@ -69,21 +70,43 @@ def write_photos(
         except PhotoRefused as refusal:
             return refusal
 
-    written, refused, blocked = 0, list[Refused](), list[str]()
-    with _kept(folder), reporter.task(title, len(samples)) as advance:
-        answers = map_ahead(work, samples, threads=threads, ahead=ahead)
-        for number, (sample, answer) in enumerate(zip(samples, answers, strict=True), start=1):
+    def answers() -> Iterator[tuple[int, Made | PhotoRefused | None]]:
+        with reporter.task(title, len(samples)) as advance:
+            for answer in enumerate(map_ahead(work, samples, threads=threads, ahead=ahead)):
+                yield answer
+                advance(1)
+
+    return keep_answers(folder, samples, answers())
+
+
+def keep_answers(
+    folder: PreparedFolder, samples: Sequence[Sample], answers: Iterable[tuple[int, Made | PhotoRefused | None]]
+) -> Written:
+    """Keep what became of every photo, in whatever order it is told.
+
+    Args:
+        folder: Locked by the caller.
+        samples: The photos.
+        answers: Position of a photo, and its files, None where they lay there already, or why it cannot be used.
+
+    Raises:
+        StorageError: the disk is full or the folder is not writable.
+    """
+    written, refused = 0, dict[int, PhotoRefused]()
+    with _kept(folder):
+        for number, (index, answer) in enumerate(answers, start=1):
+            name = samples[index].name
             if isinstance(answer, PhotoRefused):
-                folder.made.pop(sample.name, None)
-                refused.append(Refused(sample.name, answer.reason))
-                blocked += [sample.name] if isinstance(answer, PlaceTaken) else []
+                folder.made.pop(name, None)
+                refused[index] = answer
             elif answer is not None:
-                folder.made[sample.name] = answer
+                folder.made[name] = answer
                 written += 1
             if number % _PHOTOS_PER_SAVE == 0:
                 folder.save()
-            advance(1)
-    return Written(written, tuple(refused), tuple(blocked))
+    told = [(samples[index].name, refused[index]) for index in sorted(refused)]
+    blocked = tuple(name for name, refusal in told if isinstance(refusal, PlaceTaken))
+    return Written(written, tuple(Refused(name, refusal.reason) for name, refusal in told), blocked)
 
 
 @contextmanager
@@ -149,5 +172,5 @@ def folder_notes(*, stale: Sequence[str], blocked: Sequence[str]) -> list[str]:
 
 
 def findable(source: str) -> str:
-    """A path in full, so that the folder knows its photos from anywhere; a built-in name as it is."""
-    return source if source in builtin_names() else str(Path(source).resolve())
+    """A path in full, so that the folder knows its photos from anywhere; a built-in name and an address as they are."""
+    return source if source in builtin_names() or is_address(source) else str(Path(source).resolve())

@@ -114,6 +114,12 @@ class RunFolder:
             lock.unlink(missing_ok=True)
 
 
+def name_run(source: str) -> Path:
+    """runs/<date>-<name> below the current folder; nothing is made."""
+    name = re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.") or "photos"
+    return Path("runs") / f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name[:40]}"
+
+
 def create_run_folder(out: Path | None, *, source: str, verb: str = "train") -> RunFolder:
     """A new run folder: `out`, or runs/<date>-<name> below the current folder.
 
@@ -127,9 +133,7 @@ def create_run_folder(out: Path | None, *, source: str, verb: str = "train") -> 
         StorageError: it cannot be made.
     """
     if out is None:
-        name = re.sub(r"[^\w.-]+", "-", Path(source).stem).strip("-.") or "photos"
-        stem = f"{datetime.now().astimezone():%Y%m%d-%H%M%S}-{name[:40]}"
-        return RunFolder(_make_new(Path("runs") / stem))
+        return RunFolder(_make_new(name_run(source)))
     try:
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UserError(

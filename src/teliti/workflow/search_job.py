@@ -78,8 +78,7 @@ def search_trials(job: SearchJob) -> None:
             except RecipeError as error:
                 study.fail(number, error.message)
                 continue
-            job.shared.warm(training, job.trainer, reporter=job.reporter)
-            yield Task(str(number), training)
+            yield Task(str(number), _warm(job, training))
 
     def answer(key: str, question: Any) -> bool:
         step, value = question
@@ -91,6 +90,10 @@ def search_trials(job: SearchJob) -> None:
         for outcome in job.engine.run(tasks(), job.trainer, answer=answer):
             _tell(job, outcome)
             advance(1)
+
+
+def _warm(job: SearchJob, training: Training) -> Training:
+    return job.shared.warm(training, job.trainer, engine=job.engine, reporter=job.reporter)
 
 
 def _tell(job: SearchJob, outcome: Outcome[Record]) -> None:
@@ -124,8 +127,7 @@ def measure_finalists(job: SearchJob) -> Record:
         for number in range(job.request["repeats"]):
             values = job.space.values(cast("Point", point))
             training = job.shared.training(values, division=1 + number, measured_on="test", seed_shift=number)
-            tasks[f"{name}, repeat {number}"] = training
-            job.shared.warm(training, job.trainer, reporter=job.reporter)
+            tasks[f"{name}, repeat {number}"] = _warm(job, training)
     do_missing(tasks, job.trainer, engine=job.engine, ledger=job.ledger, title="Measuring finalists",
                reporter=job.reporter)  # fmt: skip
     measured = [_finalist(job, name, point) for name, point in points.items()]
@@ -162,8 +164,7 @@ def measure_winner(job: SearchJob, factors: Mapping[str, Any]) -> Record | None:
     if job.plan.folds is not None:
         return None
     training = job.shared.training(job.space.values(cast("Point", factors)), measured_on="test")
-    job.shared.warm(training, job.trainer, reporter=job.reporter)
-    do_missing({_ON_TEST: training}, job.trainer, engine=job.engine, ledger=job.ledger,
+    do_missing({_ON_TEST: _warm(job, training)}, job.trainer, engine=job.engine, ledger=job.ledger,
                title="Measuring the winner", reporter=job.reporter)  # fmt: skip
     return dict(job.ledger[_ON_TEST]["values"])
 

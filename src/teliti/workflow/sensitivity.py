@@ -14,18 +14,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from teliti import __version__
-from teliti.errors import RunInterrupted, UserError
+from teliti.errors import UserError
 from teliti.files import write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe, parse_seconds
 from teliti.report.sensitivity_page import render_sensitivity
 from teliti.runtime import default_threads, environment_record, require
-from teliti.tuning.engines import Engine, LocalEngine
+from teliti.tuning.engines import Engine
 from teliti.tuning.ledger import Ledger, do_missing
+from teliti.tuning.machines import Machines
 from teliti.tuning.sensitivity import Cell, Factor, make_cells
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.course_table import SOURCE, course_value
-from teliti.workflow.job_folder import asked_recipe, open_job_folder, read_job
-from teliti.workflow.photos import Photos
+from teliti.workflow.job_folder import asked_recipe, held, open_job_folder, read_job
+from teliti.workflow.photos import Photos, shareable_photos, stay_findable
 from teliti.workflow.ranking import MEASURES
 from teliti.workflow.repeats import plan_repeats, take_photos
 from teliti.workflow.run_folder import RunFolder
@@ -119,7 +120,7 @@ def sensitivity(
     watts: float = DEFAULT_WATTS,
     workers: int | None = None,
     out: str | Path | None = None,
-    engine: Engine | None = None,
+    engine: Engine | Machines | None = None,
     reporter: Reporter | None = None,
     command: str | None = None,
 ) -> Record:
@@ -134,7 +135,7 @@ def sensitivity(
         watts: What the machine takes while it trains, for the estimate of energy.
         workers: Trainings at the same time on this machine; None: one for each core.
         out: The folder, new or of the same table; None makes one below `runs`.
-        engine: Where trainings run; None: processes of this machine.
+        engine: Where trainings run: an engine, or which machines; None: processes of this one.
         reporter: Told how far it is.
         command: The command that started it, for the report.
 
@@ -165,13 +166,13 @@ def sensitivity(
     return _start(str(source), chosen, request, out=place, engine=engine, reporter=reporter, command=command)
 
 
-def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engine | None = None) -> Record:
+def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engine | Machines | None = None) -> Record:
     """Go on with a table that was interrupted or killed; a finished one's record is read back.
 
     Args:
         folder: Of the table.
         reporter: Told how far it is.
-        engine: Where trainings run; None: as before.
+        engine: Likewise; None: processes of this machine.
 
     Raises:
         UserError: not the folder of a table, or in use by another process.
@@ -190,7 +191,7 @@ def _start(
     request: Record,
     *,
     out: Path | None,
-    engine: Engine | None,
+    engine: Engine | Machines | None,
     reporter: Reporter | None,
     command: str | None,
 ) -> Record:
@@ -215,15 +216,11 @@ def _start(
     if state["state"] == "done":
         reporter.note("This table is finished already.")
         return dict(state["record"])
-    engine = engine or LocalEngine(workers, threads=shared.base.train.threads or 1)
-    with folder.locked():
-        try:
-            folder.write_recipe(chosen)
-            with engine:
-                return _run(_open(folder, state, photos, shared=shared, cells=cells, quick=table.quick, engine=engine,
-                                  reporter=reporter))  # fmt: skip
-        except KeyboardInterrupt as interruption:
-            raise RunInterrupted(folder.path, verb="sensitivity") from interruption
+    threads = shared.base.train.threads or 1
+    with held(folder, engine, workers=request["workers"], threads=threads, verb="sensitivity") as opened:
+        folder.write_recipe(chosen)
+        return _run(_open(folder, state, photos, shared=shared, cells=cells, quick=table.quick, engine=opened,
+                          reporter=reporter))  # fmt: skip
 
 
 def _open(
@@ -241,7 +238,10 @@ def _open(
     taken = take_photos(photos, some_photos(photos, QUICK_PHOTOS, seed=base.seed)) if quick else photos
     repeats = plan_repeats(taken, base, repeats=request["repeats"])
     divisions = tuple(divisions_of(repeats, photos))
-    trainer = Trainer(state["source"], photos.digest, shared.readers, divisions)
+    trainer = Trainer(
+        stay_findable(state["source"]), photos.digest, shared.readers, divisions,
+        shared=engine.share(shareable_photos(photos)),
+    )  # fmt: skip
     recipes = {cell.name: cell_recipe(base, cell) for cell in cells}
     ledger = Ledger(folder.path / "trainings")
     return _Job(folder, state, photos, shared, cells, recipes, trainer, engine, ledger, reporter, repeats.sentence)
@@ -251,7 +251,10 @@ def _run(job: _Job) -> Record:
     watch = Stopwatch()
     with watch.stage("probe"):
         networks = {cell.row: job.recipes[cell.name] for cell in job.cells if not cell.varied}
-        costs = probe_networks(networks, job.trainer, engine=job.engine, ledger=job.ledger, reporter=job.reporter)
+        costs = probe_networks(
+            networks, job.trainer, batch=max(recipe.train.batch_size for recipe in job.recipes.values()),
+            engine=job.engine, ledger=job.ledger, reporter=job.reporter,
+        )  # fmt: skip
     repeats = _tell(job, costs)
     with watch.stage("trainings"):
         _train(job, repeats)

@@ -1,9 +1,14 @@
-"""What a sensitivity table will cost, from a probe of some 20 seconds: trainings, time, memory, energy, what fits."""
+"""What a sensitivity table will cost, from a probe of some 20 seconds: trainings, time, memory, energy, what fits.
+
+Every network is trained for two epochs of a few photos, then for two of as many as the time allows, up to a batch of
+the table. The second time is taken per photo; from both follows what a photo more in the batch takes of the memory.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -16,8 +21,10 @@ from teliti.types import Record, Reporter
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.trainings import Division, Trainer, Training
 
-_PROBE_PHOTOS = 48
+PROBE_S = 20.0
+_FEW = 12
 _PROBE_EPOCHS = 2  # the first one warms up
+_LEAST_VALIDATED, _VALIDATED = 2, 7  # photos; the one in so many
 _STARTING_S = 2.0  # of every training: reading, preparing and measuring
 _GIGABYTE = 1e9
 
@@ -28,7 +35,7 @@ class Cost:
 
     Attributes:
         photo_s: Seconds that one photo takes in one epoch, validation included.
-        peak_bytes: Of the process.
+        peak_bytes: Of the process, with the largest batch of the table.
         size: Numbers in the network.
     """
 
@@ -46,22 +53,69 @@ class Cost:
 
 
 def probe_networks(
-    recipes: Mapping[str, Recipe], trainer: Trainer, *, engine: Engine, ledger: Ledger, reporter: Reporter
+    recipes: Mapping[str, Recipe],
+    trainer: Trainer,
+    *,
+    batch: int,
+    engine: Engine,
+    ledger: Ledger,
+    reporter: Reporter,
 ) -> dict[str, Cost]:
-    """Train every network for two epochs of a few photos; kept, so that a table that goes on need not ask again.
+    """Train every network for a moment; kept, so that a table that goes on need not ask again.
 
     Args:
         recipes: The base's recipe by network.
         trainer: Of the table.
+        batch: The largest of the table.
         engine: Where the table is trained.
         ledger: Where the answers are kept.
         reporter: Told how far it is.
     """
-    prober = _small(trainer)
-    values = {"train": {"epochs": _PROBE_EPOCHS, "batch_size": _PROBE_PHOTOS // 2}}
-    tasks = {_key(name): Training(override_recipe(recipe, values), 0, "chooser") for name, recipe in recipes.items()}
-    do_missing(tasks, prober, engine=engine, ledger=ledger, title="Probing", reporter=reporter)
-    return {name: _cost_of(name, ledger[_key(name)]) for name in recipes}
+    room = len(trainer.divisions[0].plan.indices("train"))
+    most = max(1, min(batch, room - max(_LEAST_VALIDATED, room // _VALIDATED)))
+    few = dict.fromkeys(recipes, min(_FEW, most))
+    job = partial(_probe, recipes, trainer, engine=engine, ledger=ledger, reporter=reporter)
+    first = job(few)
+    each_s = PROBE_S * min(engine.slots, len(recipes)) / len(recipes)
+    many = {
+        name: min(most, max(few[name], int(each_s / (_PROBE_EPOCHS * max(cost.photo_s, 1e-9)))))
+        for name, cost in first.items()
+    }
+    second = job(many)
+    return {
+        name: replace(cost, peak_bytes=_peak_of_batch({few[name]: first[name], many[name]: cost}, batch=most))
+        for name, cost in second.items()
+    }
+
+
+def _probe(
+    recipes: Mapping[str, Recipe],
+    trainer: Trainer,
+    photos: Mapping[str, int],
+    *,
+    engine: Engine,
+    ledger: Ledger,
+    reporter: Reporter,
+) -> dict[str, Cost]:
+    """Every network trained for two epochs of one batch of so many photos."""
+    for size in sorted(set(photos.values())):
+        values = {"train": {"epochs": _PROBE_EPOCHS, "batch_size": size}}
+        tasks = {
+            _key(name, size): Training(override_recipe(recipe, values), 0, "chooser")
+            for name, recipe in recipes.items()
+            if photos[name] == size
+        }
+        do_missing(tasks, _small(trainer, size), engine=engine, ledger=ledger, title="Probing", reporter=reporter)
+    return {name: _cost_of(name, ledger[_key(name, photos[name])], photos=photos[name]) for name in recipes}
+
+
+def _peak_of_batch(costs: Mapping[int, Cost], *, batch: int) -> int | None:
+    """Memory with a batch, from that with smaller ones: what each photo more took, each photo more takes."""
+    (few, first), (many, second) = min(costs.items()), max(costs.items())
+    if first.peak_bytes is None or second.peak_bytes is None:
+        return None
+    a_photo = (second.peak_bytes - first.peak_bytes) / max(1, many - few)
+    return round(second.peak_bytes + max(0.0, a_photo) * (batch - many))
 
 
 def tell_cost(
@@ -113,32 +167,34 @@ def fitting_repeats(budget_s: float | None, *, wanted: int, repeat_s: float, rep
             f"--budget must hold two repeats of the table, about {_time(2 * repeat_s)}, got {_time(budget_s)}.",
             hint="Give more time, take out values or networks, or use --quick.",
         )
-    if fitting < wanted:
-        reporter.note(f"{fitting} of {wanted} repeats fit the budget of {_time(budget_s)}.")
+    fits = f"{fitting} of {wanted} repeats fit" if fitting < wanted else f"All {wanted} repeats fit"
+    reporter.note(f"{fits} the budget of {_time(budget_s)}.")
     return min(fitting, wanted)
 
 
-def _small(trainer: Trainer) -> Trainer:
-    """The trainer with a few photos of its first division, some of them for validation."""
+def _small(trainer: Trainer, photos: int) -> Trainer:
+    """The trainer with so many photos of its first division to learn from, and some for validation."""
     first = trainer.divisions[0]
     learnt = first.plan.indices("train")
-    chosen = learnt[np.linspace(0, len(learnt) - 1, min(len(learnt), _PROBE_PHOTOS * 7 // 6)).astype(int)]
+    more = max(_LEAST_VALIDATED, photos // (_VALIDATED - 1))
+    chosen = learnt[np.linspace(0, len(learnt) - 1, min(len(learnt), photos + more)).astype(int)]
     kept = tuple(int(chosen_at) for chosen_at in chosen)
     places = kept if first.kept is None else tuple(first.kept[place] for place in kept)
-    parts = tuple("val" if at % 7 == 6 else "train" for at in range(len(places)))
+    validated = set(np.linspace(0, len(places) - 1, more).astype(int).tolist())
+    parts = tuple("val" if at in validated else "train" for at in range(len(places)))
     plan = SplitPlan("ours", parts, None, np.arange(len(places)), "A probe.", {})  # type: ignore[arg-type]
     return replace(trainer, divisions=(Division(places, plan),))
 
 
-def _cost_of(name: str, record: Record) -> Cost:
+def _cost_of(name: str, record: Record, *, photos: int) -> Cost:
     if "trouble" in record:
         raise UserError(f"{name} cannot be trained here: {record['trouble']}", hint="Leave it out of --networks.")
     seconds = float(record["epoch_s"][-1])
-    return Cost(seconds / _PROBE_PHOTOS, record["peak_bytes"], int(record["size"]))
+    return Cost(seconds / photos, record["peak_bytes"], int(record["size"]))
 
 
-def _key(network: str) -> str:
-    return f"probe of {network} with {default_threads()} cores"
+def _key(network: str, photos: int) -> str:
+    return f"probe of {network} with {photos} photos and {default_threads()} cores"
 
 
 def _time(seconds: float) -> str:

@@ -11,6 +11,7 @@ from teliti.cache import RowCache
 from teliti.recipe import Recipe, override_recipe, parse_recipe, recipe_values
 from teliti.runtime import default_threads
 from teliti.training.feature_columns import widest
+from teliti.tuning.engines import Engine, Shared
 from teliti.tuning.space import Space
 from teliti.types import Record, Reporter
 from teliti.workflow.choices import apply_choices
@@ -36,7 +37,9 @@ class SharedBase:
     base: Recipe
     readers: tuple[Recipe, ...]
     wide: Record = field(default_factory=dict)
-    _warmed: set[str] = field(default_factory=set, compare=False, repr=False)
+    _warmed: dict[tuple[str, tuple[int, ...] | None], Shared | None] = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
     def with_space(self, space: Space) -> SharedBase:
         """The same, with a pass that is wide enough for every choice of a space."""
@@ -77,14 +80,18 @@ class SharedBase:
             self.wide.get("stages"), self.wide.get("pooling"),
         )  # fmt: skip
 
-    def warm(self, training: Training, trainer: Trainer, *, reporter: Reporter) -> None:
-        """Let the cache have what several workers would otherwise compute at once; a moment where it has it."""
+    def warm(self, training: Training, trainer: Trainer, *, engine: Engine, reporter: Reporter) -> Training:
+        """Let workers find what several of them would otherwise compute at once; a moment where it is there.
+
+        Returns:
+            The training, with the way to it where the engine carries it.
+        """
         if learns_network(training.recipe):
-            return
-        key = _pass_of(training)
+            return training
+        key = _pass_of(training), trainer.divisions[training.division].kept
         if key not in self._warmed:
-            trainer.warm(training, reporter=reporter)
-            self._warmed.add(key)
+            self._warmed[key] = engine.share(trainer.warm(training, reporter=reporter))
+        return replace(training, shared=self._warmed[key])
 
 
 def share_base(

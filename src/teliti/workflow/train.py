@@ -10,7 +10,6 @@ from pathlib import Path
 from teliti import __version__
 from teliti.bundle import MANIFEST
 from teliti.cache import RowCache, cache_folder
-from teliti.data.samples import builtin_names
 from teliti.errors import ParityError, RunInterrupted, UserError
 from teliti.files import require_space, write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe
@@ -22,7 +21,7 @@ from teliti.workflow.fit import Candidate, fit_best_within_budget, try_setup, wh
 from teliti.workflow.learn import learn_network, learns_network, settle_network_recipe, teach
 from teliti.workflow.novelty import learn_novelty
 from teliti.workflow.packing import pack_bundle
-from teliti.workflow.photos import Photos, read_photos
+from teliti.workflow.photos import Photos, read_photos, stay_findable
 from teliti.workflow.plan import SplitPlan, plan_split
 from teliti.workflow.publishing import gather_pictures, write_inputs, write_report
 from teliti.workflow.recording import record_run
@@ -84,7 +83,7 @@ def train(
     check_recipe(chosen)
     for place in (Path("runs") if out is None else Path(out), cache_folder()):
         require_space(place, SPACE_NEEDED)
-    name, reporter = _stay_findable(source), SilentReporter() if reporter is None else reporter
+    name, reporter = stay_findable(source), SilentReporter() if reporter is None else reporter
     cache, watch = RowCache(), Stopwatch()
     photos, plan = _read(name, chosen, cache=cache, watch=watch, reporter=reporter)
     folder = create_run_folder(None if out is None else Path(out), source=name)
@@ -136,7 +135,7 @@ def help_train(source: str | Path, *, recipe: Recipe) -> None:
         UserError: as `train`.
     """
     _require_extra()
-    _help(_stay_findable(source), settle_network_recipe(recipe))
+    _help(stay_findable(source), settle_network_recipe(recipe))
 
 
 def help_resume(run: str | Path) -> None:
@@ -187,12 +186,6 @@ def _run(job: _Job, asked: Recipe) -> Record:
             raise
         except KeyboardInterrupt as interruption:
             raise RunInterrupted(job.folder.path) from interruption
-
-
-def _stay_findable(source: str | Path) -> str:
-    """A path in full, so that a run can be resumed from any folder; a built-in name as it is."""
-    name = str(source)
-    return name if name in builtin_names() or not Path(name).exists() else str(Path(name).absolute())
 
 
 def _require_extra() -> None:

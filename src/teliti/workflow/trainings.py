@@ -15,11 +15,12 @@ import numpy as np
 
 from teliti.cache import RowCache
 from teliti.errors import RunError
+from teliti.metrics.tiles import Combine
 from teliti.recipe import Recipe, override_recipe
 from teliti.runtime import default_threads, peak_memory_bytes
 from teliti.training.feature_columns import FeatureColumns, find_columns, select_columns
 from teliti.training.features import Features
-from teliti.tuning.engines import Ask
+from teliti.tuning.engines import Ask, Shared
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.fit import fit_inspector, outputs_of, photo_outputs, reject_indices
 from teliti.workflow.learn import learns_network
@@ -58,6 +59,7 @@ class Training:
         told: The measure that is told after every epoch of a network, so that the driver may stop it; None: none.
         stages: `model.stages` of the pass that serves all recipes, for the features mode.
         pooling: Likewise.
+        shared: Gives a `Pass` from `Trainer.warm`; None: the cache of this machine has its rows.
     """
 
     recipe: Recipe
@@ -66,6 +68,22 @@ class Training:
     told: str | None = None
     stages: Any = None
     pooling: str | None = None
+    shared: Shared | None = None
+
+
+@dataclass(frozen=True)
+class Pass:
+    """What one pass of the backbone gave, for all trainings that take their columns from it.
+
+    Attributes:
+        features: Of all photos of a division.
+        columns: Where those of a stage and a pooling stand.
+        combine: How the answers for the tiles of a photo become one.
+    """
+
+    features: Features
+    columns: FeatureColumns
+    combine: Combine
 
 
 @dataclass(frozen=True)
@@ -78,6 +96,7 @@ class Trainer:
         readers: Recipes whose prepare steps decide which photos can be used.
         divisions: By position.
         cache: The cache's folder; None: the usual place.
+        shared: Gives the driver's `Photos`, so that a worker need not read them all; None: it reads them.
     """
 
     source: str
@@ -85,6 +104,7 @@ class Trainer:
     readers: tuple[Recipe, ...]
     divisions: tuple[Division, ...]
     cache: Path | None = None
+    shared: Shared | None = None
 
     def __call__(self, training: Training, ask: Ask) -> Record:
         """What came out.
@@ -125,12 +145,12 @@ class Trainer:
         kept = self.divisions[division].kept
         return photos if kept is None else take_photos(photos, np.asarray(kept))
 
-    def warm(self, training: Training, *, reporter: Reporter) -> None:
+    def warm(self, training: Training, *, reporter: Reporter) -> Pass:
         """Compute the features that a training needs, before several workers would do so at once."""
         photos, plan = self.photos(training.division), self.divisions[training.division].plan
         setup = _wide_setup(training, photos, plan, threads=default_threads())
-        setup.learning_features(photos, plan, cache=RowCache(self.cache), reporter=reporter)
-        find_columns(setup.backbone)
+        features = setup.learning_features(photos, plan, cache=RowCache(self.cache), reporter=reporter)
+        return Pass(replace(features, computed=0), find_columns(setup.backbone), setup.combine)
 
     def _train(self, training: Training, photos: Photos, teller: _Teller) -> Scores:
         plan = self.divisions[training.division].plan
@@ -183,6 +203,9 @@ def _read(trainer: Trainer) -> Photos:
     key = (trainer.source, trainer.digest, str(trainer.cache), repr(trainer.readers))
     if key not in _read_photos:
         _read_photos.clear()
+        if trainer.shared is not None:
+            _read_photos[key] = trainer.shared()
+            return _read_photos[key]
         readers = trainer.readers
         photos = read_photos(
             trainer.source, use_group=readers[0].data.group, cache=RowCache(trainer.cache), threads=default_threads(),
@@ -203,18 +226,17 @@ _read_photos: dict[tuple[str, ...], Photos] = {}  # of this process: a worker re
 def _train_head(training: Training, photos: Photos, plan: SplitPlan, *, cache: RowCache) -> Scores:
     import_heads(purpose="search")
     clock = Stopwatch()
-    setup = _wide_setup(training, photos, plan, threads=default_threads())
-    wide, columns = _wide_features(setup, photos, plan, cache=cache)
+    wide = _read_pass(training, photos, plan, cache=cache) if training.shared is None else training.shared()
     once = clock.elapsed()
-    stages = columns.resolve(training.recipe.model.stages)
-    features = select_columns(wide, columns.of(stages, training.recipe.model.pooling))
+    stages = wide.columns.resolve(training.recipe.model.stages)
+    features = select_columns(wide.features, wide.columns.of(stages, training.recipe.model.pooling))
     recipe = override_recipe(training.recipe, {"model": {"stages": list(stages)}})
-    fit = fit_inspector(features, photos, plan, recipe=recipe, combine=setup.combine, reporter=SilentReporter())
+    fit = fit_inspector(features, photos, plan, recipe=recipe, combine=wide.combine, reporter=SilentReporter())
     test = plan.indices("test")
     outputs = outputs_of(fit.head, features.matrix[:0])
     if len(test):
         rejects = reject_indices(recipe, photos)
-        outputs = photo_outputs(fit.head, features, test, combine=setup.combine, rejects=rejects)
+        outputs = photo_outputs(fit.head, features, test, combine=wide.combine, rejects=rejects)
     return Scores(fit.chooser, fit.chooser_outputs, outputs, once, clock.elapsed() - once, size_of_head(fit.head))
 
 
@@ -229,19 +251,19 @@ def _wide_setup(training: Training, photos: Photos, plan: SplitPlan, *, threads:
     return resolve_setup(recipe, numbers=fit_recipe_numbers(recipe, photos, plan))
 
 
-_kept_features: dict[tuple[Any, ...], tuple[Features, FeatureColumns]] = {}  # of this process, the last few
+_kept_passes: dict[tuple[Any, ...], Pass] = {}  # of this process, the last few
 _MOST_KEPT = 4
 
 
-def _wide_features(
-    setup: Setup, photos: Photos, plan: SplitPlan, *, cache: RowCache
-) -> tuple[Features, FeatureColumns]:
+def _read_pass(training: Training, photos: Photos, plan: SplitPlan, *, cache: RowCache) -> Pass:
+    """The pass that `warm` left in the cache."""
+    setup = _wide_setup(training, photos, plan, threads=default_threads())
     learnt = None if setup.views is None else tuple(plan.indices("train").tolist())
     views = None if setup.views is None else setup.source.space_of(setup.views)
     key = (setup.source.space, views, learnt, photos.digest)
-    if key not in _kept_features:
-        while len(_kept_features) >= _MOST_KEPT:
-            _kept_features.pop(next(iter(_kept_features)))
+    if key not in _kept_passes:
+        while len(_kept_passes) >= _MOST_KEPT:
+            _kept_passes.pop(next(iter(_kept_passes)))
         found = setup.learning_features(photos, plan, cache=cache, reporter=SilentReporter())
-        _kept_features[key] = replace(found, computed=0), find_columns(setup.backbone)
-    return _kept_features[key]
+        _kept_passes[key] = Pass(replace(found, computed=0), find_columns(setup.backbone), setup.combine)
+    return _kept_passes[key]

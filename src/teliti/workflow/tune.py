@@ -12,20 +12,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
-from teliti.errors import RunInterrupted, UserError
+from teliti.errors import UserError
 from teliti.files import write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, parse_seconds
 from teliti.report.search_page import render_search
 from teliti.runtime import default_threads, require
 from teliti.training.linear import resolve_head
-from teliti.tuning.engines import Engine, LocalEngine
+from teliti.tuning.engines import Engine
 from teliti.tuning.ledger import Ledger
+from teliti.tuning.machines import Machines
 from teliti.tuning.space import Point, Space, parse_space
 from teliti.tuning.study import Study
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.choices import PREPARE, accept_choice, apply_choices
-from teliti.workflow.job_folder import asked_recipe, open_job_folder, read_job
-from teliti.workflow.photos import Photos
+from teliti.workflow.job_folder import asked_recipe, held, open_job_folder, read_job
+from teliti.workflow.photos import Photos, shareable_photos, stay_findable
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.ranking import MEASURES
 from teliti.workflow.repeats import plan_repeats
@@ -55,7 +56,7 @@ def tune(
     workers: int | None = None,
     storage: str | None = None,
     out: str | Path | None = None,
-    engine: Engine | None = None,
+    engine: Engine | Machines | None = None,
     reporter: Reporter | None = None,
     command: str | None = None,
 ) -> Record:
@@ -72,7 +73,7 @@ def tune(
         workers: Processes of this machine; None: one for each core.
         storage: SQLAlchemy address of a database for the study; None: a journal file in the folder.
         out: The folder, new or of the same search; None makes one below `runs`.
-        engine: Where trials run; None: `workers` processes of this machine.
+        engine: Where trials run: an engine, or which machines; None: `workers` processes of this one.
         reporter: Told how far it is.
         command: The command that started it, for the report.
 
@@ -105,13 +106,13 @@ def tune(
     return _start(str(source), asked, request, out=place, engine=engine, reporter=reporter, command=command)
 
 
-def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engine | None = None) -> Record:
+def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engine | Machines | None = None) -> Record:
     """Go on with a search that was interrupted or killed; a finished one's record is read back.
 
     Args:
         folder: Of the search.
         reporter: Told how far it is.
-        engine: Where trials run; None: as before.
+        engine: Likewise; None: processes of this machine.
 
     Raises:
         UserError: not the folder of a search, or in use by another process.
@@ -130,7 +131,7 @@ def _start(
     request: Record,
     *,
     out: Path | None,
-    engine: Engine | None,
+    engine: Engine | Machines | None,
     reporter: Reporter | None,
     command: str | None,
 ) -> Record:
@@ -156,15 +157,12 @@ def _start(
     if state["state"] == "done":
         reporter.note("This search is finished already.")
         return dict(state["record"])
-    with folder.locked():
-        try:
-            folder.write_recipe(asked)
-            job = _open(folder, state, photos=photos, plan=plan, asked=asked, shared=shared, space=space, engine=engine,
-                        reporter=reporter)  # fmt: skip
-            with job.engine:
-                return _run(job, state, watch=watch)
-        except KeyboardInterrupt as interruption:
-            raise RunInterrupted(folder.path, verb="tune") from interruption
+    threads = shared.base.train.threads or 1
+    with held(folder, engine, workers=request["workers"], threads=threads, verb="tune") as opened:
+        folder.write_recipe(asked)
+        job = _open(folder, state, photos=photos, plan=plan, asked=asked, shared=shared, space=space, engine=opened,
+                    reporter=reporter)  # fmt: skip
+        return _run(job, state, watch=watch)
 
 
 def _open(
@@ -176,7 +174,7 @@ def _open(
     asked: Recipe,
     shared: SharedBase,
     space: Space,
-    engine: Engine | None,
+    engine: Engine,
     reporter: Reporter,
 ) -> SearchJob:
     request = state["request"]
@@ -190,9 +188,10 @@ def _open(
         space, storage=storage, name=f"teliti {Path(state['source']).name} {photos.digest[:12]}", owner=state["owner"],
         seed=asked.seed, more_is_better=MEASURES[photos.catalog.task][request["measure"]],
     )  # fmt: skip
-    workers = request["workers"] or default_threads()
-    engine = engine or LocalEngine(workers, threads=shared.base.train.threads or 1)
-    trainer = Trainer(state["source"], photos.digest, shared.readers, divisions)
+    trainer = Trainer(
+        stay_findable(state["source"]), photos.digest, shared.readers, divisions,
+        shared=engine.share(shareable_photos(photos)),
+    )  # fmt: skip
     shared = shared.with_space(space)
     ledger = Ledger(folder.path / "trainings")
     return SearchJob(folder, request, photos, plan, shared, space, study, engine, trainer, ledger, reporter)

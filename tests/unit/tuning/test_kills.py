@@ -17,9 +17,9 @@ _BETWEEN_KILLS_S = 1.0
 _PATIENCE_S = 240.0
 
 
-def start(folder: Path) -> subprocess.Popen:
+def start(folder: Path, trials: int = TRIALS, workers: int = WORKERS, *where: str) -> subprocess.Popen:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    arguments = [search_coordinator.__file__, str(folder), str(TRIALS), str(WORKERS)]
+    arguments = [search_coordinator.__file__, str(folder), str(trials), str(workers), *where]
     return subprocess.Popen([sys.executable, *arguments], env=environment)
 
 

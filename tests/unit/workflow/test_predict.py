@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from handmade import even_photo, write_brightness_bundle
+from inline_engine import InlineEngine
 from parts import encode_png
 from teliti.errors import BundleError, CatalogError
 from teliti.workflow.predict import predict
@@ -75,3 +76,18 @@ def test_nothing_to_inspect_is_one_sentence(bundle: Path, tmp_path: Path) -> Non
 def test_a_missing_bundle_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="is not a bundle"):
         predict(tmp_path / "nowhere", folder)
+
+
+def test_an_engine_gives_the_same_record_in_portions(bundle: Path, parts_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "torn.png").write_bytes(b"torn")
+    (tmp_path / "note.txt").write_text("no photo")
+    engine = InlineEngine()
+    paths = [parts_folder, tmp_path / "torn.png", tmp_path / "note.txt"]
+    assert predict(bundle, paths, machines=engine) == predict(bundle, paths)
+    assert engine.begun == ["0", "32"]
+
+
+def test_photos_of_an_address_get_their_verdicts(bundle: Path, parts_folder: Path) -> None:
+    here = predict(bundle, parts_folder)["results"]
+    there = predict(bundle, f"file://{parts_folder}", machines=InlineEngine())["results"]
+    assert [{**row, "path": f"file://{row['path']}"} for row in here] == there

@@ -26,7 +26,8 @@ from teliti.errors import CatalogError, RecipeError, RunError, StorageError, Use
 from teliti.recipe import Recipe, parse_recipe
 from teliti.transforms.prepare import build_chain
 from teliti.types import SilentReporter
-from teliti.workflow.prepare import encode_photo, prepare
+from teliti.workflow.prepare import prepare
+from teliti.workflow.prepared_pictures import encode_photo
 
 STEPS = [{"step": "clahe"}, {"step": "median"}]
 CLAHE = parse_recipe({"prepare": STEPS})
@@ -403,7 +404,7 @@ def test_encoding_loses_nothing_and_grey_stays_grey(image: np.ndarray) -> None:
 
 
 def test_a_picture_that_cannot_be_encoded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("teliti.workflow.prepare.cv2.imencode", lambda *_: (False, None))
+    monkeypatch.setattr("teliti.workflow.prepared_pictures.cv2.imencode", lambda *_: (False, None))
     with pytest.raises(RunError, match=r"A picture of shape \(2, 4, 3\) could not be encoded"):
         encode_photo(np.zeros((2, 4, 3), np.uint8))
 

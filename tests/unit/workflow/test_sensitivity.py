@@ -5,18 +5,23 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from inline_engine import InlineEngine
 from parts import write_parts
 from teliti.errors import RecipeError, RunInterrupted, UserError
 from teliti.recipe import parse_recipe
+from teliti.tuning.ledger import Ledger
 from teliti.tuning.sensitivity import Cell, Factor, make_cells
 from teliti.types import SilentReporter
 from teliti.workflow.course_table import course_value
 from teliti.workflow.finalists import Finalist, choose_finalist
+from teliti.workflow.plan import SplitPlan
 from teliti.workflow.sensitivity import TableRequest, resume, sensitivity
 from teliti.workflow.sensitivity_cells import cell_records
+from teliti.workflow.sensitivity_cost import probe_networks
+from teliti.workflow.trainings import Division, Trainer
 
 RECIPE = parse_recipe({"data": {"image_size": 16}, "train": {"mode": "scratch", "precision": "f32"}})
 TABLE = TableRequest(networks=("mlp",), prepares=("none",), epochs=("1", "2"), batch_sizes=("16",),
@@ -81,7 +86,7 @@ def test_interrupted_it_goes_on_to_the_same_table(filled, photos, tmp_path) -> N
     engine = InlineEngine()
     record = resume(tmp_path / "o", engine=engine)
     assert [row["values"] for row in record["rows"]] == [row["values"] for row in whole["rows"]]
-    assert len(engine.begun) == 1 + 6 - (2 + 3)  # the probe and six trainings, five of them done before
+    assert len(engine.begun) == 2 + 6 - (2 + 3)  # two probes and six trainings, five of these eight done before
     assert resume(tmp_path / "o", engine=InlineEngine(stop_after=0)) == record
     page = Path(record["report"]).read_text(encoding="utf-8")
     assert "Every cell" in page
@@ -109,6 +114,42 @@ def test_a_choice_that_cannot_be_used_is_refused_first(photos, tmp_path, table, 
         sensitivity(photos, table, recipe=RECIPE, out=tmp_path / "o", engine=InlineEngine())
     assert sentence in caught.value.message
     assert not (tmp_path / "o").exists()
+
+
+class Priced(InlineEngine):
+    """Every photo takes so many seconds and bytes; counts what the probes would have taken."""
+
+    def __init__(self, photo_s: float, photo_bytes: int) -> None:
+        super().__init__()
+        self._photo_s, self._photo_bytes = photo_s, photo_bytes
+        self.seconds = 0.0
+        self.sizes: list[int] = []
+
+    def run(self, tasks, work, *, answer=None):
+        def priced(training, _ask):
+            photos = len(work.divisions[0].plan.indices("train"))
+            assert training.recipe.train.batch_size == photos
+            assert len(work.divisions[0].plan.indices("val")) >= 2
+            self.sizes.append(photos)
+            epochs = [self._photo_s * photos] * training.recipe.train.epochs
+            self.seconds += sum(epochs)
+            return {"epoch_s": epochs, "peak_bytes": 1000 + self._photo_bytes * photos, "size": 5}
+
+        return super().run(tasks, priced, answer=answer)
+
+
+@pytest.mark.parametrize(("photo_s", "sizes"), [(0.001, [12, 64]), (0.5, [12, 20]), (5.0, [12])])
+def test_the_probe_takes_some_twenty_seconds_and_foresees_the_largest_batch(photo_s, sizes, tmp_path) -> None:
+    plan = SplitPlan("ours", ("train",) * 200, None, np.arange(200), "All.", {})
+    trainer = Trainer("photos", "", (), (Division(None, plan),))
+    engine = Priced(photo_s, photo_bytes=3)
+    costs = probe_networks({"net": RECIPE}, trainer, batch=64, engine=engine, ledger=Ledger(tmp_path),
+                           reporter=SilentReporter())  # fmt: skip
+    assert engine.sizes == sizes
+    assert engine.seconds <= max(40.0, 24 * photo_s)
+    assert costs["net"].photo_s == pytest.approx(photo_s)
+    if len(sizes) > 1:
+        assert costs["net"].peak_bytes == 1000 + 3 * 64
 
 
 def test_repeats_and_watts_are_checked(photos) -> None:

@@ -57,3 +57,23 @@ def test_a_further_process_has_nothing_to_do_where_features_are_asked_or_all_is_
     (tmp_path / "run" / "run.json").write_text(json.dumps(state))
     help_resume("run")
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
+
+
+@pytest.mark.slow
+def test_two_ray_workers_make_one_run_with_the_weights_of_one_process(tmp_path: Path) -> None:
+    photos = write_parts(tmp_path / "photos", per_class=20)
+    cluster = ["--engine", "ray", "--workers", "2", "--json"]
+    shared = call([], str(photos), *WORDS, *cluster, "--out", str(tmp_path / "two"), cache=tmp_path / "cache")
+    assert shared.returncode == 0, shared.stderr
+    alone = call([], str(photos), *WORDS, "--json", "--out", str(tmp_path / "one"), cache=tmp_path / "cache")
+    assert alone.returncode == 0, alone.stderr
+
+    records = [json.loads(run.stdout) for run in (alone, shared)]
+    assert records[1]["bundle"] == str(tmp_path / "two" / "bundle")
+    assert shared.stderr.count("Training on cpu") == 1
+    assert "Epoch 3" in shared.stderr
+    losses = [[row["train_loss"] for row in record["history"]["rows"]] for record in records]
+    np.testing.assert_allclose(losses[0], losses[1], rtol=1e-4)
+    one, two = (load_file(tmp_path / name / "bundle" / "weights.safetensors") for name in ("one", "two"))
+    for name in one:
+        np.testing.assert_allclose(two[name], one[name], rtol=1e-3, atol=1e-4)

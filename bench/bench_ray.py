@@ -1,0 +1,158 @@
+"""What Ray costs: 200 short trials and the same table, by processes of this machine and by Ray on the same cores.
+
+TELITI_BENCH_TRIALS and TELITI_BENCH_PHOTOS make it smaller for a try.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+TRIALS = int(os.environ.get("TELITI_BENCH_TRIALS", "200"))
+PHOTOS = int(os.environ.get("TELITI_BENCH_PHOTOS", "2000"))
+
+
+def run() -> dict:
+    """Trials, a table, a prediction; one node and two, of one core each."""
+    from teliti.tuning.machines import Machines
+
+    work = Path(tempfile.mkdtemp(prefix="teliti-bench-ray-"))
+    try:
+        rows = [*_trials(work, Machines), *_table(work, Machines), *_photos(work, Machines)]
+        rows += _nodes(work, Machines)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+    here, there = (row["seconds"] for row in rows[:2])
+    return {
+        "name": "Several machines: what Ray costs",
+        "about": f"{TRIALS} trials of the features mode on elpv, features cached, two workers on two cores, everything "
+        f"from the start of the command to its record: Ray takes {100 * (there / here - 1):+.0f} % of the time of "
+        "processes, its own start and stop included. The table has the same numbers by both. Nodes are Ray nodes of "
+        "this one machine, of one core each: they show the growth, not a network.",
+        "rows": rows,
+    }
+
+
+def _row(what: str, where: str, seconds: float, *, note: str) -> dict[str, Any]:
+    return {"work": what, "where": where, "seconds": round(seconds, 1), "note": note}
+
+
+def _timed(job: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    found = job()
+    return time.perf_counter() - began, found
+
+
+def _trials(work: Path, machines: Any) -> list[dict[str, Any]]:
+    from teliti.workflow.tune import tune
+
+    tune("elpv", trials=2, repeats=2, finalists=1, out=work / "warm")
+    rows = []
+    for where in ("local", "ray"):
+        seconds, record = _timed(
+            lambda where=where: tune(
+                "elpv", trials=TRIALS, repeats=2, finalists=1, workers=2, out=work / where, engine=machines(where)
+            )
+        )
+        done = record["trials"]["done"]
+        rows.append(
+            _row(f"{TRIALS} trials", where, seconds, note=f"{done} done, {record['seconds']['trials']:.1f} s of it")
+        )
+    return rows
+
+
+def _table(work: Path, machines: Any) -> list[dict[str, Any]]:
+    from teliti.recipe import parse_recipe
+    from teliti.workflow.sensitivity import TableRequest, sensitivity
+
+    table = TableRequest(networks=("tiny_vgg",), prepares=("none",), quick=True)
+    recipe = parse_recipe({"train": {"mode": "scratch", "precision": "f32"}})
+    rows, values = [], []
+    for where in ("local", "ray"):
+        seconds, record = _timed(
+            lambda where=where: sensitivity(
+                "elpv", table, recipe=recipe, repeats=2, workers=2, out=work / f"table-{where}", engine=machines(where)
+            )
+        )
+        values.append([row["values"] for row in record["rows"]])
+        rows.append(_row(f"table of {len(record['rows'])} cells, 2 repeats", where, seconds, note="the same numbers"))
+    if values[0] != values[1]:
+        raise RuntimeError("a table by Ray must have the numbers of a table by this machine")
+    return rows
+
+
+def _photos(work: Path, machines: Any) -> list[dict[str, Any]]:
+    from teliti.workflow.predict import predict
+
+    bundle, photos = _bundle(work), _some_photos(work)
+    rows, records = [], []
+    for where in (None, "ray"):
+        engine = None if where is None else machines(where)
+        seconds, record = _timed(
+            lambda engine=engine: predict(bundle, photos, engine="onnxruntime", machines=engine, workers=2)
+        )
+        records.append(record)
+        rows.append(
+            _row(f"verdicts of {PHOTOS} photos", where or "local", seconds, note=f"{PHOTOS / seconds:.0f} photos/s")
+        )
+    if records[0] != records[1]:
+        raise RuntimeError("verdicts by Ray must be those of this process")
+    return rows
+
+
+def _nodes(work: Path, machines: Any) -> list[dict[str, Any]]:
+    """The same photos on one node of one core, and on two."""
+    from teliti.tuning.engines import environment_of
+    from teliti.workflow.predict import predict
+
+    rows = []
+    for count in (1, 2):
+        calm = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "PYTHONPATH": os.pathsep.join(sys.path)}
+        with ExitStack() as stack:
+            stack.enter_context(environment_of(calm))
+            from ray.cluster_utils import Cluster
+
+            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            stack.callback(cluster.shutdown)
+            for _ in range(count - 1):
+                cluster.add_node(num_cpus=1)
+            engine = stack.enter_context(machines("ray", str(cluster.address)).open())
+            predict(work / "bundle", sorted((work / "photos").iterdir())[:64], engine=engine)  # workers have begun
+            seconds, _ = _timed(lambda engine=engine: predict(work / "bundle", work / "photos", machines=engine))
+        rows.append(
+            _row(
+                f"verdicts of {PHOTOS} photos, workers running",
+                f"{count} node{'s'[: count - 1]}",
+                seconds,
+                note=f"{PHOTOS / seconds:.0f} photos/s",
+            )
+        )
+    return rows
+
+
+def _bundle(work: Path) -> Path:
+    import teliti
+    from teliti.recipe import parse_recipe
+
+    recipe = parse_recipe(
+        {"data": {"folds": 0}, "model": {"head": "logistic", "c": 1.0}, "train": {"mode": "features"}}
+    )
+    record = teliti.train("elpv", recipe=recipe, out=work / "run")
+    return Path(record["bundle"]).rename(work / "bundle")
+
+
+def _some_photos(work: Path) -> Path:
+    from teliti.data.catalog import read_catalog
+
+    folder = work / "photos"
+    folder.mkdir()
+    for number, sample in enumerate(read_catalog("elpv").samples[:PHOTOS]):
+        (folder / f"{number:05d}.png").write_bytes(sample.origin.read_bytes())
+    return folder

@@ -1,0 +1,132 @@
+"""The Ray engine keeps the promises of an engine, on this machine with Ray started and stopped by it.
+
+One start of Ray serves the whole file; what a cluster of two nodes does when one is lost stands in
+`tests/reliability/test_cluster.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import works
+from handmade import write_brightness_bundle
+from parts import write_parts
+from teliti.errors import MissingExtraError, UserError
+from teliti.tuning.engines import Task
+from teliti.tuning.machines import Machines
+from teliti.tuning.ray_engine import RayEngine
+from teliti.workflow.predict import predict
+from teliti.workflow.prepare import prepare
+
+
+@pytest.fixture(scope="module")
+def engine():
+    before = dict(os.environ)
+    with RayEngine(workers=2) as engine:
+        engine.connect()
+        folder = Path(engine._folder)
+        assert dict(os.environ) == before
+        yield engine
+    assert not folder.exists()
+
+
+def test_every_task_has_one_outcome_and_what_is_raised_costs_its_task_alone(engine) -> None:
+    outcomes = {one.key: one for one in engine.run((Task(str(n), n) for n in (2, 3, 4, 6)), works.refuse_odd)}
+    trouble = outcomes["3"].trouble
+    assert (trouble.kind, trouble.message, trouble.hint) == ("RecipeError", "3 is odd.", "Take an even one.")
+    assert outcomes["4"].trouble.message == "KeyError: 'four'"
+    assert (outcomes["2"].value, outcomes["6"].value) == (2, 6)
+    assert all(outcome.attempts == 1 for outcome in outcomes.values())
+
+
+def test_a_task_is_pulled_only_when_a_slot_is_free(engine) -> None:
+    pulled, seen = [], []
+
+    def tasks():
+        for number in range(6):
+            pulled.append((number, len(seen)))
+            yield Task(str(number), number)
+
+    for outcome in engine.run(tasks(), works.double):
+        seen.append(outcome.key)
+    assert all(number - done < engine.slots for number, done in pulled)
+    assert sorted(seen) == list("012345")
+
+
+def test_the_driver_answers_what_the_work_asks(engine) -> None:
+    asked = []
+
+    def answer(key: str, question: int) -> bool:
+        asked.append((key, question))
+        return question == 2
+
+    (outcome,) = engine.run([Task("a", 9)], works.ask_until_told, answer=answer)
+    assert outcome.value == 2
+    assert asked == [("a", 0), ("a", 1), ("a", 2)]
+
+
+def test_workers_are_calm_processes_that_stay(engine) -> None:
+    names = ("OMP_NUM_THREADS", "TELITI_THREADS", "OMP_WAIT_POLICY")
+    outcomes = {one.key: one.value for one in engine.run([Task(name, name) for name in names], works.environment)}
+    assert [outcomes[name][0] for name in names] == ["1", "1", "passive"]
+    again = {one.value[1] for one in engine.run([Task(str(n), "HOME") for n in range(4)], works.environment)}
+    assert again & {process for _, process in outcomes.values()}
+
+
+def test_the_task_of_a_killed_worker_is_done_again_without_a_word(engine, tmp_path: Path, capfd) -> None:
+    (outcome,) = engine.run([Task("a", str(tmp_path / "marker"))], works.die_once)
+    assert (outcome.value, outcome.attempts) == ("alive", 2)
+    assert capfd.readouterr().out == ""  # Ray would tell it on stdout, where --json has its one document
+
+
+def test_verdicts_are_those_of_this_process(engine, parts_folder: Path, tmp_path: Path) -> None:
+    bundle = write_brightness_bundle(tmp_path / "bundle").path
+    (tmp_path / "torn.png").write_bytes((parts_folder / "good" / "good-000.png").read_bytes()[:60])
+    paths = [parts_folder, tmp_path / "torn.png"]
+    assert predict(bundle, paths, machines=engine) == predict(bundle, paths)
+
+
+def test_prepared_photos_are_those_of_this_process_and_are_not_made_twice(engine, tmp_path: Path) -> None:
+    photos = write_parts(tmp_path / "parts", per_class=5)
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[[prepare]]\nstep = "clahe"\n')
+    here = prepare(photos, tmp_path / "here", recipe=recipe)
+    there = prepare(photos, tmp_path / "there", recipe=recipe, engine=engine)
+    again = prepare(photos, tmp_path / "there", recipe=recipe, engine=engine)
+    assert (there["written"], again["written"], again["kept"]) == (here["written"], 0, here["written"])
+    made = sorted(path.relative_to(tmp_path / "here") for path in (tmp_path / "here").rglob("*.png"))
+    assert len(made) == 10
+    assert all((tmp_path / "here" / name).read_bytes() == (tmp_path / "there" / name).read_bytes() for name in made)
+
+
+@pytest.mark.parametrize("address", ["nowhere", "ray://host:10001", "host:", ":6379"])
+def test_an_address_of_another_form_is_refused(address: str) -> None:
+    with pytest.raises(UserError, match="--address must be HOST:PORT of a Ray cluster's first machine, or auto, got"):
+        Machines("ray", address)
+
+
+def test_a_cluster_that_does_not_answer_is_told_at_once() -> None:
+    engine = RayEngine(address="127.0.0.1:1")
+    engine._ray = type("Ray", (), {"is_initialized": staticmethod(lambda: False), "_private": engine._ray._private})
+    with pytest.raises(UserError, match=r"must be that of a running Ray cluster, got 127\.0\.0\.1:1: .*refused"):
+        engine.connect()
+
+
+def test_an_address_needs_the_engine_that_has_one() -> None:
+    with pytest.raises(UserError, match="--address must stand with --engine ray, got host:6379 alone"):
+        Machines("local", "host:6379")
+
+
+def test_without_ray_the_sentence_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("teliti.runtime.is_installed", lambda library: library != "ray")
+    with pytest.raises(MissingExtraError, match=r"ray is needed to compute .* pip install \"teliti\[cluster\]\""):
+        Machines("ray")
+
+
+@pytest.mark.parametrize("name", ["workers", "threads", "attempts"])
+def test_numbers_below_one_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match=f"{name} must be at least 1, got 0"):
+        RayEngine(**{"workers": 1, name: 0})
