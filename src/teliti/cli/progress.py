@@ -108,7 +108,7 @@ class _Screen(Progress):
 
     above: TrialsTable | None = None
 
-    def get_renderables(self) -> Iterator[RenderableType]:  # type: ignore[override]
+    def get_renderables(self) -> Iterator[RenderableType]:
         if self.above is not None:
             yield self.above
         yield from super().get_renderables()
