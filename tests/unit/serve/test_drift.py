@@ -6,19 +6,20 @@ import json
 import math
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-import teliti
-from handmade import write_brightness_bundle
+from handmade import CLASSES, write_brightness_bundle
 from teliti.bundle import MANIFEST, open_bundle
 from teliti.errors import BundleError
+from teliti.metrics.decision import Decision
 from teliti.metrics.envelope import fit_envelope
-from teliti.metrics.stability import fit_histogram
-from teliti.recipe import parse_recipe
+from teliti.metrics.stability import fit_histogram, histogram_from_record
 from teliti.serve.drift import START, VALIDATION, Drift, LineDrift
 from teliti.types import Prediction
+from teliti.workflow.packing import _score_histogram
 
 
 def test_nothing_is_said_before_there_is_enough() -> None:
@@ -64,13 +65,16 @@ def test_scores_and_photos_are_followed_by_what_the_bundle_keeps(tmp_path: Path)
     assert drift.conditions["light"].index() > 1
 
 
-def test_a_trained_bundle_keeps_the_scores_that_its_threshold_was_chosen_on(parts_folder: Path, tmp_path: Path) -> None:
-    model = {"stages": ["head"], "pooling": "avg", "head": "logistic", "c": 1.0}
-    train = {"engine": "onnxruntime", "threads": 1}
-    recipe = parse_recipe({"data": {"image_size": 64, "folds": 2}, "model": model, "train": train})
-    kept = open_bundle(Path(teliti.train(str(parts_folder), recipe=recipe, out=tmp_path / "run")["bundle"])).scores
-    assert (kept.source, sum(kept.counts)) == ("out-of-fold photos", 48)
-    assert all(0 < edge < 1 for edge in kept.edges)
+def test_a_bundle_is_packed_with_the_scores_that_its_threshold_was_chosen_on() -> None:
+    bright = np.linspace(0.01, 0.99, 50)
+    fit = SimpleNamespace(chooser_outputs=np.stack([1 - bright, bright], axis=1), chooser_name="validation photos")
+    decision = Decision(CLASSES, "bright", threshold=0.5, rule="fixed", sentence="By hand.")
+    packed = _score_histogram(SimpleNamespace(candidate=SimpleNamespace(fit=fit), answers=decision))
+    assert histogram_from_record(packed) == fit_histogram(
+        bright.astype(np.float32).tolist(), source="validation photos"
+    )
+    fit.chooser_outputs = fit.chooser_outputs[:5]
+    assert _score_histogram(SimpleNamespace(candidate=SimpleNamespace(fit=fit), answers=decision)) is None
 
 
 def test_a_damaged_histogram_is_refused(tmp_path: Path) -> None:
