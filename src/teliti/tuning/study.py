@@ -148,6 +148,13 @@ class Study:
             if trial.state in states and trial.user_attrs.get(_REASON) != _SURPLUS
         ]  # fmt: skip
 
+    def close(self) -> None:
+        """Let go of the connections to a database."""
+        kept = self._study._storage
+        engine = getattr(getattr(kept, "_backend", kept), "engine", None)
+        if engine is not None:
+            engine.dispose()
+
     def importances(self) -> dict[str, float]:
         """Share of the value's variation that each parameter explains (fANOVA), the largest first.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -162,7 +163,8 @@ def _start(
         folder.write_recipe(asked)
         job = _open(folder, state, photos=photos, plan=plan, asked=asked, shared=shared, space=space, engine=opened,
                     reporter=reporter)  # fmt: skip
-        return _run(job, state, watch=watch)
+        with closing(job.study):
+            return _run(job, state, watch=watch)
 
 
 def _open(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,10 @@ def test_several_may_be_the_first_to_open_a_database(storage: str, tmp_path: Pat
     with ThreadPoolExecutor(OPENERS) as pool:
         studies = list(pool.map(lambda _: search_coordinator.open_study(tmp_path, storage), range(OPENERS)))
     numbers = [next(study.ask(trials=OPENERS))[0] for study in studies]
+    for study in studies:
+        study.close()
+    del studies, study
+    gc.collect()  # a connection that is still open would say so
     assert numbers == [0] * OPENERS  # one owner: what it has begun is its own to go on with
 
 
@@ -42,7 +48,8 @@ def test_two_owners_share_a_study_and_each_trial_counts_once(storage: str, tmp_p
     both = [start(folder, TRIALS, 2, storage, owner) for owner, folder in folders.items()]
     assert [process.wait(timeout=120) for process in both] == [0, 0]
 
-    rows = search_coordinator.open_study(tmp_path, storage).rows()
+    with closing(search_coordinator.open_study(tmp_path, storage)) as study:
+        rows = study.rows()
     assert [row.number for row in rows] == list(range(TRIALS))
     assert all(row.state == "done" and row.value == -((row.point["x"] - 3.0) ** 2) for row in rows)
     tried = {owner: {number for number, _ in begun(folder)} for owner, folder in folders.items()}
