@@ -129,6 +129,7 @@ def _overloaded(target: Target, photos: list[bytes], *, rate: float) -> list[dic
         _row("3x overload: 503, p50, p99, largest", f"{len(refused):,}, {_shown_ms(refused)}", "<= 100 ms"),
         _row("3x overload: 503 later than 100 ms", f"{late:,}", "0"),
         _row("3x overload: other answers", str(others), "0"),
+        _row("3x overload: sent for each one accepted", f"{len(answers) / max(len(accepted), 1):.1f}", "about 3"),
         _row("normal again after", f"{normal:.2f} s", f"<= {NORMAL_S:g} s"),
     ]  # fmt: skip
 
