@@ -104,7 +104,7 @@ def test_real_trainings_end_to_end_and_the_cache_makes_the_second_cheap(parts_fo
     cache = RowCache(tmp_path)
     record = compare_variants(variants, str(parts_folder), repeats=2, factor="prepare", cache=cache)
     assert record["rows"][0]["mean"] > 0.7
-    assert len(cache.overview()) == 3  # fingerprints, and features of two variants
+    assert len(cache.overview()) == 4  # fingerprints, light and blur, and features of two variants
     rows = {space["key"]: space["rows"] for space in cache.overview()}
     again = compare_variants(variants, str(parts_folder), repeats=2, factor="prepare", cache=cache)
     assert {space["key"]: space["rows"] for space in cache.overview()} == rows
