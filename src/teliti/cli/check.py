@@ -52,7 +52,8 @@ def check(
         features: Look for wrong labels, outliers and overlaps by a frozen network. [default: up to 5,000 photos]
         pool: A folder of unlabelled photos: which of them to label next.
         pool_count: With --pool: how many.
-        masks: Masks beside the photos, for instance --masks "{stem}_mask.png": defects too small to be seen are named.
+        masks: Masks beside the photos, for instance --masks "{stem}_mask.png", or boxes (Pascal VOC) by "{stem}.xml":
+            defects too small to be seen are named.
         fail_on: Leave with exit code 3 when there is a finding as severe as this.
         apply: Write a label file with the decisions of this findings.csv (action filled in: exclude or relabel).
         recipe: Names input size and backbone.

@@ -30,13 +30,18 @@ def read_part_mask(sample: Sample, pattern: str, *, size: tuple[int, int]) -> UI
     Raises:
         PhotoRefused: there is no such file, it cannot be read, or a mask has another size.
     """
-    if pattern.lower().endswith(".xml"):
+    if names_boxes(pattern):
         return draw_boxes(parse_voc_boxes(read_beside(sample.origin, pattern)), size)
     mask = beside_of(sample.origin)(pattern)
     if mask.shape[:2] != size:
         raise PhotoRefused(f"its mask is {mask.shape[0]}x{mask.shape[1]}, the photo {size[0]}x{size[1]}")
     grey = mask if mask.ndim == 2 else cv2.cvtColor(mask, cv2.COLOR_RGB2GRAY)
     return np.where(grey > _HALF, 255, 0).astype(np.uint8)
+
+
+def names_boxes(pattern: str) -> bool:
+    """True where a name pattern is that of files with boxes, not of masks."""
+    return pattern.lower().endswith(".xml")
 
 
 def parse_voc_boxes(data: bytes) -> FloatArray:

@@ -1,8 +1,8 @@
 """Defects that the network cannot see because the photo is shrunk to the input size first.
 
-Where the defects are comes as sizes in pixels of the photo: from masks that lie beside the photos here, from boxes
-elsewhere. A defect is too small when its longer side is below `FEWEST_PIXELS` at the input: the first two poolings of
-a backbone leave one value of a square of 4 pixels, and what does not fill one is averaged away.
+Where the defects are is told by files beside the photos: masks, or boxes in the form of Pascal VOC. A defect is too
+small when its longer side is below `FEWEST_PIXELS` at the input: the first two poolings of a backbone leave one value
+of a square of 4 pixels, and what does not fill one is averaged away.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ from collections.abc import Iterator, Sequence
 import cv2
 import numpy as np
 
-from teliti.data.beside import beside_of
+from teliti.data.beside import beside_of, read_beside
 from teliti.data.findings import Finding, Severity
 from teliti.data.loading import map_ahead
+from teliti.data.part_masks import names_boxes, parse_voc_boxes
 from teliti.errors import PhotoRefused
-from teliti.types import Sample, UInt8Image
+from teliti.types import FloatArray, Sample, UInt8Image
 
 FEWEST_PIXELS = 4.0
 _MASKED = 127
@@ -36,6 +37,13 @@ def defect_sizes(mask: UInt8Image) -> list[tuple[int, int]]:
         for row in stats[1:]
         if row[cv2.CC_STAT_AREA] >= _LEAST_AREA
     ]
+
+
+def box_sizes(boxes_xyxy: FloatArray) -> list[tuple[int, int]]:
+    """(height, width) of (N, 4) boxes, whose first and last pixels are included; one without any area is left out."""
+    corners = np.rint(boxes_xyxy).astype(np.int64)
+    sizes = corners[:, [3, 2]] - corners[:, [1, 0]] + 1
+    return [(int(height), int(width)) for height, width in sizes if height > 0 and width > 0]
 
 
 def find_small_defects(
@@ -60,7 +68,7 @@ def find_small_defects(
     return Finding("small_defect", severity, message, (name,), FEWEST_PIXELS / max(min(small), 0.01))
 
 
-def find_small_masked_defects(
+def find_small_marked_defects(
     samples: Sequence[Sample],
     photo_sizes: Sequence[tuple[int, int]],
     pattern: str,
@@ -68,12 +76,12 @@ def find_small_masked_defects(
     image_size: tuple[int, int],
     threads: int,
 ) -> Iterator[Finding]:
-    """The findings of photos that have a mask beside them; photos without one are passed over.
+    """The findings of photos that have a mask or boxes beside them; photos without are passed over.
 
     Args:
         samples: The photos.
         photo_sizes: (height, width) of each.
-        pattern: Name pattern of the masks, see `data.beside`.
+        pattern: Name pattern of the masks, see `data.beside`; one that ends in .xml holds boxes.
         image_size: (height, width) of the network's input.
         threads: For reading and decoding.
     """
@@ -81,7 +89,7 @@ def find_small_masked_defects(
     def look(item: tuple[Sample, tuple[int, int]]) -> Finding | None:
         sample, photo_size = item
         try:
-            sizes = defect_sizes(beside_of(sample.origin)(pattern))
+            sizes = _marked_sizes(sample, pattern)
         except PhotoRefused:
             return None
         return find_small_defects(sample.name, sizes, photo_size=photo_size, image_size=image_size)
@@ -89,3 +97,9 @@ def find_small_masked_defects(
     for one in map_ahead(look, zip(samples, photo_sizes, strict=True), threads=threads):
         if one is not None:
             yield one
+
+
+def _marked_sizes(sample: Sample, pattern: str) -> list[tuple[int, int]]:
+    if names_boxes(pattern):
+        return box_sizes(parse_voc_boxes(read_beside(sample.origin, pattern)))
+    return defect_sizes(beside_of(sample.origin)(pattern))

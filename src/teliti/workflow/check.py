@@ -12,7 +12,7 @@ from teliti.data.duplicates import DuplicatePair
 from teliti.data.findings import Finding, sort_findings, summarise_findings
 from teliti.data.oddities import find_odd_photos
 from teliti.data.set_findings import find_class_sizes, find_copies, find_group_leaks, find_unused
-from teliti.data.small_defects import find_small_masked_defects
+from teliti.data.small_defects import find_small_marked_defects
 from teliti.errors import UserError
 from teliti.files import write_json_atomic, write_text_atomic
 from teliti.recipe import Recipe, load_recipe
@@ -77,7 +77,7 @@ def check(
         features: Whether features are computed; None: where the extra train is installed and the set is not large.
         pool: A folder or zip of unlabelled photos, to say which of them to label next.
         pool_count: How many of them.
-        masks: Name patterns of masks beside the photos, beside those of the recipe.
+        masks: Name patterns of masks beside the photos, or of Pascal VOC's boxes (.xml), beside those of the recipe.
         reporter: Told how far it is; None: nobody is.
 
     Returns:
@@ -161,7 +161,7 @@ def _judge_photos(
     sizes = [(health.height, health.width) for health in examined.healths]
     for pattern in patterns if sizes else ():
         image_size = auto_image_size(job.recipe, sizes)
-        findings += find_small_masked_defects(
+        findings += find_small_marked_defects(
             examined.samples, sizes, pattern, image_size=image_size, threads=job.threads
         )
     return findings

@@ -5,7 +5,7 @@ import pytest
 
 from photos import encode
 from teliti.data.origins import FileOrigin
-from teliti.data.small_defects import defect_sizes, find_small_defects, find_small_masked_defects
+from teliti.data.small_defects import box_sizes, defect_sizes, find_small_defects, find_small_marked_defects
 from teliti.types import Sample
 
 
@@ -42,7 +42,23 @@ def test_masks_beside_photos_are_found_and_missing_ones_passed_over(tmp_path):
     (tmp_path / "a_mask.png").write_bytes(encode(mask, "PNG"))
     samples = [Sample(f"{name}.png", FileOrigin(str(tmp_path / f"{name}.png"), str(tmp_path))) for name in ("a", "b")]
     found = list(
-        find_small_masked_defects(samples, [(640, 640)] * 2, "{stem}_mask.png", image_size=(64, 64), threads=2)
+        find_small_marked_defects(samples, [(640, 640)] * 2, "{stem}_mask.png", image_size=(64, 64), threads=2)
     )
     assert [one.paths for one in found] == [("a.png",)]
     assert "1.0 pixels" in found[0].message
+
+
+def test_boxes_beside_photos_say_as_much_as_masks(tmp_path):
+    (tmp_path / "a.png").write_bytes(encode(np.zeros((640, 640), np.uint8), "PNG"))
+    box = "<bndbox><xmin>101</xmin><ymin>101</ymin><xmax>{}</xmax><ymax>{}</ymax></bndbox>"
+    (tmp_path / "a.xml").write_text(f"<annotation>{box.format(120, 110)}{box.format(500, 110)}</annotation>")
+    (tmp_path / "b.xml").write_text("no boxes")
+    samples = [Sample(f"{name}.png", FileOrigin(str(tmp_path / f"{name}.png"), str(tmp_path))) for name in ("a", "b")]
+    (found,) = find_small_marked_defects(samples, [(640, 640)] * 2, "{stem}.xml", image_size=(64, 64), threads=2)
+    assert (found.paths, found.severity) == (("a.png",), "info")
+    assert "1 of its 2 defects measure 2.0 pixels" in found.message
+
+
+def test_a_box_holds_its_first_and_its_last_pixel():
+    assert box_sizes(np.array([[1, 1, 10, 5], [3, 3, 3, 3], [9, 9, 2, 2]], float)) == [(5, 10), (1, 1)]
+    assert box_sizes(np.empty((0, 4))) == []

@@ -151,6 +151,15 @@ def test_defects_too_small_for_the_input_are_named(parts):
     assert record["photos"] == 64
 
 
+def test_boxes_do_as_well_as_masks_and_are_no_photos(parts):
+    box = "<bndbox><xmin>11</xmin><ymin>11</ymin><xmax>14</xmax><ymax>14</ymax></bndbox>"
+    (parts / "scratch" / "scratch-000.xml").write_text(f"<annotation><object>{box}</object></annotation>")
+    record = look(parts, masks=["{stem}.xml"], recipe=parse_recipe({"data": {"image_size": 32}}))
+    (found,) = of_kind(record, "small_defect")
+    assert found["paths"] == ["scratch/scratch-000.png"]
+    assert (record["photos"], of_kind(record, "unlisted")) == (64, [])
+
+
 def test_a_second_check_decodes_nothing(parts, monkeypatch):
     look(parts)
     monkeypatch.setattr("teliti.data.looking.decode_photo", lambda _: pytest.fail("decoded again"))
