@@ -21,7 +21,7 @@ import numpy as np
 
 from teliti.errors import RecipeError
 from teliti.metrics.intervals import clopper_pearson_upper
-from teliti.recipe.decide import DEFAULT_CONFIDENCE, Guarantee
+from teliti.recipe.decide import DEFAULT_CONFIDENCE, DecideRecipe, Guarantee
 from teliti.types import Record
 
 _ROUNDING = 1e-9  # 0.07 * 100 photos allows 7 errors, though the product is not exactly 7
@@ -118,3 +118,30 @@ def photos_that_prove(rate: float, *, confidence: float) -> int:
         return 0
     needed = max(1, math.ceil(math.log(1.0 - confidence) / math.log1p(-rate)))
     return needed if errors_that_prove(rate, needed, confidence=confidence) >= 0 else needed + 1
+
+
+def check_class_rule(decide: DecideRecipe, *, has_verdicts: bool) -> None:
+    """Refuse a promise that class names as verdicts could not keep, before anything is trained.
+
+    A proof for each class needs classes that are given whatever the photos of the proof say; two rates need a band.
+
+    Args:
+        decide: The recipe's [decide].
+        has_verdicts: True where photos pass or are rejected.
+
+    Raises:
+        RecipeError: there is such a promise.
+    """
+    if has_verdicts:
+        return
+    fitted = decide.has_rule and decide.threshold is None and decide.rule != "argmax"
+    if decide.max_error_rate is not None and fitted:
+        raise RecipeError(
+            "decide.max_error_rate must stand beside a given threshold or the most probable class, got another rule.",
+            hint="Leave that rule out, or name the classes that pass with data.pass.",
+        )
+    if decide.max_false_alarm_rate is not None:
+        raise RecipeError(
+            "decide.max_false_alarm_rate must have photos that pass or are rejected, got class names as verdicts.",
+            hint="Name the classes that pass with data.pass, or leave max_false_alarm_rate out.",
+        )

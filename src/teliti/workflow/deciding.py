@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from teliti.errors import RecipeError
 from teliti.metrics.answers import AnswerRule
 from teliti.metrics.bands import least_probs_of_share
 from teliti.metrics.decision import Decision
@@ -18,11 +17,14 @@ from teliti.metrics.label_decision import decide_labels
 from teliti.metrics.line import Line
 from teliti.metrics.novelty import novelty_limit
 from teliti.metrics.number_rule import NumberRule
+from teliti.metrics.promises import check_class_rule
 from teliti.metrics.review import Review
 from teliti.metrics.thresholds import choose_threshold
 from teliti.recipe import DecideRecipe, Recipe
 from teliti.types import Catalog, FloatArray, IntArray, Record
 from teliti.workflow.fit import OUT_OF_FOLD
+
+_NO_BAND = "No score is shown to a person: with class names as verdicts a look has no band, see data.pass."
 
 
 def decide(
@@ -48,7 +50,7 @@ def decide(
         classes=tuple(classes), positive=recipe.data.positive, pass_classes=tuple(recipe.data.pass_classes)
     )
     asked = recipe.decide
-    _check_beforehand(asked, decision)
+    check_class_rule(asked, has_verdicts=decision.has_verdicts)
     arg_max = asked.rule == "argmax" or (len(classes) > 2 and not asked.has_rule)
     has_band = decision.has_verdicts and (asked.review_share is not None or asked.max_error_rate is not None)
     if (arg_max and not has_band) or not decision.reject_indices:
@@ -57,16 +59,6 @@ def decide(
         decision = _with_threshold(decision, outputs, targets, asked=asked, photos=photos)
     decision = _with_limits(decision, outputs, targets, asked=asked)
     return _with_novelty(decision, novelty, share=asked.novelty_share)
-
-
-def _check_beforehand(asked: DecideRecipe, decision: Decision) -> None:
-    """A proof for each class needs classes that are given whatever the photos of the proof say."""
-    fitted = asked.has_rule and asked.threshold is None and asked.rule != "argmax"
-    if asked.max_error_rate is not None and fitted and not decision.has_verdicts:
-        raise RecipeError(
-            "decide.max_error_rate must stand beside a given threshold or the most probable class, got another rule.",
-            hint="Leave that rule out, or name the classes that pass with data.pass.",
-        )
 
 
 def _with_threshold(
@@ -81,7 +73,7 @@ def _with_threshold(
         "promises": [promise.to_record() for promise in found.promises],
         "line": None if line is None else line.to_record(),
     }
-    review = found.review if decision.has_verdicts else Review()
+    review = found.review if decision.has_verdicts else Review(sentence=_NO_BAND if found.review.has_band else "")
     return replace(
         decision, threshold=found.value, rule=found.rule, sentence=found.sentence, review=review, evidence=evidence
     )

@@ -13,6 +13,7 @@ from teliti.data.loading import load_prepared
 from teliti.errors import PhotoRefused, RecipeError
 from teliti.metrics.defect_names import pick_positive
 from teliti.metrics.label_decision import check_label_rule, pick_rejects
+from teliti.metrics.promises import check_class_rule
 from teliti.metrics.tiles import Combine
 from teliti.models.compact import COMPACT
 from teliti.models.weights import find_weights
@@ -143,6 +144,8 @@ def resolve_data(recipe: Recipe, photos: Photos, plan: SplitPlan) -> tuple[Recip
         positive, sentence = pick_positive(
             classes, photos.counts(), recipe.data.positive, pass_classes=recipe.data.pass_classes
         )
+        has_verdicts = bool(recipe.data.pass_classes) or (len(classes) == 2 and positive is not None)
+        check_class_rule(recipe.decide, has_verdicts=has_verdicts)
     if photos.catalog.task == "multilabel":
         sentence = pick_rejects(classes, recipe.data.positive, recipe.data.pass_classes)
         check_label_rule(recipe.decide)

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from teliti.errors import RecipeError
 from teliti.evaluation import decision_record, threshold_record
 from teliti.metrics.decision import Decision
 from teliti.recipe import parse_recipe
@@ -85,6 +86,25 @@ def test_more_classes_get_a_least_probability_each():
     decision = decide(probs, probs.argmax(axis=1), classes=["a", "b", "c"], recipe=recipe, photos="photos")
     assert decision.rule == "argmax"
     assert decision.is_reviewed(probs).mean() == pytest.approx(0.1, abs=0.01)
+
+
+def three(**values: object) -> Decision:
+    probs = RNG.dirichlet([1, 1, 1], 600)
+    targets = np.array([RNG.choice(3, p=row) for row in probs])
+    recipe = parse_recipe({"data": {"positive": "a"}, "decide": {"novelty_share": 0.0, **values}})
+    return decide(probs, targets, classes=["a", "b", "c"], recipe=recipe, photos="photos")
+
+
+def test_a_rate_of_false_alarms_is_not_promised_where_verdicts_are_class_names():
+    with pytest.raises(RecipeError, match="must have photos that pass or are rejected, got class names as verdicts"):
+        three(max_miss_rate=0.1, max_false_alarm_rate=0.02, guarantee="proven")
+
+
+def test_a_price_for_a_look_that_leads_to_no_band_is_said():
+    cost = {"miss": 50, "false_alarm": 1, "review": 0.1}
+    assert three(cost=cost).review.sentence.startswith("No score is shown to a person: with class names as verdicts")
+    assert three(cost=cost, review_share=0.1).review.sentence.startswith("Of each class the least certain 10 %")
+    assert three(cost=cost | {"review": 90}).review.sentence == ""
 
 
 def test_a_record_without_a_decision_says_nothing():

@@ -74,6 +74,18 @@ def test_a_rule_without_a_class_to_reject_is_refused(decide: dict, make_photos) 
     assert resolve(make_photos(three), decide={"rule": "argmax"})
 
 
+@pytest.mark.parametrize(
+    "decide", [{"max_miss_rate": 0.1, "max_false_alarm_rate": 0.1}, {"max_error_rate": 0.1, "rule": "f1"}]
+)
+def test_a_promise_that_class_names_cannot_keep_is_refused_before_anything_is_trained(
+    decide: dict, make_photos
+) -> None:
+    three = make_photos(["a"] * 5 + ["b"] * 5 + ["c"] * 5)
+    with pytest.raises(RecipeError, match=r"class names|most probable class"):
+        resolve(three, decide=decide, data={"positive": "a"})
+    assert resolve(three, decide=decide, data={"pass": ["b", "c"]})
+
+
 @pytest.fixture(scope="module")
 def tiny() -> Recipe:
     return parse_recipe({
