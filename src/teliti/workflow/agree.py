@@ -47,18 +47,21 @@ class _Judgements:
     Attributes:
         first: Label by photo and rater: his first judgement of it.
         again: Pairs of labels of raters who judged a photo twice, by rater.
+        said: Every label by photo and rater, repeats too.
         groups: Part that a photo shows.
         raters: In the order in which they are met.
     """
 
     first: dict[str, dict[str, str]] = field(default_factory=dict)
     again: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
+    said: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     groups: dict[str, str] = field(default_factory=dict)
     raters: list[str] = field(default_factory=list)
 
     def add(self, path: str, rater: str, label: str) -> None:
         """One judgement."""
         own = self.first.setdefault(path, {})
+        self.said.setdefault(path, {}).setdefault(rater, []).append(label)
         if rater not in self.raters:
             self.raters.append(rater)
         if rater in own:
@@ -100,7 +103,7 @@ def agree(labels: str | Path, *, net: str | None = None, out: str | Path | None 
         "pairs": [_pair(judged, *both, seed=seed) for both in combinations(people, 2)],
         "net": [_pair(judged, rater, net, seed=seed) for rater in people] if net is not None else None,
         "repeats": [_repeat(rater, pairs, seed=seed) for rater, pairs in judged.again.items()],
-        "parts": _parts(judged, people),
+        "parts": _parts(judged, judged.raters),
         "queue": _queue(judged, people, net),
     }
     if record["people"] is None and not (record["repeats"] or record["parts"] or record["net"]):
@@ -281,10 +284,10 @@ def _repeat(rater: str, pairs: Sequence[tuple[str, str]], *, seed: int) -> Recor
     }
 
 
-def _parts(judged: _Judgements, people: Sequence[str]) -> list[Record]:
-    """For each person the share of parts with several shots that got one label."""
+def _parts(judged: _Judgements, raters: Sequence[str]) -> list[Record]:
+    """For each rater, the net too, the share of parts with several shots that got one label."""
     rows = []
-    for rater in people:
+    for rater in raters:
         labels: dict[str, list[str]] = {}
         for path, group in judged.groups.items():
             if rater in judged.first.get(path, {}):
@@ -299,30 +302,49 @@ def _parts(judged: _Judgements, people: Sequence[str]) -> list[Record]:
 
 
 def _queue(judged: _Judgements, people: Sequence[str], net: str | None) -> list[Record]:
-    """Photos that people, or the net and the people, judge differently; the most disputed first."""
+    """Photos that are judged differently by people, by one person twice, by the net, or unlike other shots of the part.
+
+    The most disputed come first.
+    """
+    votes = {path: _votes(said, people) for path, said in judged.said.items()}
+    majority = {path: own.most_common(1)[0][0] for path, own in votes.items() if own}
+    of_part: dict[str, set[str]] = {}
+    for path, group in judged.groups.items():
+        if path in majority:
+            of_part.setdefault(group, set()).add(majority[path])
     rows = []
-    for path, own in judged.first.items():
-        votes = Counter(own[rater] for rater in people if rater in own)
-        if not votes:
-            continue
-        label, most = votes.most_common(1)[0]
-        disputed = 1.0 - most / votes.total()
-        against = net is not None and own.get(net, label) != label
-        if disputed > 0.0 or against:
+    for path, label in majority.items():
+        said = judged.said[path]
+        disputed = 1.0 - votes[path][label] / votes[path].total()
+        against = net is not None and any(one != label for one in said.get(net, ()))
+        shots_differ = len(of_part.get(judged.groups.get(path, ""), ())) > 1
+        if disputed > 0.0 or against or shots_differ:
             rows.append({
                 "path": path, "disputed": round(disputed, _PRINTED), "majority": label, "net_differs": against,
-                "labels": {rater: own[rater] for rater in judged.raters if rater in own},
+                "shots_differ": shots_differ,
+                "labels": {rater: " / ".join(dict.fromkeys(said[rater])) for rater in judged.raters if rater in said},
             })  # fmt: skip
     return sorted(rows, key=lambda row: (-row["disputed"], not row["net_differs"], row["path"]))
+
+
+def _votes(said: Mapping[str, Sequence[str]], people: Sequence[str]) -> Counter[str]:
+    return Counter(label for rater in people for label in said.get(rater, ()))
 
 
 def _write_queue(path: Path, queue: Sequence[Record], raters: Sequence[str]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\r\n")
-    writer.writerow(["path", "label", "disputed", "majority", *map(spreadsheet_cell, raters)])
+    writer.writerow(["path", "action", "label", "disputed", "majority", *map(spreadsheet_cell, raters)])
     for row in queue:
         own: Mapping[str, str] = row["labels"]
-        cells = [row["path"], "", f"{row['disputed']:g}", row["majority"], *(own.get(rater, "") for rater in raters)]
+        cells = [
+            row["path"],
+            "",
+            "",
+            f"{row['disputed']:g}",
+            row["majority"],
+            *(own.get(rater, "") for rater in raters),
+        ]
         writer.writerow([spreadsheet_cell(cell) for cell in cells])
     write_text_atomic(path, text.getvalue())
 

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
+from parts import write_parts
 from teliti.errors import CatalogError, UserError
 from teliti.workflow.agree import agree
+from teliti.workflow.check import clean
 
 
 @pytest.fixture
@@ -69,6 +71,18 @@ def test_one_line_a_judgement_with_repeats_and_parts(tmp_path):
         {"rater": "anna", "parts": 1, "same": 1.0, "interval": pytest.approx([0.2065, 1.0], abs=1e-3)}
     ]
     assert any("anna repeats the own label for 50.0% of 2 photos" in one for one in record["sentences"])
+    (again,) = record["queue"]  # who contradicts oneself is asked once more
+    assert (again["path"], again["disputed"], again["labels"]) == ("b.png", 0.5, {"anna": "ok / bad"})
+
+
+def test_shots_of_one_part_with_different_labels_are_judged_and_queued_for_the_net_as_well(tmp_path):
+    rows = ["a.png,p1,ok,ok", "b.png,p1,bad,ok", "c.png,p2,ok,ok", "d.png,p2,ok,bad", "e.png,p3,ok,ok"]
+    (tmp_path / "l.csv").write_text("path,group,anna,net\n" + "\n".join(rows) + "\n")
+    record = agree(tmp_path / "l.csv", net="net")
+    assert [(row["rater"], row["parts"], row["same"]) for row in record["parts"]] == [("anna", 2, 0.5), ("net", 2, 0.5)]
+    queue = {row["path"]: (row["net_differs"], row["shots_differ"]) for row in record["queue"]}
+    assert queue == {"a.png": (False, True), "b.png": (True, True), "d.png": (True, False)}
+    assert "net gave all shots of a part one label for 50.0% of 2 parts." in record["sentences"]
 
 
 def test_poor_agreement_is_called_the_limit_of_any_inspector(tmp_path):
@@ -84,6 +98,18 @@ def test_the_queue_is_written_for_people(tmp_path, ratings):
     assert [row["path"] for row in rows] == [row["path"] for row in record["queue"]]
     assert {row["label"] for row in rows} == {""}
     assert json.loads((tmp_path / "out" / "agree.json").read_text())["people"] == record["people"]
+
+
+def test_the_filled_queue_is_applied_like_the_findings_of_a_check(tmp_path):
+    photos = write_parts(tmp_path / "parts", per_class=2)
+    judgements = ["good/good-000.png,ok,bad", "good/good-001.png,ok,ok"]
+    (tmp_path / "l.csv").write_text("path,anna,ben\n" + "\n".join(judgements) + "\n")
+    agree(tmp_path / "l.csv", out=tmp_path)
+    filled = (tmp_path / "relabel.csv").read_text().replace("good-000.png,,,", "good-000.png,relabel,scratch,")
+    (tmp_path / "relabel.csv").write_text(filled)
+    done = clean(photos, fixes=tmp_path / "relabel.csv", out=photos / "cleaned.csv")
+    assert (done["photos"], done["relabelled"]) == (4, 1)
+    assert "good/good-000.png,scratch" in (photos / "cleaned.csv").read_text()
 
 
 def test_semicolons_are_read(tmp_path):
