@@ -38,6 +38,8 @@ def _judge_pair(first: Sample, second: Sample, pair: DuplicatePair) -> Finding:
     words = f"It is {_WORDS[pair.kind]} {first.name}"
     if first.label != second.label:
         message = f'{words}, yet one is labelled "{second.label}" and the other "{first.label}".'
+        if first.split != second.split:
+            message += f" They also lie on both sides of the split, in {second.split} and in {first.split}."
         return Finding("label_conflict", "error", message, paths, pair.correlation)
     if first.split != second.split:
         if first.split == SPLITS[0]:  # the one to act on is the one that would be learnt by heart

@@ -34,6 +34,13 @@ def test_a_leak_names_the_parts():
     assert found.message == "It is a byte copy of b, yet it lies in train and the other in test."
 
 
+def test_copies_with_two_labels_on_both_sides_of_the_split_are_told_as_both():
+    pair = [sample("a", split="train"), sample("b", "bad", split="test")]
+    (found,) = find_copies(pair, [DuplicatePair(0, 1, "bytes", 1.0)])
+    assert found.kind == "label_conflict"
+    assert found.message.endswith("They also lie on both sides of the split, in test and in train.")
+
+
 def test_a_group_on_both_sides_is_counted():
     samples = [sample(f"{at}", split="train" if at < 3 else "test", group="lot-1") for at in range(5)]
     (found,) = find_group_leaks([*samples, sample("x", split="test", group="lot-2")])
