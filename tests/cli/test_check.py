@@ -94,3 +94,13 @@ def test_agreement_is_said_with_the_queue(run, workflow):
     assert "2 people agree." in out
     assert "0.png  anna: ok, ben: bad" in out
     assert "and 2 more" in out
+
+
+def test_agreement_is_one_document_with_json(run, tmp_path):
+    (tmp_path / "l.csv").write_text("path,anna,ben\na.png,ok,ok\nb.png,bad,ok\nc.png,bad,bad\n")
+    code, out, _ = run("agree", str(tmp_path / "l.csv"), "--json")
+    record = json.loads(out)
+    assert code == 0
+    assert record["people"]["value"] == 0.4  # 2/3 agree, 4/9 by chance: (2/3 - 4/9) / (1 - 4/9)
+    assert [row["path"] for row in record["queue"]] == ["b.png"]
+    assert run("agree", str(tmp_path / "none.csv"))[0] == 2
