@@ -16,6 +16,7 @@ class Options:
 
 
 RECORD = {
+    "photos": 40, "seen": 12,
     "comparisons": [
         {"between": ["own", "openvino int8"], "photos": 40, "changed_verdicts": 1, "max_abs_difference": 0.031}
     ],
@@ -50,7 +51,8 @@ def test_options_reach_the_job(asked, run) -> None:
 @pytest.mark.usefixtures("asked")
 def test_what_is_said(run) -> None:
     _, out, _ = run("export", "b", "--to", "openvino", "--int8", "--force")
-    for part in ("own / openvino int8", "0.031", "0 of 40 verdicts changed", "accuracy 0.925", "Forced: The accuracy",
+    for part in ("own / openvino int8", "0.031", "12 of 40 photos the bundle has seen",
+                 "0 of 40 verdicts changed", "accuracy 0.925", "Forced: The accuracy",
                  "90 photos a second", "value 3.0%, the least squared error 1.0%", "Exported to out/model.xml",
                  "Certificate out/parity.json"):  # fmt: skip
         assert part in out

@@ -61,6 +61,8 @@ def _print(console: Console, record: Record) -> None:
         between = " / ".join(one["between"])
         table.add_row(between, str(one["photos"]), str(one["changed_verdicts"]), f"{one['max_abs_difference']:.2g}")
     console.print(table)
+    if record["seen"]:
+        console.print(f"{record['seen']} of {record['photos']} photos the bundle has seen: its measures flatter.")
     training = record["training_path"]
     if training["compared"]:
         console.print(

@@ -17,7 +17,7 @@ from teliti.data.beside import beside_of
 from teliti.data.loading import map_ahead
 from teliti.errors import PhotoRefused
 from teliti.export import LOGIT_TOLERANCE
-from teliti.metrics.decision import REJECT
+from teliti.metrics.decision import REVIEW
 from teliti.predictor import Predictor
 from teliti.types import FloatArray, Prediction, Record, Reporter, Sample, UInt8Image
 
@@ -27,7 +27,6 @@ MOST_RECALL_DROP = 0.02
 MOST_ERROR_GROWTH = 0.05
 MOST_CHANGED = 0.03
 """Share of verdicts that an int8 network may change; an accuracy alone would pass one that errs elsewhere."""
-MOST_LISTED = 100
 _ROUNDING = 1e-9
 
 Decoder = Callable[[bytes], UInt8Image]
@@ -87,8 +86,7 @@ def compare_paths(first: PathAnswers, second: PathAnswers, samples: Sequence[Sam
 
     Returns:
         JSON-ready: between, photos (that both can read), max_abs_difference (of scores), max_logit_difference (of
-        |a - b| / max(1, |b|)), changed_verdicts, changed (the first 100 of them, with both verdicts and scores),
-        refused_by_one.
+        |a - b| / max(1, |b|)), changed_verdicts, changed (each of them, with both verdicts and scores), refused_by_one.
     """
     both = sorted(first.predictions.keys() & second.predictions.keys())
     changed = [at for at in both if _verdict(first, at) != _verdict(second, at)]
@@ -109,7 +107,7 @@ def compare_paths(first: PathAnswers, second: PathAnswers, samples: Sequence[Sam
                 "verdicts": [_verdict(first, at), _verdict(second, at)],
                 "scores": [first.predictions[at].score, second.predictions[at].score],
             }
-            for at in changed[:MOST_LISTED]
+            for at in changed
         ],
         "refused_by_one": len(first.refused.keys() ^ second.refused.keys()),
     }
@@ -121,12 +119,17 @@ def agree(comparison: Record) -> bool:
     return bool(same and comparison["max_logit_difference"] <= LOGIT_TOLERANCE)
 
 
-def measure_path(answers: PathAnswers, samples: Sequence[Sample]) -> Record:
+def measure_path(answers: PathAnswers, samples: Sequence[Sample], *, defects: Sequence[str] = ()) -> Record:
     """How right one path is, on photos with labels.
 
+    Args:
+        answers: Of the path.
+        samples: The photos.
+        defects: Names of the classes that are rejected, the same for every path.
+
     Returns:
-        For classes: photos, accuracy, recall by class, and defect_recall, the share of photos rejected (or sent to
-        review) among those whose class is ever rejected; None where nothing is. For numbers: photos and mae.
+        For classes: photos, accuracy, recall by class, and defect_recall, the share of photos taken for one of
+        `defects` or sent to review among those that are one; None where none is. For numbers: photos and mae.
     """
     at_hand = [at for at in sorted(answers.predictions) if samples[at].label is not None]
     predictions = [answers.predictions[at] for at in at_hand]
@@ -137,14 +140,13 @@ def measure_path(answers: PathAnswers, samples: Sequence[Sample]) -> Record:
     right = np.array([one.label == label for one, label in zip(predictions, truth, strict=True)])
     names = sorted({str(label) for label in truth})
     own = {name: np.array([str(label) == name for label in truth]) for name in names}
-    rejected = {one.label for one in predictions if one.verdict == REJECT}
-    defects = np.array([label in rejected for label in truth], dtype=bool)
-    caught = np.array([one.verdict != "pass" for one in predictions], dtype=bool)
+    is_defect = np.array([label in defects for label in truth], dtype=bool)
+    caught = np.array([one.verdict == REVIEW or one.label in defects for one in predictions], dtype=bool)
     return {
         "photos": len(right),
         "accuracy": float(right.mean()) if len(right) else None,
         "recall": {name: float(right[mask].mean()) for name, mask in own.items()},
-        "defect_recall": float(caught[defects].mean()) if defects.any() else None,
+        "defect_recall": float(caught[is_defect].mean()) if is_defect.any() else None,
     }
 
 
@@ -178,7 +180,11 @@ def int8_objections(
                 f"by more than {100 * MOST_RECALL_DROP:g} points."
             )
     caught = after["defect_recall"]
-    if least_defect_recall is not None and caught is not None and caught < least_defect_recall - _ROUNDING:
+    if least_defect_recall is None:
+        return objections
+    if caught is None:
+        objections.append(f"No photo is a defect, so it cannot be shown that {least_defect_recall:.3f} are caught.")
+    elif caught < least_defect_recall - _ROUNDING:
         objections.append(f"{caught:.3f} of the defects are caught, {least_defect_recall:.3f} must be.")
     return objections
 

@@ -32,7 +32,7 @@ from teliti.sessions import OnnxRuntimeSession
 from teliti.types import Record, Reporter, Sample, SilentReporter
 from teliti.workflow.export_int8 import Int8Photos, int8_photos, make_int8
 from teliti.workflow.export_speed import measure_speeds
-from teliti.workflow.sealed import RunPhotos, labelled_photos, photos_of_run
+from teliti.workflow.sealed import RunPhotos, labelled_photos, photos_of_run, seen_photos
 
 CERTIFICATE = "parity.json"
 
@@ -79,8 +79,8 @@ def export(
         reporter: Told how far it is.
 
     Returns:
-        The certificate: target, files with SHA-256, paths, comparisons, measures, int8 (how it was chosen, or None),
-        speed, objections, passed.
+        The certificate: target, files with SHA-256, paths, source, photos and how many of them the bundle has seen,
+        comparisons, measures, int8 (how it was chosen, or None), speed, objections, passed.
 
     Raises:
         ParityError: a verdict changed. The certificate is written, the file is not.
@@ -91,7 +91,7 @@ def export(
     reporter = SilentReporter() if reporter is None else reporter
     opened = open_bundle(Path(bundle))
     _refuse_several(opened)
-    _check_options(options)
+    _check_options(options, opened)
     run = photos_of_run(opened)
     samples, source, training = _measured(run, data, opened.path, read=partial(labelled_photos, bundle=opened))
     target = _make_folder(opened.path, options, out)
@@ -105,6 +105,7 @@ def export(
         certificate = _certificate(reference, answers, samples, options=options) | {
             "bundle": str(bundle),
             "source": source,
+            "seen": sum(seen_photos(opened, samples)),
             "training_path": training,
             "int8": chosen,
             "speed": measure_speeds(reference, path, samples, precision="int8" if options.int8 else "f32"),
@@ -134,13 +135,15 @@ def _seal(certificate: Record, path: Path, *, folder: Path, options: ExportOptio
         "path": None if refused else str(path),
         "certificate": str(folder / CERTIFICATE),
     }
+    for name in _OWN_NAMES - {CERTIFICATE, *(file.name for file in _files_of(path))}:
+        (folder / name).unlink(missing_ok=True)  # of an earlier export: this certificate does not speak for it
     write_json_atomic(folder / CERTIFICATE, sealed)
     if refused:
         raise _refusal(sealed, options)
     return sealed
 
 
-def _check_options(options: ExportOptions) -> None:
+def _check_options(options: ExportOptions, opened: Bundle) -> None:
     if options.int8 and options.to == "torch":
         raise UserError("--int8 must stand beside --to onnx or --to openvino, got --to torch.",
                         hint="Torch gets the float network, which it computes with its own kernels.")  # fmt: skip
@@ -156,6 +159,11 @@ def _check_options(options: ExportOptions) -> None:
     if not 0.0 <= least <= 1.0:
         raise UserError(
             f"--min-defect-recall must be in [0, 1], got {least:g}.", hint="0.95 means 95 % of the defects."
+        )
+    if not _defect_names(opened):
+        raise UserError(
+            f'--min-defect-recall must stand beside a bundle that rejects a class, and "{opened.path}" rejects none.',
+            hint="Leave it out.",
         )
 
 
@@ -176,7 +184,8 @@ def _measured(
     if data is not None:
         samples, source = read(data), str(data)
     elif run is not None:
-        samples, source = run.sealed, f"the sealed test part of {run.source}"
+        told = "all photos, learnt from too since its run had folds," if run.is_folded else "the sealed test part"
+        samples, source = run.sealed, f"{told} of {run.source}"
     else:
         raise UserError(
             f'"{folder}" is not in the folder of its run, so its sealed test photos cannot be found.',
@@ -250,7 +259,8 @@ def _certificate(
 ) -> Record:
     own, exported, second = answers
     comparisons = [compare_paths(own, exported, samples), compare_paths(exported, second, samples)]
-    measures = {path.name: measure_path(path, samples) for path in (own, exported)}
+    defects = _defect_names(reference.bundle)
+    measures = {path.name: measure_path(path, samples, defects=defects) for path in (own, exported)}
     if options.int8:
         floor = _defect_floor(reference, options)
         objections = int8_objections(
@@ -275,11 +285,17 @@ def _certificate(
     }
 
 
+def _defect_names(opened: Bundle) -> tuple[str, ...]:
+    """The classes that are rejected; none for a regression."""
+    decision = opened.decision
+    return () if decision is None else tuple(decision.classes[index] for index in decision.reject_indices)
+
+
 def _defect_floor(reference: Predictor, options: ExportOptions) -> float | None:
     if options.min_defect_recall is not None:
         return options.min_defect_recall
-    decide = reference.bundle.manifest["provenance"]["recipe"].get("decide", {})
-    most = decide.get("max_miss_rate")
+    recipe = reference.bundle.manifest.get("provenance", {}).get("recipe", {})  # none in a bundle made by hand
+    most = recipe.get("decide", {}).get("max_miss_rate")
     return None if most is None else 1.0 - float(most)
 
 

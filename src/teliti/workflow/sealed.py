@@ -32,6 +32,7 @@ class RunPhotos:
         sealed: Photos that nothing was chosen on; with folds all of them.
         parity: What the run found between torch and the bundle's file, from its record.
         choosing: Photos that thresholds were chosen on and no weight was learnt from; none with folds.
+        is_folded: The bundle learnt from its sealed photos, too; each was sealed in one fold alone.
     """
 
     source: str
@@ -39,6 +40,7 @@ class RunPhotos:
     sealed: tuple[Sample, ...]
     parity: Record | None
     choosing: tuple[Sample, ...] = ()
+    is_folded: bool = False
 
 
 def photos_of_run(bundle: Bundle) -> RunPhotos | None:
@@ -71,7 +73,8 @@ def photos_of_run(bundle: Bundle) -> RunPhotos | None:
     choosing = tuple(by_cell[row["path"]] for row in rows if row["split"] == "val")
     _check_unchanged(sealed, [row["sha256"] for row in rows if row["split"] in {"test", "fold"}])
     record = state.get("record") or {}
-    return RunPhotos(str(state["source"]), learnt, sealed, record.get("parity"), choosing)
+    is_folded = any(row["split"] == "fold" for row in rows)
+    return RunPhotos(str(state["source"]), learnt, sealed, record.get("parity"), choosing, is_folded)
 
 
 def _check_unchanged(samples: Sequence[Sample], digests: Sequence[str]) -> None:

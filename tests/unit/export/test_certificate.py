@@ -49,11 +49,32 @@ def test_logits_that_differ_and_photos_that_one_cannot_read_are_no_agreement() -
     assert not agree(unread)
 
 
+def test_every_changed_verdict_is_listed() -> None:
+    many = [Sample(f"{n}.png", FileOrigin(f"/{n}.png"), "bad") for n in range(250)]
+    one = compare_paths(path("a", [0.9] * 250), path("b", [0.1] * 250), many)
+    assert [each["path"] for each in one["changed"]] == [sample.name for sample in many]
+
+
 def test_measures_of_a_path() -> None:
-    measures = measure_path(path("a", [0.1, *TRUTH[1:9], 0.7]), SAMPLES)
+    measures = measure_path(path("a", [0.1, *TRUTH[1:9], 0.7]), SAMPLES, defects=["bad"])
     assert measures["accuracy"] == pytest.approx(0.8)
     assert measures["recall"] == {"bad": 0.75, "good": pytest.approx(5 / 6)}
     assert measures["defect_recall"] == 0.75
+
+
+def test_a_path_that_never_rejects_catches_no_defect() -> None:
+    """R24: what a defect is does not depend on what the path says."""
+    assert measure_path(path("a", [0.1] * 10), SAMPLES, defects=["bad"])["defect_recall"] == 0.0
+    assert measure_path(path("a", TRUTH), SAMPLES)["defect_recall"] is None
+
+
+def test_a_defect_that_is_taken_for_another_defect_or_shown_to_a_person_is_caught() -> None:
+    samples = [Sample(name, FileOrigin(f"/{name}"), "dent") for name in "abcd"]
+    said = [("reject", "dent"), ("reject", "scratch"), ("review", "good"), ("pass", "good")]
+    answers = PathAnswers("a", {at: Prediction(*one, {}, 0.5) for at, one in enumerate(said)}, {})
+    assert measure_path(answers, samples, defects=["dent", "scratch"])["defect_recall"] == 0.75
+    named = PathAnswers("a", {at: Prediction(label, label, {}, 0.5) for at, (_, label) in enumerate(said)}, {})
+    assert measure_path(named, samples, defects=["dent"])["defect_recall"] == 0.25
 
 
 def test_measures_of_numbers() -> None:
@@ -88,6 +109,14 @@ def test_what_is_just_allowed() -> None:
     comparison = {"changed_verdicts": 3, "photos": 100}
     assert int8_objections(BEFORE, after, comparison=comparison, least_defect_recall=0.75) == []
     assert int8_objections(BEFORE, after, comparison=comparison, least_defect_recall=None) == []
+
+
+def test_a_floor_that_no_photo_can_show_is_not_held() -> None:
+    """R24: photos without a defect say nothing of defects."""
+    after = BEFORE | {"defect_recall": None}
+    objections = int8_objections(BEFORE, after, comparison=SAME, least_defect_recall=0.75)
+    assert objections == ["No photo is a defect, so it cannot be shown that 0.750 are caught."]
+    assert int8_objections(BEFORE, after, comparison=SAME, least_defect_recall=None) == []
 
 
 def test_many_changed_verdicts_speak_against_it_whatever_the_accuracy() -> None:

@@ -16,7 +16,7 @@ from teliti import runtime
 from teliti.bundle import MODEL, WEIGHTS
 from teliti.data.decode import decode_image
 from teliti.errors import MissingExtraError, ParityError
-from teliti.export import LOGIT_TOLERANCE, Parity, build_graph, check_parity
+from teliti.export import LOGIT_TOLERANCE, Parity, _TorchSide, build_graph, check_parity
 from teliti.metrics.decision import Decision
 from teliti.metrics.number_rule import ONE_NUMBER
 from teliti.models.heads import HeadWeights
@@ -92,6 +92,23 @@ def test_the_shipped_file_and_torch_agree(
     batch = np.concatenate(photos)
     [features] = run((predictor.bundle.path / MODEL).read_bytes(), batch, ["features"])
     np.testing.assert_allclose(scores.novelty, novelty.measure(features), rtol=1e-5)
+
+
+def test_edge_sizes_and_a_batch_of_seven(
+    predictor: Predictor, backbone: BackboneFile, head: HeadWeights, novelty: NoveltyWeights
+) -> None:
+    """R23: photos of every odd size against torch, one at a time and seven at once."""
+    draw = np.random.default_rng(7)
+    sizes = [(1, 1), (1, 300), (2000, 1), (3, 2), (63, 65), (64, 64), (129, 7)]
+    images = [draw.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    pictures = [predictor.bundle.chain.views(image) for image in images]
+    parity, scores = check_parity(predictor, backbone, head, photos=pictures, novelty=novelty)
+    assert (parity.photos, parity.changed_verdicts) == (7, 0)
+    batch = np.concatenate(pictures)
+    [exported] = run((predictor.bundle.path / MODEL).read_bytes(), batch, ["logits"])
+    trained = _TorchSide(backbone, head, novelty, copies=1).score(batch).logits
+    for logits in (trained, scores.logits):
+        assert (np.abs(exported - logits) <= LOGIT_TOLERANCE * np.maximum(1.0, np.abs(logits))).all()
 
 
 @pytest.mark.parametrize("change", [{"bias": 0.01}, {"bias": 20.0}, {"weight": 0.001}])

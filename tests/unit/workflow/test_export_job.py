@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from handmade import write_brightness_bundle
+from parts import encode_png
 from teliti.bundle import open_bundle
 from teliti.data.decode import decode_photo
 from teliti.errors import CatalogError, GateError, ParityError, UserError
 from teliti.export import certificate as certificate_module
-from teliti.export.formats import open_exported, read_facts
+from teliti.export.formats import ONNX_FILE, open_exported, read_facts
 from teliti.files import hash_file
 from teliti.predictor import Predictor
 from teliti.workflow import export as job
@@ -27,9 +31,10 @@ def target(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
-def test_a_float_export_is_the_same_inspector(target: str, trained_bundle: Path, tmp_path: Path) -> None:
-    record = export(trained_bundle, ExportOptions(target), out=tmp_path / "out")
+def test_a_float_export_is_the_same_inspector(target: str, trained_record: dict, tmp_path: Path) -> None:
+    record = export(trained_record["bundle"], ExportOptions(target), out=tmp_path / "out")
     assert record["passed"]
+    assert (record["seen"], record["source"]) == (0, f"the sealed test part of {trained_record['data']['source']}")
     assert [one["changed_verdicts"] for one in record["comparisons"]] == [0, 0]
     assert record["training_path"]["compared"]
     assert record["training_path"]["changed_verdicts"] == 0
@@ -55,6 +60,25 @@ def test_the_exported_file_runs_alone(target: str, trained_bundle: Path, parts_f
         np.testing.assert_allclose(exported.predict([photo])[0].score, own.predict([photo])[0].score, atol=1e-5)
 
 
+@pytest.mark.parametrize("runtime", ["onnx", "openvino", "torch"])
+def test_photos_of_every_size_singly_and_in_sevens(runtime: str, parts_folder: Path, tmp_path: Path) -> None:
+    """R23: from the raw file on, prepare steps included, by every runtime."""
+    shutil.copytree(SAMPLE, tmp_path / "sample")
+    record = export(tmp_path / "sample", ExportOptions(runtime), data=parts_folder)
+    own = Predictor.open(tmp_path / "sample", threads=1)
+    session = open_exported(Path(record["path"]), threads=1)
+    exported = Predictor(own.bundle, threads=1, session=session)
+    draw = np.random.default_rng(7)
+    sizes = [(1, 1), (1, 300), (2000, 1), (3, 2), (15, 17), (16, 16), (129, 7)]
+    photos = [encode_png(draw.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
+    first, second = own.predict(photos), exported.predict(photos)
+    assert [one.verdict for one in second] == [one.verdict for one in first]
+    np.testing.assert_allclose([one.score for one in second], [one.score for one in first], atol=1e-5)
+    batch = np.concatenate([own.bundle.chain.views(decode_photo(photo)) for photo in photos])
+    together, singly = session.run(["logits"], batch)[0], [session.run(["logits"], one[None])[0] for one in batch]
+    np.testing.assert_allclose(together, np.concatenate(singly), rtol=1e-4, atol=1e-4)
+
+
 def test_a_torch_program_is_the_same_inspector(parts_folder: Path, tmp_path: Path) -> None:
     shutil.copytree(SAMPLE, tmp_path / "sample")
     record = export(tmp_path / "sample", ExportOptions("torch"), data=parts_folder)
@@ -78,13 +102,17 @@ def test_a_changed_verdict_blocks_the_export(
 def test_an_inaccurate_int8_network_is_refused(
     parts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """R24: refused without --force, kept with it and with what speaks against it."""
     monkeypatch.setattr(certificate_module, "LEAST_ACCURACY", 1.5)
     shutil.copytree(SAMPLE, tmp_path / "sample")
-    options = ExportOptions("openvino", int8=True)
+    work = partial(export, tmp_path / "sample", data=parts_folder, calibrate=parts_folder, out=tmp_path / "out")
     with pytest.raises(GateError, match=r"The int8 network is refused. The accuracy is") as caught:
-        export(tmp_path / "sample", options, data=parts_folder, calibrate=parts_folder, out=tmp_path / "out")
+        work(ExportOptions("openvino", int8=True))
     assert "--force" in caught.value.hint
     assert [file.name for file in (tmp_path / "out").iterdir()] == ["parity.json"]
+    record = work(ExportOptions("openvino", int8=True, force=True))
+    assert (record["passed"], record["forced"], set(record["files"])) == (False, True, {"model.xml", "model.bin"})
+    assert record["objections"][0].startswith("The accuracy is")
 
 
 def test_a_bundle_away_from_its_run_needs_photos(trained_bundle: Path, parts_folder: Path, tmp_path: Path) -> None:
@@ -97,6 +125,40 @@ def test_a_bundle_away_from_its_run_needs_photos(trained_bundle: Path, parts_fol
     assert Path(record["path"]).parent == tmp_path / "alone-onnx"
     with pytest.raises(UserError, match=r"must have photos to measure ranges on.*--calibrate"):
         export(alone, ExportOptions("onnx", int8=True), data=parts_folder)
+
+
+def test_a_certificate_lies_beside_its_own_file_alone(parts_folder: Path, tmp_path: Path) -> None:
+    export(SAMPLE, ExportOptions("openvino"), data=parts_folder, out=tmp_path)
+    record = export(SAMPLE, ExportOptions("onnx"), data=parts_folder, out=tmp_path)
+    assert {file.name for file in tmp_path.iterdir()} == {"parity.json", *record["files"]} == {"parity.json", ONNX_FILE}
+
+
+def test_photos_that_the_bundle_has_seen_are_told(trained_record: dict, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained_record["run"], run)
+    table = (run / "splits.csv").read_text()
+    (run / "splits.csv").write_text(re.sub(",(train|val|test),", ",fold,", table))
+    record = export(run / "bundle", ExportOptions("onnx"))
+    assert 0 < record["seen"] < record["photos"] == table.count(".png")
+    assert record["source"].startswith("all photos, learnt from too since its run had folds, of")
+
+
+@pytest.mark.parametrize(
+    ("given", "recipe", "floor"),
+    [(0.9, {"max_miss_rate": 0.05}, 0.9), (None, {"max_miss_rate": 0.05}, 0.95), (None, {}, None), (None, None, None)],
+)
+def test_the_floor_of_defects(given: float | None, recipe: dict | None, floor: float | None, tmp_path: Path) -> None:
+    """R24: what the user asks for, or what the recipe promised."""
+    bundle = write_brightness_bundle(tmp_path / "bundle")
+    bundle.manifest["provenance"] = {} if recipe is None else {"recipe": {"decide": recipe}}
+    options = ExportOptions("onnx", int8=True, min_defect_recall=given)
+    assert job._defect_floor(Predictor(bundle, threads=1), options) == pytest.approx(floor)
+
+
+def test_a_floor_of_defects_needs_a_class_that_is_rejected(tmp_path: Path) -> None:
+    write_brightness_bundle(tmp_path / "bundle", is_regression=True)
+    with pytest.raises(UserError, match=r"must stand beside a bundle that rejects a class, and .* rejects none"):
+        export(tmp_path / "bundle", ExportOptions("onnx", int8=True, min_defect_recall=0.9))
 
 
 def test_a_folder_with_other_things_is_left_alone(trained_bundle: Path, tmp_path: Path) -> None:

@@ -38,6 +38,7 @@ def lively_weights(backbone: str, folder: Path) -> Path:
 @pytest.mark.parametrize("backbone", ["resnet18", "mobilenetv3_small_100", "vgg11"])
 @pytest.mark.parametrize("chain", CHAINS)
 def test_every_runtime_gives_the_same_verdicts(backbone: str, chain: list, parts_folder: Path, tmp_path: Path) -> None:
+    """R23: three architectures, with and without prepare steps, in three runtimes and behind two decoders."""
     model = {"backbone": backbone, "weights": str(lively_weights(backbone, tmp_path)), "stages": [-1]}
     recipe = parse_recipe(
         {
@@ -48,6 +49,8 @@ def test_every_runtime_gives_the_same_verdicts(backbone: str, chain: list, parts
         }
     )
     record = teliti.train(str(parts_folder), recipe=recipe, out=tmp_path / "run")
+    assert record["parity"]["changed_verdicts"] == 0  # torch and the bundle's file
+    assert record["parity"]["max_logit_difference"] <= 1e-4
     shown = write_parts(tmp_path / "shown", per_class=16, seed=1000)
     for target in ("onnx", "openvino", "torch"):
         made = export(record["bundle"], ExportOptions(target), data=shown)
