@@ -17,6 +17,7 @@ import pytest
 
 from handmade import write_brightness_bundle
 from served import AUTHORIZED, BRIGHT, DARK, TOKEN, Running, exchange_bundle, running_service
+from teliti.bundle import MANIFEST
 from teliti.journal.store import Journal
 
 
@@ -36,14 +37,29 @@ def bundle(tmp_path: Path) -> str:
         (["{bundle}", "--host", "0.0.0.0"], "so a token must be given"),
         (["{bundle}", "--token-file", "missing"], "cannot be read"),
         (["{bundle}/nothing", "--port", "0", "--no-journal"], "is not a bundle"),
+        (["{newer}", "--port", "0", "--no-journal"], "has bundle schema 99, this version reads 1 to"),
+        (["{bundle}", "--prot", "8000"], "Did you mean"),
     ],
 )
 def test_mistakes(run, bundle: str, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """R28, S16: exit code 2, one sentence, nothing listens."""
     monkeypatch.delenv("TELITI_TOKEN", raising=False)
-    code, out, err = run("serve", *(word.format(bundle=bundle) for word in words))
+    newer = write_brightness_bundle(Path(bundle).with_name("newer")).path
+    manifest = json.loads((newer / MANIFEST).read_text())
+    (newer / MANIFEST).write_text(json.dumps(manifest | {"schema": 99}))
+    code, out, err = run("serve", *(word.format(bundle=bundle, newer=newer) for word in words))
     assert (code, out) == (2, "")
     assert said in err
+    assert "Traceback" not in err
+
+
+def test_a_journal_that_cannot_be_written(run, bundle: str) -> None:
+    """R28: no right to write where the journal is to be, for whatever reason: nothing is served."""
+    (Path(bundle).parent / "a-file").write_text("")
+    place = Path(bundle).parent / "a-file" / "journal.sqlite"
+    code, out, err = run("serve", bundle, "--port", "0", "--journal", str(place))
+    assert (code, out) == (1, "")
+    assert "a-file" in err
     assert "Traceback" not in err
 
 

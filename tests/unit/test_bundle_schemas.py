@@ -39,8 +39,13 @@ def test_a_stored_bundle_opens_and_its_golden_photos_get_their_scores(name: str)
     assert test["photos"] >= 2
     golden = predictor.bundle.golden[0]
     answer = predictor.predict([SAMPLES / name / golden.file])[0]
-    outputs = [answer.score] if predictor.bundle.task == "regression" else list(answer.probs.values())
+    outputs = list((answer.probs or answer.values).values()) or [answer.score]
     assert outputs == pytest.approx(golden.outputs, abs=1e-5)
+
+
+def test_every_kind_of_answer_has_a_sample() -> None:
+    kinds = {(opened.task, len(opened.golden[0].outputs)) for opened in map(open_bundle, map(SAMPLES.joinpath, NAMES))}
+    assert kinds == {("classification", 2), ("multilabel", 2), ("regression", 1), ("regression", 2)}
 
 
 def test_the_first_schema_reviews_nothing() -> None:

@@ -1,6 +1,6 @@
-"""Writes the stored sample bundle of today's schema: `python tests/data/bundles/write_sample.py`, from the root.
+"""Writes the stored sample bundles of today's schema: `python tests/data/bundles/write_sample.py`, from the root.
 
-A released schema's sample is never written again: it stands for the bundles that people have. Schema 1 is from before
+A sample that is there is never written again: it stands for the bundles that people have. Schema 1 is from before
 the fields of review, by `write_brightness_bundle` of tests/handmade.py at revision 07c66d4, run there. When the schema
 gets a new number, run this once and keep the older folders.
 """
@@ -32,17 +32,25 @@ RECIPE = {
 
 
 def main() -> None:
-    """Train a network of two convolutions on made-up photos and keep its bundle."""
+    """Train a network of two convolutions on made-up photos, once for each kind of answer, and keep the bundles."""
     import teliti
+    from marks import write_dots, write_marks
     from parts import write_parts
     from teliti.bundle import SCHEMA
     from teliti.recipe import parse_recipe
 
-    with tempfile.TemporaryDirectory() as work:
-        photos = write_parts(Path(work) / "photos", per_class=24)
-        record = teliti.train(str(photos), recipe=parse_recipe(RECIPE), out=Path(work) / "run")
-        shutil.rmtree(HERE / str(SCHEMA), ignore_errors=True)
-        shutil.copytree(record["bundle"], HERE / str(SCHEMA))
+    kinds = {
+        f"{SCHEMA}": lambda folder: write_parts(folder, per_class=24),
+        f"{SCHEMA}-labels": lambda folder: write_marks(folder, photos=48),
+        f"{SCHEMA}-numbers": lambda folder: write_dots(folder, photos=48),
+    }
+    for name, write in kinds.items():
+        if (HERE / name).exists():
+            continue
+        with tempfile.TemporaryDirectory() as work:
+            photos = write(Path(work) / "photos")
+            record = teliti.train(str(photos), recipe=parse_recipe(RECIPE), out=Path(work) / "run")
+            shutil.copytree(record["bundle"], HERE / name)
 
 
 if __name__ == "__main__":
