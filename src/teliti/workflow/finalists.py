@@ -40,6 +40,22 @@ class Finalist:
     seconds: float
 
 
+def fitting_finalists(seconds: Sequence[float], *, repeats: int, left_s: float) -> int:
+    """How many of the best trials can be measured again in a time; at least one.
+
+    The recipe as given is measured beside them, and the winner once more on the test part: both are taken to last as
+    long as the trials do on average.
+
+    Args:
+        seconds: Of each trial, the best first.
+        repeats: Trainings of each.
+        left_s: Seconds of all workers together.
+    """
+    others_s = (repeats + 1) * sum(seconds) / len(seconds)
+    fits = (repeats * sum(seconds[:count]) + others_s <= left_s for count in range(1, len(seconds) + 1))
+    return max(1, sum(fits))
+
+
 def choose_finalist(finalists: Sequence[Finalist], *, more_is_better: bool, test_to_train: float) -> Record:
     """The winner and every finalist's numbers.
 

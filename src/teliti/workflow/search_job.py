@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, cast, runtime_checkable
@@ -15,7 +15,7 @@ from teliti.tuning.ledger import Ledger, do_missing
 from teliti.tuning.space import Point, Space
 from teliti.tuning.study import Study, TrialRow
 from teliti.types import Record, Reporter
-from teliti.workflow.finalists import AS_GIVEN, Finalist, choose_finalist
+from teliti.workflow.finalists import AS_GIVEN, Finalist, choose_finalist, fitting_finalists
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.run_folder import RunFolder
@@ -40,7 +40,7 @@ class TrialReporter(Protocol):
 
 @dataclass(frozen=True)
 class SearchJob:
-    """What every stage of one search shares."""
+    """What every stage of one search shares; `spent_s` gives the seconds so far, those before an interruption too."""
 
     folder: RunFolder
     request: Record
@@ -53,6 +53,7 @@ class SearchJob:
     trainer: Trainer
     ledger: Ledger
     reporter: Reporter
+    spent_s: Callable[[], float]
 
     @property
     def measure(self) -> str:
@@ -69,7 +70,8 @@ def search_trials(job: SearchJob) -> None:
     wanted = request["trials"] or (DEFAULT_TRIALS if request["budget_s"] is None else _MOST_TRIALS)
 
     def goes_on() -> bool:
-        return request["budget_s"] is None or _spent_s(job) < _SHARE_OF_TRIALS * request["budget_s"]
+        budget_s = request["budget_s"]
+        return budget_s is None or not study.rows() or job.spent_s() < _SHARE_OF_TRIALS * budget_s
 
     def tasks() -> Iterator[Task[Training]]:
         for number, point in study.ask(trials=wanted, goes_on=goes_on):
@@ -121,7 +123,7 @@ def measure_finalists(job: SearchJob) -> Record:
     done = [row for row in job.study.rows() if row.state == "done" and row.value is not None]
     done.sort(key=lambda row: (-job.sign * float(row.value or 0.0), row.number))
     points: dict[str, Mapping[str, Any]] = {AS_GIVEN: {}}
-    points |= {f"trial {row.number}": row.point for row in _different(done, job)[: job.request["finalists"]]}
+    points |= {f"trial {row.number}": row.point for row in _fitting(_different(done, job), job)}
     tasks = dict[str, Training]()
     for name, point in points.items():
         for number in range(job.request["repeats"]):
@@ -147,6 +149,19 @@ def _different(rows: Sequence[TrialRow], job: SearchJob) -> list[TrialRow]:
         places = [str(row.point.get(name)) for name in kinds]
         kept.setdefault(tuple(places) if kinds else (str(row.number),), row)
     return list(kept.values())
+
+
+def _fitting(rows: list[TrialRow], job: SearchJob) -> list[TrialRow]:
+    """The best of these, as many as are wanted and fit the rest of the budget; one at least."""
+    wanted, budget_s = rows[: job.request["finalists"]], job.request["budget_s"]
+    if budget_s is None or len(wanted) < 2:
+        return wanted
+    seconds = [float(row.facts.get("seconds", 0.0)) for row in wanted]
+    left_s = (budget_s - job.spent_s()) * job.engine.slots
+    count = fitting_finalists(seconds, repeats=job.request["repeats"], left_s=left_s)
+    if count < len(wanted):
+        job.reporter.note(f"The rest of the budget holds {count} of {len(wanted)} finalists, beside the recipe given.")
+    return wanted[:count]
 
 
 def _finalist(job: SearchJob, name: str, point: Mapping[str, Any]) -> Finalist | None:
@@ -233,8 +248,3 @@ def _trial_record(row: TrialRow) -> Record:
 def _best(job: SearchJob, rows: list[TrialRow]) -> TrialRow | None:
     done = [row for row in rows if row.state == "done" and row.value is not None]
     return max(done, key=lambda row: job.sign * float(row.value or 0.0), default=None)
-
-
-def _spent_s(job: SearchJob) -> float:
-    """Seconds that the trials so far took, those before an interruption included."""
-    return sum(float(row.facts.get("seconds", 0.0)) for row in job.study.rows()) / job.engine.slots

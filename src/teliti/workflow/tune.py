@@ -6,6 +6,7 @@ Everything that is finished is kept in the folder: a search that was killed goes
 
 from __future__ import annotations
 
+import json
 import uuid
 from collections.abc import Callable, Iterable
 from contextlib import closing
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from teliti.errors import UserError
-from teliti.files import write_text_atomic
+from teliti.files import sha256_hex, write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, parse_seconds
 from teliti.report.search_page import render_search
 from teliti.runtime import default_threads, require
@@ -162,7 +163,7 @@ def _start(
     with held(folder, engine, workers=request["workers"], threads=threads, verb="tune") as opened:
         folder.write_recipe(asked)
         job = _open(folder, state, photos=photos, plan=plan, asked=asked, shared=shared, space=space, engine=opened,
-                    reporter=reporter)  # fmt: skip
+                    watch=watch, reporter=reporter)  # fmt: skip
         with closing(job.study):
             return _run(job, state, watch=watch)
 
@@ -177,6 +178,7 @@ def _open(
     shared: SharedBase,
     space: Space,
     engine: Engine,
+    watch: Stopwatch,
     reporter: Reporter,
 ) -> SearchJob:
     request = state["request"]
@@ -187,8 +189,8 @@ def _open(
     divisions = (Division(None, plan), *divisions_of(repeats, photos))
     storage = request["storage"] or folder.path / JOURNAL
     study = Study(
-        space, storage=storage, name=f"teliti {Path(state['source']).name} {photos.digest[:12]}", owner=state["owner"],
-        seed=asked.seed, more_is_better=MEASURES[photos.catalog.task][request["measure"]],
+        space, storage=storage, name=_study_name(state, space), owner=state["owner"], seed=asked.seed,
+        more_is_better=MEASURES[photos.catalog.task][request["measure"]],
     )  # fmt: skip
     trainer = Trainer(
         stay_findable(state["source"]), photos.digest, shared.readers, divisions,
@@ -196,7 +198,18 @@ def _open(
     )  # fmt: skip
     shared = shared.with_space(space)
     ledger = Ledger(folder.path / "trainings")
-    return SearchJob(folder, request, photos, plan, shared, space, study, engine, trainer, ledger, reporter)
+    before_s = 0.0
+    if request["budget_s"] is not None:
+        before_s = sum(float(row.facts.get("seconds", 0.0)) for row in study.rows()) / engine.slots
+    return SearchJob(folder, request, photos, plan, shared, space, study, engine, trainer, ledger, reporter,
+                     lambda: before_s + watch.elapsed())  # fmt: skip
+
+
+def _study_name(state: Record, space: Space) -> str:
+    """Of a study that a database may hold beside others: the same for those, and only those, whose values compare."""
+    request = state["request"]
+    question = json.dumps([state["photos"], request["recipe"], request["measure"], space.to_record()], sort_keys=True)
+    return f"teliti {Path(state['source']).name} {sha256_hex(question.encode())[:12]}"
 
 
 def _run(job: SearchJob, state: Record, *, watch: Stopwatch) -> Record:

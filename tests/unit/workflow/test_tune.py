@@ -13,8 +13,9 @@ from inline_engine import InlineEngine
 from parts import write_parts
 from teliti.cache import RowCache
 from teliti.errors import RecipeError, RunError, RunInterrupted, UserError
-from teliti.recipe import load_recipe, parse_recipe
+from teliti.recipe import load_recipe, override_recipe, parse_recipe
 from teliti.types import SilentReporter
+from teliti.workflow.finalists import fitting_finalists
 from teliti.workflow.sensitivity import resume as resume_table
 from teliti.workflow.tune import resume, tune
 
@@ -107,8 +108,10 @@ def test_an_interrupted_search_goes_on_and_ends_as_the_other(searched, photos, t
 
 def test_the_report_shows_the_search(searched) -> None:
     page = Path(searched[0]["report"]).read_text(encoding="utf-8")
-    for words in ("The winner", "Course of the search", "Parallel coordinates", "model.pooling", "sealed test part"):
+    for words in ("The winner", "Course of the search", "Parallel coordinates", "Choice by choice", "sealed test part"):
         assert words in page
+    for choice in ("model.stages", "model.pooling", "model.c"):
+        assert f"ROC AUC of 6 trials over {choice}" in page
 
 
 NETWORK = parse_recipe(
@@ -154,6 +157,28 @@ def test_a_network_is_searched_and_a_poor_trial_may_be_stopped(photos, tmp_path)
                   repeats=2, finalists=1, out=tmp_path / "out", engine=InlineEngine())  # fmt: skip
     assert record["trials"]["done"] + record["trials"]["pruned"] == 7
     assert record["best"]["test"]["roc_auc"] is not None
+
+
+def test_a_budget_ends_the_trials_and_thins_the_finals(photos, tmp_path) -> None:
+    short = override_recipe(RECIPE, {"train": {"budget": 0.001}})
+    record = tune(photos, recipe=short, space=SPACE, repeats=2, out=tmp_path / "out", engine=InlineEngine())
+    assert len(record["rows"]) == 1
+    assert {row["name"] for row in record["finalists"]} == {"as given", "trial 0"}
+
+
+@pytest.mark.parametrize(("left_s", "count"), [(0.0, 1), (59.0, 1), (60.0, 2), (80.0, 3), (1e9, 3)])
+def test_as_many_finalists_as_fit(left_s: float, count: int) -> None:
+    assert fitting_finalists([10.0, 10.0, 10.0], repeats=2, left_s=left_s + 10.0) == count
+
+
+def test_a_database_keeps_searches_apart_whose_values_do_not_compare(photos, tmp_path) -> None:
+    begun = []
+    for number, measure in enumerate(("roc_auc", "accuracy", "roc_auc")):
+        engine = InlineEngine()
+        tune(photos, recipe=RECIPE, space=SPACE[2:], trials=1, repeats=2, finalists=1, measure=measure,
+             storage=f"sqlite:///{tmp_path / 'trials.db'}", out=tmp_path / str(number), engine=engine)  # fmt: skip
+        begun.append("0" in engine.begun)
+    assert begun == [True, True, False]  # the last one asks what the first one asked, and its trial is there
 
 
 @pytest.mark.usefixtures("searched")
