@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 SEARCH = {
@@ -29,6 +30,7 @@ TABLE = {
     "table": [
         {"network": "vgg16", "factor": "train.lr", "value": "0.001", "cell": 0, "course": 0.4},
         {"network": "vgg16", "factor": "train.lr", "value": "0.005", "cell": 1, "course": None},
+        {"network": "vgg16", "factor": "several", "value": "prepare segment, train.lr 0.1", "cell": 1, "course": None},
     ],
 }  # fmt: skip
 
@@ -63,8 +65,10 @@ def test_tune_prints_one_document(run, workflow) -> None:
 def test_resume_stands_alone(run, workflow) -> None:
     workflow("tune", resume=lambda folder, **choices: SEARCH)  # noqa: ARG005
     assert run("tune", "--resume", "o")[0] == 0
-    for verb in ("tune", "sensitivity"):
-        code, _, stderr = run(verb, "photos", "--resume", "o")
+    beside = [(verb, *words) for verb in ("tune", "sensitivity") for words in (["photos"], ["--repeats", "5"],
+              ["--workers", "2"], ["--measure", "accuracy"])]  # fmt: skip
+    for verb, *words in [*beside, ("tune", "--finalists", "2"), ("sensitivity", "--watts", "9")]:
+        code, _, stderr = run(verb, *words, "--resume", "o")
         assert code == 2
         assert "--resume must stand alone" in stderr
         assert f"teliti {verb} --resume o" in stderr
@@ -94,6 +98,7 @@ def test_sensitivity_prints_choices_down_and_networks_across(run, workflow, tmp_
     assert asked["lists"][0] == ("vgg16",)
     assert asked["lists"][4] == ("0.001", "0.005")
     assert "train.lr 0.005" in stdout
+    assert re.search(r"^ *prepare segment, train\.lr", stdout, re.MULTILINE)
     assert "0.810 (0.40)" in stdout
     assert "at chance. A step was long." in stdout
     lines = csv.read_text(encoding="utf-8").splitlines()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from teliti.workflow.sensitivity import TableRequest
 
 _LIST = Parameter(metavar="A,B")
+_REPEATS, _WATTS = 3, 30.0
 
 
 @Parameter(name="*", group=Group("Table", sort_key=4))
@@ -62,9 +63,9 @@ def sensitivity(
     data: str | None = None,
     /,
     *,
-    repeats: int = 3,
+    repeats: int = _REPEATS,
     measure: str | None = None,
-    watts: float = 30.0,
+    watts: float = _WATTS,
     workers: int | None = None,
     csv: Annotated[str | None, Parameter(metavar="FILE", allow_leading_hyphen=True)] = None,
     out: Path | None = None,
@@ -92,7 +93,8 @@ def sensitivity(
     """
     refuse_two_documents(csv, output)
     if resume is not None:
-        alone = data is None and out is None and recipe.is_empty() and table == DEFAULT_TABLE
+        others = (data, out, measure, workers, repeats, watts)
+        alone = others == (None,) * 4 + (_REPEATS, _WATTS) and recipe.is_empty() and table == DEFAULT_TABLE
         refuse_beside_resume(resume, verb="sensitivity", stands_alone=alone)
         from teliti.workflow.sensitivity import resume as resume_table
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _STDOUT = "-"
 _NOISE = "inside the noise"
+_SEVERAL = "several"  # choices of a grid's cell at once
 
 
 def show_table(record: Record, *, csv: str | None, output: OutputOptions) -> None:
@@ -81,7 +82,8 @@ def _table(record: Record) -> Table:
             table.add_section()
         before = factor
         entries = [found.get((network, factor, value)) for network in networks]
-        table.add_row(visible(f"{factor} {value}"), *(_cell(entry, record) for entry in entries))
+        choice = value if factor == _SEVERAL else f"{factor} {value}"
+        table.add_row(visible(choice), *(_cell(entry, record) for entry in entries))
     return table
 
 

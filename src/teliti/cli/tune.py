@@ -16,6 +16,8 @@ from teliti.errors import UserError
 if TYPE_CHECKING:
     from teliti.types import Record
 
+_REPEATS, _FINALISTS = 3, 4
+
 
 def tune(
     data: str | None = None,
@@ -23,8 +25,8 @@ def tune(
     *,
     space: Annotated[list[str] | None, Parameter(negative="", metavar="KEY=VALUES", consume_multiple=True)] = None,
     trials: int | None = None,
-    repeats: int = 3,
-    finalists: int = 4,
+    repeats: int = _REPEATS,
+    finalists: int = _FINALISTS,
     measure: str | None = None,
     workers: int | None = None,
     storage: str | None = None,
@@ -58,7 +60,8 @@ def tune(
     if apply is not None and apply.is_dir():
         raise UserError(f'--apply must be a file, got the folder "{apply}".', hint='For instance --apply "best.toml".')
     if resume is not None:
-        alone = data is None and out is None and space is None and trials is None and recipe.is_empty()
+        others = (data, out, space, trials, measure, workers, storage, repeats, finalists)
+        alone = others == (None,) * 7 + (_REPEATS, _FINALISTS) and recipe.is_empty()
         refuse_beside_resume(resume, verb="tune", stands_alone=alone)
         from teliti.workflow.tune import resume as resume_search
 

@@ -17,7 +17,7 @@ from teliti.types import JsonMapping, Record
 NOISE = "inside the noise"
 _SHADES = 8
 _TITLES = {"prepare": "Preparation", "train.epochs": "Epochs", "train.batch_size": "Batch size",
-           "train.lr": "Learning rate", "augment": "Augmentation"}  # fmt: skip
+           "train.lr": "Learning rate", "augment": "Augmentation", "several": "Several of these"}  # fmt: skip
 
 
 def render_sensitivity(record: Record) -> str:
@@ -29,7 +29,7 @@ def render_sensitivity(record: Record) -> str:
     measure = measure_words(record["measure"])
     sections = [
         ("map", f"{measure} by network and choice", _heat_map(record, measure)),
-        ("chance", "Cells at chance", _at_chance(record)),
+        ("chance", "Cells at chance or failed", _at_chance(record)),
         ("cells", "Every cell", _cells(record, measure)),
         ("cost", "Cost", _cost(record)),
         ("environment", "Environment", environment(record)),
@@ -109,8 +109,9 @@ def _at_chance(record: JsonMapping) -> Html:
         return EMPTY
     said = [f"{_name(row)}: {row['cause']}" for row in flagged]
     chance = record.get("chance")
-    lead = f"{count(len(flagged), 'cell')} not shown to be better than the best constant answer ({number(chance)})."
-    return join([callout(lead) if is_number(chance) else EMPTY, bullets(said)])
+    guessing = sum(bool(row["at_chance"]) for row in flagged)
+    lead = f"{count(guessing, 'cell')} not shown to be better than the best constant answer ({number(chance)})."
+    return join([callout(lead) if is_number(chance) and guessing else EMPTY, bullets(said)])
 
 
 def _cells(record: JsonMapping, measure: str) -> Html:

@@ -47,6 +47,7 @@ from teliti.workflow.trial import check_measure
 
 DEFAULT_REPEATS = 3
 DEFAULT_WATTS = 30.0
+SEVERAL = "several"
 
 
 @dataclass(frozen=True)
@@ -343,19 +344,24 @@ def _record(job: _Job, repeats: int) -> Record:
 
 
 def _table(job: _Job, rows: Sequence[Record]) -> list[Record]:
-    """One entry for each network and value of a factor: the cell in which the rest is the base's, and the course's."""
+    """One entry for each network and value of a factor: the cell in which the rest is the base's, and the course's.
+
+    Of a grid the cells that differ in several factors follow, under the factor "several".
+    """
     table = TableRequest(**job.request["table"])
     shorts = tuple(table.epochs or ()) or (QUICK_EPOCHS if table.quick else ())
     entries = []
     for cell_at, row in enumerate(rows):
-        if len(row["varied"]) > 1:
-            continue
         network, choices = row["factors"][NETWORK], {k: v for k, v in row["factors"].items() if k != NETWORK}
+        if len(row["varied"]) > 1:
+            words = ", ".join(f"{key} {choices[key]}" for key in row["varied"])
+            entries.append({"network": network, "factor": SEVERAL, "value": words, "cell": cell_at, "course": None})
+            continue
         for key, value in choices.items():
             if row["varied"] in ([], [key]):
                 course = course_value(network, key, value, stands_for=shorts)
                 entries.append({"network": network, "factor": key, "value": value, "cell": cell_at, "course": course})
-    keys = [key for key in rows[0]["factors"] if key != NETWORK]
+    keys = [*(key for key in rows[0]["factors"] if key != NETWORK), SEVERAL]
     networks = list(table.networks)
     entries.sort(key=lambda entry: (networks.index(entry["network"]), keys.index(entry["factor"]), entry["cell"]))
     return entries

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from teliti.workflow.finalists import Finalist, choose_finalist
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.sensitivity import TableRequest, resume, sensitivity
 from teliti.workflow.sensitivity_cells import cell_records
-from teliti.workflow.sensitivity_cost import probe_networks
+from teliti.workflow.sensitivity_cost import fitting_repeats, probe_networks
 from teliti.workflow.trainings import Division, Trainer
 
 RECIPE = parse_recipe({"data": {"image_size": 16}, "train": {"mode": "scratch", "precision": "f32"}})
@@ -71,9 +72,34 @@ def test_every_cell_has_its_numbers(filled) -> None:
     assert record["chance"] == pytest.approx(0.5)
 
 
+def test_a_grid_shows_its_combinations_too(filled, photos, tmp_path) -> None:
+    table, engine = replace(TABLE, grid=True), InlineEngine()
+    record = sensitivity(photos, table, recipe=RECIPE, repeats=2, out=tmp_path / "o", engine=engine)
+    assert len(record["rows"]) == 4
+    assert {entry["cell"] for entry in record["table"]} == {0, 1, 2, 3}
+    both = record["table"][-1]
+    assert (both["factor"], both["value"]) == ("several", "train.epochs 2, train.lr 0.00000001")
+    page = Path(record["report"]).read_text(encoding="utf-8")
+    assert "Several of these" in page
+    assert both["value"] in page
+    assert [row["values"] for row in record["rows"][:3]] == [row["values"] for row in filled[0]["rows"]]
+
+
+@pytest.mark.parametrize(
+    ("budget_s", "repeats", "sentence"),
+    [(None, 3, None), (29.0, 2, "2 of 3 repeats fit the budget of 29 s."), (600.0, 3, "All 3 repeats fit the budget")],
+)
+def test_what_fits_a_budget_is_told_before_it_starts(budget_s, repeats, sentence) -> None:
+    notes = Notes()
+    assert fitting_repeats(budget_s, wanted=3, repeat_s=10.0, reporter=notes) == repeats
+    assert notes.notes == [] if sentence is None else notes.notes[0].startswith(sentence)
+
+
 def test_it_says_what_it_will_take_before_it_starts(filled) -> None:
     _, notes = filled
-    assert any("3 cells x 2 repeats are 6 trainings: about" in note and "30 watts" in note for note in notes.notes)
+    said = next(note for note in notes.notes if "3 cells x 2 repeats are 6 trainings: about" in note)
+    assert "GB of memory" in said
+    assert "at 30 watts" in said
 
 
 def test_interrupted_it_goes_on_to_the_same_table(filled, photos, tmp_path) -> None:
@@ -94,7 +120,7 @@ def test_interrupted_it_goes_on_to_the_same_table(filled, photos, tmp_path) -> N
     assert json.loads((tmp_path / "o" / "sensitivity.json").read_text(encoding="utf-8"))["rows"] == record["rows"]
 
 
-def test_a_budget_holds_fewer_repeats_or_is_refused(photos, tmp_path) -> None:
+def test_a_budget_that_holds_no_two_repeats_is_refused(photos, tmp_path) -> None:
     recipe = parse_recipe({"data": {"image_size": 16}, "train": {"mode": "scratch", "precision": "f32", "budget": 0.1}})
     with pytest.raises(UserError, match="--budget must hold two repeats of the table, about"):
         sensitivity(photos, TABLE, recipe=recipe, out=tmp_path / "o", engine=InlineEngine())
