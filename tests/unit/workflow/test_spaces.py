@@ -1,0 +1,69 @@
+"""The spaces that are searched when nobody names one: what each mode's has, and that every end of it can be used."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import pytest
+
+from teliti.recipe import parse_recipe
+from teliti.tuning.space import parse_space
+from teliti.workflow.choices import accept_choice, apply_choices
+from teliti.workflow.spaces import default_space
+
+OF_NETWORKS = {"train.lr", "train.epochs", "train.batch_size", "model.dropout", "augment"}
+
+
+def space_of(values: dict, task: str = "classification"):
+    recipe = parse_recipe(values)
+    return parse_space(default_space(recipe, task), accepts=partial(accept_choice, recipe))
+
+
+@pytest.mark.parametrize(
+    ("values", "keys"),
+    [
+        ({"train": {"mode": "finetune"}}, {*OF_NETWORKS, "prepare", "model.layers"}),
+        ({"train": {"mode": "scratch"}, "model": {"backbone": "mlp"}}, {*OF_NETWORKS, "prepare"}),
+        ({"train": {"mode": "finetune"}, "prepare": [{"step": "clahe"}]}, {*OF_NETWORKS, "model.layers"}),
+        ({"train": {"mode": "scratch"}, "model": {"backbone": "none", "layers": [
+            {"kind": "flatten"}, {"kind": "dense", "units": 8}]}}, {*OF_NETWORKS, "prepare"}),
+    ],
+)  # fmt: skip
+def test_a_network_is_searched_for_what_the_course_names(values: dict, keys: set[str]) -> None:
+    assert {one.key for one in space_of(values).parameters} == keys
+
+
+def test_the_tops_vary_layers_units_and_activation() -> None:
+    space = space_of({"train": {"mode": "finetune"}})
+    tops = next(one for one in space.parameters if one.key == "model.layers").ends()
+    dense = [layer for top in tops for layer in top if layer["kind"] == "dense"]
+    assert {len(top) for top in tops} == {0, 3}
+    assert {layer["units"] for layer in dense} == {64, 256}
+    assert {layer["activation"] for layer in dense} == {"relu", "tanh"}
+
+
+def test_epochs_are_around_those_of_the_recipe() -> None:
+    space = space_of({"train": {"mode": "scratch", "epochs": 20}, "model": {"backbone": "mlp"}})
+    assert next(one for one in space.parameters if one.key == "train.epochs").ends() == (10, 20, 40)
+
+
+@pytest.mark.parametrize(
+    ("task", "heads"),
+    [("classification", {"logistic", "linear_svm", "rbf_svm"}), ("multilabel", {"logistic", "linear_svm", "rbf_svm"}),
+     ("regression", {"ridge", "svr"})],
+)  # fmt: skip
+def test_features_are_searched_for_stages_pooling_and_the_head_with_its_own_parameters(task, heads) -> None:
+    space = space_of({"train": {"mode": "features"}}, task)
+    named = {one.name: one for one in space.parameters}
+    assert set(named["model.head"].choices) == heads
+    assert {one.only for one in space.parameters if one.key == "model.c"} == heads
+    assert {one.only for one in space.parameters if one.key == "model.gamma"} == heads & {"rbf_svm", "svr"}
+    assert {one.key for one in space.parameters} == {
+        "model.stages", "model.pooling", "model.head", "model.c", "model.gamma"
+    }  # fmt: skip
+
+
+def test_the_strong_augmentation_has_more_steps_than_the_light_one() -> None:
+    base = parse_recipe({})
+    counts = [len(apply_choices(base, {"augment": words}).augment) for words in ("none", "light", "strong")]
+    assert counts == sorted(set(counts))
