@@ -77,7 +77,7 @@ def history_figure(rows: Rows, *, measure: str, more_is_better: bool) -> Html:
     return figure(drawing, title="Course of the search", names=["Trial", "Best so far"])
 
 
-def importance_figure(importance: Mapping[str, float]) -> Html:
+def importance_figure(importance: Mapping[str, float], *, title: str = "What mattered") -> Html:
     """Share of the variation that each parameter explains, as bars."""
     if not importance:
         return EMPTY
@@ -94,9 +94,9 @@ def importance_figure(importance: Mapping[str, float]) -> Html:
     drawing = plane.drawing(
         plane.frame(x_label="Share of the variation", y_label="", y_ticks=marks),
         *bars,
-        alt="Importance: " + ", ".join(f"{name} {share:.2f}" for name, share in importance.items()),
+        alt=f"{title}: " + ", ".join(f"{name} {share:.2f}" for name, share in importance.items()),
     )
-    return figure(drawing, title="What mattered", names=[])
+    return figure(drawing, title=title, names=[])
 
 
 def parallel_figure(rows: Rows, axes: Sequence[Axis], *, measure: str, more_is_better: bool) -> Html:

@@ -79,11 +79,20 @@ def _finalists(record: JsonMapping, measure: str) -> Html:
 
 
 def _importance(record: JsonMapping) -> Html:
-    shares = {key: float(value) for key, value in table_at(record, "importance").items() if is_number(value)}
-    if not shares:
+    drawn = [importance_figure(_shares(table_at(record, "importance")))]
+    for choice, shares in table_at(record, "importance_under").items():
+        drawn.append(importance_figure(_shares(shares), title=f"What mattered among the trials with {choice}"))
+    if not any(drawn):
         return EMPTY
-    note = "How much of the variation of the measure each choice explains (fANOVA), among choices that every trial has."
-    return join([importance_figure(shares), element("p", note)])
+    note = (
+        "How much of the variation of the measure each choice explains (fANOVA): among all trials the choices that "
+        "every trial has, and among the trials that made a choice those that come with it."
+    )
+    return join([*drawn, element("p", note)])
+
+
+def _shares(importance: Mapping[str, Any]) -> dict[str, float]:
+    return {key: float(value) for key, value in importance.items() if is_number(value)}
 
 
 def _trials(rows: list[dict[str, Any]], measure: str) -> Html:

@@ -155,18 +155,23 @@ class Study:
         if engine is not None:
             engine.dispose()
 
-    def importances(self) -> dict[str, float]:
+    def importances(self, *, under: str | None = None) -> dict[str, float]:
         """Share of the value's variation that each parameter explains (fANOVA), the largest first.
 
-        Parameters that stand under a condition are left out: they have no value in the other trials. Empty where there
-        are too few trials, or where they do not differ.
+        Parameters that stand under a condition have no value in the other trials, so that they are asked for by it.
+        Empty where there are too few trials, or where they do not differ.
+
+        Args:
+            under: Among the trials that made this choice, with the parameters under it; None: among all trials, of the
+                parameters under no condition.
         """
-        done = [row for row in self.rows() if row.state == "done"]
+        asked = [one.name for one in self.space.parameters if one.only in {None, under}]
+        waiting = [one.name for one in self.space.parameters if under is not None and one.only == under]
+        done = [row for row in self.rows() if row.state == "done" and set(waiting) <= set(row.point)]
         if len(done) < _FEWEST_FOR_IMPORTANCE or len({row.value for row in done}) < 2:
             return {}
-        always = [one.name for one in self.space.parameters if one.only is None]
-        varied = [name for name in always if len({row.point.get(name) for row in done}) > 1]
-        if not varied:
+        varied = [name for name in asked if len({row.point.get(name) for row in done}) > 1]
+        if not varied or (under is not None and not set(waiting) & set(varied)):
             return {}
         with _quiet():
             evaluator = self._optuna.importance.FanovaImportanceEvaluator(seed=self._seed)

@@ -226,6 +226,11 @@ def record_search(
             "sentence": finals["sentence"],
         },
         "importance": job.study.importances(),
+        "importance_under": {
+            choice: shares
+            for choice in dict.fromkeys(one.only for one in job.space.parameters if one.only is not None)
+            if (shares := job.study.importances(under=choice))
+        },
         "split": job.plan.sentence,
         "environment": environment_record(threads=default_threads()),
     }

@@ -29,13 +29,15 @@ RECORD = {
     "best": {"name": "trial 1", "factors": {"train.lr": 1e-2}, "mean": 0.5, "interval": [0.4, 0.6], "repeats": 3,
              "test": {"mae": 0.52}, "sentence": "trial 1: the best mean.", "recipe_toml": "seed = 3"},
     "importance": {"train.lr": 0.8, "augment": 0.2},
+    "importance_under": {"svr": {"model.gamma@svr": 0.9, "train.lr": 0.1}},
 }  # fmt: skip
 
 
 def test_all_four_figures_tell_what_they_show() -> None:
     told = re.findall(r'aria-label="([^"]+)"', render_search(RECORD))
     assert "Mean absolute error of 3 trials; the best so far ends at 0.500" in told
-    assert "Importance: train.lr 0.80, augment 0.20" in told
+    assert "What mattered: train.lr 0.80, augment 0.20" in told
+    assert "What mattered among the trials with svr: model.gamma@svr 0.90, train.lr 0.10" in told
     assert "3 trials over train.lr, augment; the best 1 in colour" in told
     assert "Mean absolute error of 3 trials over train.lr" in told
     assert "Mean absolute error of 1 trials over model.gamma@svr" in told
@@ -48,6 +50,6 @@ def test_a_trial_that_was_stopped_is_in_the_table_alone() -> None:
 
 
 def test_without_importance_or_test_part_the_page_says_less() -> None:
-    page = render_search({**RECORD, "importance": {}, "best": {**RECORD["best"], "test": None}})
+    page = render_search({**RECORD, "importance": {}, "importance_under": {}, "best": {**RECORD["best"], "test": None}})
     assert "What mattered" not in page
     assert "there is none: too few photos" in page

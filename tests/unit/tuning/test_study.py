@@ -66,6 +66,10 @@ def test_the_search_finds_what_is_there_to_find(tmp_path: Path) -> None:
     assert shares["x"] > 0.5
     assert "depth@b" not in shares
     assert sum(shares.values()) == pytest.approx(1.0)
+    under = study.importances(under="b")
+    assert set(under) == {"x", "n", "depth@b"}
+    assert sum(under.values()) == pytest.approx(1.0)
+    assert study.importances(under="a") == {}
 
 
 def test_a_second_answer_for_a_number_is_dropped(tmp_path: Path) -> None:
