@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from teliti.types import Record
 
 _REPEATS, _FINALISTS = 3, 4
+_LEFT_OUT = (*(None,) * 7, _REPEATS, _FINALISTS, DEFAULT_RECIPE)
 
 
 def tune(
@@ -60,8 +61,7 @@ def tune(
     if apply is not None and apply.is_dir():
         raise UserError(f'--apply must be a file, got the folder "{apply}".', hint='For instance --apply "best.toml".')
     if resume is not None:
-        others = (data, out, space, trials, measure, workers, storage, repeats, finalists)
-        alone = others == (None,) * 7 + (_REPEATS, _FINALISTS) and recipe.is_empty()
+        alone = (data, out, space, trials, measure, workers, storage, repeats, finalists, recipe) == _LEFT_OUT
         refuse_beside_resume(resume, verb="tune", stands_alone=alone)
         from teliti.workflow.tune import resume as resume_search
 
