@@ -114,17 +114,22 @@ def _nodes(work: Path, machines: Any) -> list[dict[str, Any]]:
 
     rows = []
     for count in (1, 2):
-        calm = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "PYTHONPATH": os.pathsep.join(sys.path)}
+        calm = {
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "RAY_AUTH_MODE": "disabled",
+            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        }
         with ExitStack() as stack:
             stack.enter_context(environment_of(calm))
             from ray.cluster_utils import Cluster
 
-            cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+            node = {"num_cpus": 1, "object_store_memory": 200 * 1024**2}
+            cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
             stack.callback(cluster.shutdown)
             for _ in range(count - 1):
-                cluster.add_node(num_cpus=1)
+                cluster.add_node(**node)
             engine = stack.enter_context(machines("ray", str(cluster.address)).open())
-            predict(work / "bundle", sorted((work / "photos").iterdir())[:64], engine=engine)  # workers have begun
+            predict(work / "bundle", sorted((work / "photos").iterdir())[:64], machines=engine)  # workers have begun
             seconds, _ = _timed(lambda engine=engine: predict(work / "bundle", work / "photos", machines=engine))
         rows.append(
             _row(
