@@ -177,14 +177,16 @@ def _max_pool(x: Tensor, *, kernel_shape: Sequence[int], **attributes: Any) -> T
 
 def _average_pool(x: Tensor, *, kernel_shape: Sequence[int], **attributes: Any) -> Tensor:
     pads = list(attributes.get("pads") or [0, 0, 0, 0])
-    counts = bool(attributes.get("count_include_pad", 0))
-    if pads[:2] != pads[2:]:
-        if not counts:
-            raise NotImplementedError("AveragePool with uneven borders that do not count")
-        x, pads = _border(x, pads, 0.0), [0, 0, 0, 0]
-    return functional.avg_pool2d(x, tuple(kernel_shape), stride=tuple(attributes.get("strides") or [1, 1]),
-                                 padding=tuple(pads[:2]), ceil_mode=bool(attributes.get("ceil_mode", 0)),
-                                 count_include_pad=counts)  # fmt: skip
+    counts, is_even = bool(attributes.get("count_include_pad", 0)), pads[:2] == pads[2:]
+
+    def pool(values: Tensor) -> Tensor:
+        values = values if is_even else _border(values, pads, 0.0)
+        return functional.avg_pool2d(values, tuple(kernel_shape), stride=tuple(attributes.get("strides") or [1, 1]),
+                                     padding=tuple(pads[:2]) if is_even else 0, count_include_pad=counts or not is_even,
+                                     ceil_mode=bool(attributes.get("ceil_mode", 0)))  # fmt: skip
+
+    # a border that does not count is taken out of the mean by how much of each window lies inside
+    return pool(x) if is_even or counts else pool(x) / pool(torch.ones_like(x))
 
 
 def _gemm(a: Tensor, b: Tensor, c: Tensor | None = None, **attributes: Any) -> Tensor:

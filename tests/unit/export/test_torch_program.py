@@ -27,6 +27,7 @@ GRAPHS = [
     "y = MaxPool <kernel_shape = [3, 2], strides = [2, 2], pads = [1, 0, 0, 1]> (x)",
     "y = MaxPool <kernel_shape = [2, 2], strides = [2, 2], ceil_mode = 1> (x)",
     "y = AveragePool <kernel_shape = [2, 2], strides = [2, 2], pads = [1, 1, 1, 1], count_include_pad = 0> (x)",
+    "y = AveragePool <kernel_shape = [2, 3], strides = [2, 1], pads = [0, 1, 1, 0], count_include_pad = 0> (x)",
     "y = AveragePool <kernel_shape = [3, 3], strides = [1, 2], pads = [1, 0, 1, 0], count_include_pad = 1> (x)",
     "a = GlobalAveragePool (x) b = Flatten (a) y = Gemm <transB = 1, alpha = 0.5, beta = 2.0> (b, m, v)",
     "a = GlobalMaxPool (x) y = Add (a, x)",
