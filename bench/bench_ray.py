@@ -11,7 +11,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,13 +19,12 @@ PHOTOS = int(os.environ.get("TELITI_BENCH_PHOTOS", "2000"))
 
 
 def run() -> dict:
-    """Trials, a table, a prediction; one node and two, of one core each."""
+    """Trials, a table, a prediction."""
     from teliti.tuning.machines import Machines
 
     work = Path(tempfile.mkdtemp(prefix="teliti-bench-ray-"))
     try:
         rows = [*_trials(work, Machines), *_table(work, Machines), *_photos(work, Machines)]
-        rows += _nodes(work, Machines)
     finally:
         shutil.rmtree(work, ignore_errors=True)
     here, there = (row["seconds"] for row in rows[:2])
@@ -34,13 +32,13 @@ def run() -> dict:
         "name": "Several machines: what Ray costs",
         "about": f"{TRIALS} trials of the features mode on elpv, features cached, two workers on two cores, everything "
         f"from the start of the command to its record: Ray takes {100 * (there / here - 1):+.0f} % of the time of "
-        "processes, its own start and stop included. The table has the same numbers by both. Nodes are Ray nodes of "
-        "this one machine, of one core each: they show the growth, not a network.",
+        "processes, its own start and stop included. The table has the same numbers by both.",
         "rows": rows,
     }
 
 
 def _row(what: str, where: str, seconds: float, *, note: str) -> dict[str, Any]:
+    print(what, where, f"{seconds:.1f} s", note, file=sys.stderr)
     return {"work": what, "where": where, "seconds": round(seconds, 1), "note": note}
 
 
@@ -104,41 +102,6 @@ def _photos(work: Path, machines: Any) -> list[dict[str, Any]]:
         )
     if records[0] != records[1]:
         raise RuntimeError("verdicts by Ray must be those of this process")
-    return rows
-
-
-def _nodes(work: Path, machines: Any) -> list[dict[str, Any]]:
-    """The same photos on one node of one core, and on two."""
-    from teliti.tuning.engines import environment_of
-    from teliti.workflow.predict import predict
-
-    rows = []
-    for count in (1, 2):
-        calm = {
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "RAY_AUTH_MODE": "disabled",
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-        }
-        with ExitStack() as stack:
-            stack.enter_context(environment_of(calm))
-            from ray.cluster_utils import Cluster
-
-            node = {"num_cpus": 1, "object_store_memory": 200 * 1024**2}
-            cluster = Cluster(initialize_head=True, head_node_args={**node, "include_dashboard": False})
-            stack.callback(cluster.shutdown)
-            for _ in range(count - 1):
-                cluster.add_node(**node)
-            engine = stack.enter_context(machines("ray", str(cluster.address)).open())
-            predict(work / "bundle", sorted((work / "photos").iterdir())[:64], machines=engine)  # workers have begun
-            seconds, _ = _timed(lambda engine=engine: predict(work / "bundle", work / "photos", machines=engine))
-        rows.append(
-            _row(
-                f"verdicts of {PHOTOS} photos, workers running",
-                f"{count} node{'s'[: count - 1]}",
-                seconds,
-                note=f"{PHOTOS / seconds:.0f} photos/s",
-            )
-        )
     return rows
 
 
