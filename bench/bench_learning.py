@@ -60,7 +60,7 @@ def _row(
         record = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
     seconds, test = record["seconds"], record["test"]
     auc = test.get("roc_auc")
-    return {
+    row = {
         "photos": name,
         "mode": mode,
         "seed": str(seed),
@@ -70,6 +70,8 @@ def _row(
         "accuracy": f"{test['accuracy']:.4f}",
         "ROC AUC": "-" if auc is None else f"{auc:.4f}",
     }
+    print(row, file=sys.stderr)
+    return row
 
 
 def _mean(rows: list[dict]) -> dict:
