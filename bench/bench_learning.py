@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-SEEDS = (0, 1, 2)
+SEEDS = (3, 4, 5)  # that networks answer together was decided with a look at the test parts of 1 and 2
 FASHION = Path("/usr/share/datasets/fashion-mnist")
 ELPV = ("data.split.train=0.75", "data.split.val=0", "data.split.test=0.25", "data.folds=0", "decide.threshold=0.5")
 FLIPS = 'augment=[{{step = "flip", horizontal = 0.5, vertical = {vertical}}}]'

@@ -126,6 +126,7 @@ def learnt(record: JsonMapping) -> Html:
         ("These weights' licence", _text(weights.get("licence"))),
         ("Values in front of the closing layer", _counted(model.get("dimensions"))),
         ("Head", head_words(record)),
+        ("Ensemble with the frozen network", _ensemble_words(history)),
         *settings,
         ("Trained by", " ".join(filter(None, ["PyTorch", _text(engine.get("version"))]))),
         ("Predicts by", "ONNX Runtime, in f32"),
@@ -142,6 +143,20 @@ def learnt(record: JsonMapping) -> Html:
     head = ["Precision", "Parts at a time", "Photos per second", ""]
     timed = table("Timed on this machine before the first step", head=head, rows=probe) if probe else EMPTY
     return join([facts(rows), timed])
+
+
+def _ensemble_words(history: JsonMapping) -> str | None:
+    """Whether both networks answer, and by which losses that was judged; None where it was not asked."""
+    told = table_at(history, "ensemble")
+    if not told:
+        return None
+    losses = f"log loss {number(told['log_loss'])} together and {number(told['log_loss_alone'])} alone"
+    judged = f"{losses}, on {count(int(told['photos']), 'photo')}"
+    if told["kept"]:
+        return f"yes, each verdict is the mean of both ({judged})"
+    if not told["mistakes_alone"]:
+        return f"no: alone it is right on all {count(int(told['photos']), 'photo')}, and together is twice the work"
+    return f"no: together it is worse ({judged})"
 
 
 def _hint(record: JsonMapping) -> str:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from teliti.files import sha256_hex, write_bytes_atomic
 from teliti.metrics.calibration import fit_platt
-from teliti.models.heads import HeadWeights
+from teliti.models.heads import HeadWeights, head_module
 from teliti.models.networks import Network, PhotoInput
 from teliti.models.number_layers import NumberInput
 from teliti.models.onnx_graph import export_module
@@ -36,23 +36,34 @@ _BATCH = 32
 class FeatureFront(nn.Module):
     """uint8 photos (N, H, W, 3) to the vector that a network's closing layer sees.
 
-    Where that layer is not a plain linear one, the vector is the logits themselves.
+    Where that layer is not a plain linear one, the vector is the logits themselves. A partner's logits stand behind it.
 
     Args:
         network: Trained, in evaluation mode.
         numbers: The recipe's own number steps, in the place of the network's mean and std.
+        partner: Another classifier of the same classes, (N, H, W, 3) uint8 to logits (N, K), for an ensemble.
     """
 
-    def __init__(self, network: Network, numbers: NumberInput | None = None) -> None:
+    def __init__(
+        self, network: Network, numbers: NumberInput | None = None, *, partner: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.input = PhotoInput(network.mean, network.std) if numbers is None else numbers
         self.network = network
         self.closing = closing_layer(network)
+        self.partner = partner
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, H, W, 3) uint8 to (N, D) float32."""
+        """(N, H, W, 3) uint8 to (N, D) float32; with a partner (N, D + K)."""
         logits, features = self.network.logits_and_features(self.input(image))
-        return logits if self.closing is None else features
+        own = logits if self.closing is None else features
+        return own if self.partner is None else torch.cat([own, self.partner(image)], dim=1)
+
+    def with_partner(self, partner: nn.Module) -> FeatureFront:
+        """The same network, answering together with another one; this one stays as it is."""
+        joined = FeatureFront(self.network, partner=partner)
+        joined.input = self.input
+        return joined
 
 
 def closing_layer(network: Network) -> nn.Linear | None:
@@ -71,8 +82,29 @@ def features_of(front: FeatureFront, photos: Iterable[UInt8Image]) -> NDArray[np
     return np.concatenate(rows)
 
 
+class HeadOnFeatures(nn.Module):
+    """A features-mode classifier as one module, as a front's partner: uint8 photos to calibrated logits (N, K).
+
+    Args:
+        net: (N, H, W, 3) uint8 to features (N, D).
+        head: Fitted on such features.
+    """
+
+    def __init__(self, net: nn.Module, head: HeadWeights) -> None:
+        super().__init__()
+        self.net = net
+        self.head = head_module(head)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """(N, H, W, 3) uint8 to (N, K) float32."""
+        logits: Tensor = self.head(self.net(image))[0]
+        return logits
+
+
 def make_head(front: FeatureFront, *, task: Task) -> HeadWeights:
     """The closing layer as a head, not calibrated yet: one column for each logit of the network.
+
+    With a partner a logit is the mean of both networks' (the normalised geometric mean of their probabilities).
 
     Args:
         front: The network.
@@ -81,13 +113,18 @@ def make_head(front: FeatureFront, *, task: Task) -> HeadWeights:
     layer = front.closing
     if layer is None:
         with torch.inference_mode():
-            size = front(torch.zeros((1, *front.network.facts.image_size, 3), dtype=torch.uint8)).shape[1]
+            photo = torch.zeros((1, *front.network.facts.image_size, 3), dtype=torch.uint8)
+            size = front.network(front.input(photo)).shape[1]
         weight, bias = np.eye(size, dtype=np.float32), np.zeros(size, np.float32)
     else:
         weight = layer.weight.detach().numpy().T
         bias = np.zeros(weight.shape[1], np.float32) if layer.bias is None else layer.bias.detach().numpy()
     if weight.shape[1] == 2 and task == "classification":  # a head of two classes keeps the log-odds of the second
         weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
+    if front.partner is not None:
+        theirs = np.eye(weight.shape[1]) if weight.shape[1] > 1 else np.array([[-1.0], [1.0]])
+        weight = np.concatenate([weight, theirs.astype(np.float32)]) * np.float32(0.5)
+        bias = bias * np.float32(0.5)
     size = len(weight)
     return HeadWeights(
         np.zeros(size, np.float32), np.ones(size, np.float32), np.ascontiguousarray(weight, np.float32),

@@ -14,10 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from teliti.data.split import fewest_groups, fold_samples
 from teliti.errors import RecipeError
 from teliti.models.compact import COMPACT, plan_network
-from teliti.models.heads import HeadWeights
 from teliti.models.weights import find_weights
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
@@ -25,8 +23,7 @@ from teliti.recipe.train import NETWORK_MODES
 from teliti.runtime import default_threads, installed_versions, keep_freed_memory, require
 from teliti.training.backbone_file import number_layers
 from teliti.training.engines import EngineChoice
-from teliti.training.features import Features, FeatureSource
-from teliti.training.novelty import MOST_PHOTOS, fit_novelty, newest_parts, settle_novelty
+from teliti.training.features import FeatureSource
 from teliti.transforms.augment import build_augment
 from teliti.transforms.prepare import PrepareChain
 from teliti.transforms.steps_numbers import FittedNumbers, fit_numbers
@@ -36,15 +33,19 @@ from teliti.workflow.fit import (
     Candidate,
     Fit,
     check_combine,
-    photo_outputs,
-    reject_indices,
     validation_loss,
 )
 from teliti.workflow.learning_parts import LearningParts, LearningTargets, divide_learning
+from teliti.workflow.learnt_head import (
+    Schooling,
+    answers_of,
+    close_network,
+    front_features,
+)
 from teliti.workflow.photos import Photos
 from teliti.workflow.pictures import Pictures, prepared_pictures
 from teliti.workflow.plan import SplitPlan
-from teliti.workflow.second_opinion import ask_frozen_network, has_second_opinion, options_after
+from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion, options_after
 from teliti.workflow.setup import Setup, build_recipe_chain
 from teliti.workflow.stopwatch import Stopwatch
 
@@ -55,7 +56,6 @@ if TYPE_CHECKING:
     from teliti.training.trained_net import FeatureFront
 
 CHECKPOINTS, NETWORK_FILE = "checkpoints", "network.onnx"
-CALIBRATION_FOLDS = 5
 _FROZEN_STAGES = 3  # edges and textures: they learn little on a few thousand photos, and cost half of a step
 
 
@@ -92,7 +92,13 @@ def settle_network_recipe(recipe: Recipe) -> Recipe:
     if not keeps:
         settled["frozen_depthwise"] = False
     if not has_second_opinion(recipe):
-        settled["soft_targets"] = 0.0
+        if recipe.train.ensemble is True:
+            raise RecipeError(
+                "train.ensemble needs a network of classes whose weights are given and that is fine-tuned, and "
+                f"train.mode is {recipe.train.mode} with model.weights {recipe.model.weights}.",
+                hint="Leave train.ensemble out, or fine-tune a pretrained network.",
+            )
+        settled |= {"soft_targets": 0.0, "ensemble": False}
     values["train"] = settled
     return override_recipe(recipe, values)
 
@@ -135,7 +141,7 @@ def learn_network(
     from teliti.training.trained_net import save_front
 
     with watch.stage("backbone"), reporter.task("Exporting the network", 1) as advance:
-        count = sum(parameter.numel() for parameter in lesson.front.network.parameters())
+        count = sum(parameter.numel() for parameter in lesson.front.parameters())
         facts = {**_facts(recipe), "parameters": count}
         backbone = save_front(
             lesson.front, recipe.model, path=folder / NETWORK_FILE, facts=facts, seed=recipe.seed,
@@ -146,7 +152,8 @@ def learn_network(
     engine = EngineChoice("torch", options.precision, installed_versions(("torch",))["torch"])
     threads = recipe.train.threads or default_threads()
     source = FeatureSource(build_recipe_chain(recipe), backbone, engine, threads)
-    values = {**options.model_dump(mode="json", exclude_none=True), "budget": recipe.train.budget}
+    chosen = {"budget": recipe.train.budget, "ensemble": lesson.front.partner is not None}
+    values = {**options.model_dump(mode="json", exclude_none=True), **chosen}
     resolved = override_recipe(recipe, {"train": values})
     setup = Setup(resolved, backbone, engine, source, lesson.numbers)
     network = record_network(lesson.fitted, lesson.front.network)
@@ -205,10 +212,7 @@ def teach(
     outputs = _num_outputs(recipe, photos.catalog)
     network = build_network(recipe.model, num_outputs=outputs, image_size=chain.image_size, seed=recipe.seed)
     pool_before_activation(network)
-    opinion = None
-    if has_second_opinion(recipe) and photos.catalog.task == "classification":
-        with watch.stage("second opinion"):
-            opinion = ask_frozen_network(recipe, photos, plan, indices=parts.learn, reporter=reporter)
+    opinion = _second_opinion(recipe, photos, plan, parts=parts, watch=watch, reporter=reporter)
     options = recipe.train if opinion is None else options_after(recipe.train, opinion, seconds=clock.elapsed())
     with _pictures_of(recipe, photos, parts.used, reporter=reporter) as pictures:
         targets = LearningTargets.of(photos, parts.used)
@@ -227,11 +231,20 @@ def teach(
             )  # fmt: skip
         front = FeatureFront(network.cpu(), None if numbers is None else NumberInput(number_layers(numbers)))
         history = record_learning(fitted, data, recipe, photos=parts.to_record(), scale=targets.scale)
-        held = _features(front, pictures, parts.places(parts.hold))
-        fit = _fit_of(front, history, held, parts=parts, targets=targets, recipe=recipe, photos=photos, plan=plan)
-        if folder is not None and photos.catalog.task == "classification" and recipe.decide.novelty_share > 0.0:
-            fit = _with_novelty(fit, front, pictures, parts=parts, held=held, photos=photos)
-    return Lesson(front, fitted, fit, numbers)
+        closed = close_network(
+            front, history, Schooling(recipe, photos, plan, parts, targets, pictures),
+            partner=None if opinion is None else opinion.partner, has_novelty=folder is not None,
+        )  # fmt: skip
+    return Lesson(closed.front, fitted, closed.fit, numbers)
+
+
+def _second_opinion(
+    recipe: Recipe, photos: Photos, plan: SplitPlan, *, parts: LearningParts, watch: Stopwatch, reporter: Reporter
+) -> SecondOpinion | None:
+    if photos.catalog.task != "classification" or not has_second_opinion(recipe):
+        return None
+    with watch.stage("second opinion"):
+        return ask_frozen_network(recipe, photos, plan, learnt=parts.learn, held=parts.hold, reporter=reporter)
 
 
 def answer_by_network(
@@ -248,7 +261,7 @@ def answer_by_network(
     """
     with _pictures_of(recipe, photos, indices, reporter=reporter) as pictures:
         asked = np.arange(len(indices))
-        return _answers(lesson.fit.head, _features(lesson.front, pictures, asked), recipe=recipe, photos=photos)
+        return answers_of(lesson.fit.head, front_features(lesson.front, pictures, asked), recipe=recipe, photos=photos)
 
 
 def _check_tiles(chain: PrepareChain, recipe: Recipe, photos: Photos) -> None:
@@ -269,22 +282,6 @@ def _fit_numbers(recipe: Recipe, pictures: Pictures, parts: LearningParts) -> Fi
     steps = build_recipe_chain(recipe).numbers
     learnt = pictures.rows_of(parts.places(parts.learn))
     return fit_numbers(steps, [pictures.images[row] for row in learnt]) if steps else None
-
-
-def _features(front: FeatureFront, pictures: Pictures, places: IntArray) -> Features:
-    """Features of the pictures of some photos, a row for each picture; the photos are counted anew from 0."""
-    from teliti.training.trained_net import features_of
-
-    rows = pictures.rows_of(places)
-    matrix = features_of(front, (pictures.images[row] for row in rows))
-    owners = np.unique(pictures.owners[rows], return_inverse=True)[1]
-    return Features(matrix, owners, len(matrix), len(places))
-
-
-def _answers(head: HeadWeights, features: Features, *, recipe: Recipe, photos: Photos) -> FloatArray:
-    """An answer for each photo of `features`, those for its tiles combined."""
-    everyone, combine = np.arange(len(features.counts)), build_recipe_chain(recipe).combine
-    return photo_outputs(head, features, everyone, combine=combine, rejects=reject_indices(recipe, photos))
 
 
 def _training_data(
@@ -316,52 +313,6 @@ def _training_data(
         augment=build_augment(steps) if steps else None,
         numbers=None if numbers is None else NumberInput(number_layers(numbers)),
     )
-
-
-def _fit_of(
-    front: FeatureFront,
-    history: Record,
-    held: Features,
-    *,
-    parts: LearningParts,
-    targets: LearningTargets,
-    recipe: Recipe,
-    photos: Photos,
-    plan: SplitPlan,
-) -> Fit:
-    """The closing layer as a head, calibrated on the photos that chose the epoch, a tile with its photo's label."""
-    from teliti.training.trained_net import calibrate_head, make_head
-
-    head = make_head(front, task=photos.catalog.task)
-    if photos.catalog.task == "regression":
-        weight, bias = head.weight * targets.std, head.bias * targets.std + targets.mean
-        head = replace(head, weight=weight.astype(np.float32), bias=bias.astype(np.float32))
-    else:
-        labels = photos.targets[parts.hold]
-        folds = _calibration_folds(labels, plan.groups[parts.hold], seed=recipe.seed)[held.owners]
-        head, calibration = calibrate_head(
-            head, held.matrix, labels[held.owners], folds=folds, asked=recipe.decide.calibration
-        )
-        history |= calibration
-    return Fit(head, history, parts.hold, _answers(head, held, recipe=recipe, photos=photos), parts.name)
-
-
-def _calibration_folds(labels: IntArray, groups: IntArray, *, seed: int) -> IntArray:
-    """(N,) folds by which a way of calibration is chosen; one fold where a class has too few separate photos."""
-    if labels.ndim > 1 or not len(labels) or fewest_groups(labels, groups) < CALIBRATION_FOLDS:
-        return np.zeros(len(labels), dtype=np.int64)
-    return fold_samples(labels, groups, folds=CALIBRATION_FOLDS, seed=seed)
-
-
-def _with_novelty(
-    fit: Fit, front: FeatureFront, pictures: Pictures, *, parts: LearningParts, held: Features, photos: Photos
-) -> Fit:
-    """The same, and what the photos look like that the network learnt from."""
-    places = parts.places(parts.learn)
-    shown = places[np.linspace(0, len(places) - 1, min(len(places), MOST_PHOTOS)).astype(int)]
-    seen = _features(front, pictures, shown)
-    weights = fit_novelty(seen.matrix, photos.targets[parts.used[shown]][seen.owners])
-    return replace(fit, novelty=settle_novelty(weights, newest_parts(weights.measure(held.matrix), held.counts)))
 
 
 def _num_outputs(recipe: Recipe, catalog: Catalog) -> int:

@@ -1,4 +1,4 @@
-"""Softer targets for a network that is fine-tuned: what the frozen network's own head says of the photos.
+"""What the frozen network's own head says of the photos: softer targets, and a partner to answer with.
 
 A label is right or wrong, and some are wrong. The head of the features mode is fitted in folds, so that each photo is
 judged by a head that never saw it; its probabilities and the label together are what the network learns. After
@@ -7,8 +7,8 @@ G. Hinton, O. Vinyals and J. Dean (2015), with an out-of-fold teacher, which can
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,18 +16,44 @@ from numpy.typing import NDArray
 from teliti.cache import RowCache
 from teliti.errors import RecipeError, SplitError
 from teliti.models.compact import COMPACT
+from teliti.models.heads import HeadWeights
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
 from teliti.recipe.sections import parse_seconds
 from teliti.recipe.train import TrainRecipe
+from teliti.training.backbone_file import BackboneFile
 from teliti.training.features import compute_features
-from teliti.training.linear import fit_head
+from teliti.training.linear import FittedHead, fit_head
 from teliti.types import FloatArray, IntArray, Reporter
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.setup import fit_recipe_numbers, resolve_setup
 
+if TYPE_CHECKING:
+    from torch import nn
+
 _NO_SHARE = 0.01  # less is nothing: few classes a photo keep the loss cheap
+
+
+@dataclass(frozen=True, eq=False)
+class Partner:
+    """The frozen network and a head of it, which may answer together with the trained network.
+
+    Attributes:
+        head: Fitted on the photos that are learnt from and on those that choose the epoch.
+        backbone: The frozen network in front of it.
+        held_logits: (M, K) float32 for each picture of a photo that chooses, by a head that never saw it.
+    """
+
+    head: HeadWeights
+    backbone: BackboneFile
+    held_logits: FloatArray
+
+    def module(self) -> nn.Module:
+        """Network and head as one torch module, (N, H, W, 3) uint8 to logits (N, K)."""
+        from teliti.training.trained_net import HeadOnFeatures
+
+        return HeadOnFeatures(self.backbone.load(), self.head).eval()
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +61,15 @@ class SecondOpinion:
     """What the frozen network's head says.
 
     Attributes:
-        probs: (M, K) float32, of each picture that is learnt from by a head that never saw its photo.
+        probs: (M, K) float32, of each picture that is learnt from by a head that never saw its photo, nor a photo that
+            chooses the epoch.
         engine: What computed the features; another one would give other last digits.
+        partner: Who may answer, too; None where the recipe wants no ensemble.
     """
 
     probs: FloatArray
     engine: str
+    partner: Partner | None = None
 
     def shares(self, labels: IntArray, learnt: IntArray, *, weight: float) -> FloatArray:
         """What is learnt in the place of the class: of the pictures learnt from `weight` of these probabilities.
@@ -68,22 +97,24 @@ def options_after(options: TrainRecipe, opinion: SecondOpinion | None, *, second
 
 
 def has_second_opinion(recipe: Recipe) -> bool:
-    """True for a recipe that asks for softer targets, of classes, from a network whose weights are given."""
+    """True for a recipe that asks for softer targets or an ensemble, of classes, with weights that are given."""
     train, model = recipe.train, recipe.model
     frozen = model.backbone not in {*COMPACT, NO_BACKBONE} and model.weights != "random"
-    return train.mode == "finetune" and train.soft_targets > 0.0 and train.loss != "perceptron" and frozen
+    is_asked = train.soft_targets > 0.0 or train.ensemble is True
+    return train.mode == "finetune" and is_asked and train.loss != "perceptron" and frozen
 
 
 def ask_frozen_network(
-    recipe: Recipe, photos: Photos, plan: SplitPlan, *, indices: IntArray, reporter: Reporter
+    recipe: Recipe, photos: Photos, plan: SplitPlan, *, learnt: IntArray, held: IntArray, reporter: Reporter
 ) -> SecondOpinion | None:
-    """What the head of the features mode says of photos that are learnt from, each by a head that never saw it.
+    """What the head of the features mode says of photos, each by a head that never saw it.
 
     Args:
         recipe: From `resolve_data`.
         photos: All photos, of classes.
         plan: For groups, which stay together.
-        indices: (M,) positions of the photos.
+        learnt: Rising positions of the photos that are learnt from.
+        held: Rising positions of those that choose the epoch; no other.
         reporter: Told about long work.
 
     Returns:
@@ -101,21 +132,30 @@ def ask_frozen_network(
     except RecipeError as error:  # weights made for photos of one size, for instance
         reporter.note(f"The labels alone are learnt: {error.message}")
         return None
-    own = indices.tolist()
+    asked_of = np.sort(np.concatenate([learnt, held])) if recipe.train.ensemble is not False else learnt
+    own = asked_of.tolist()
     features = compute_features(
         [photos.samples[index] for index in own], [photos.digests[index] for index in own], setup.source,
         cache=RowCache(), reporter=reporter, read=photos.decoded.read,
     )  # fmt: skip
-    owners = indices[features.owners]  # a row for each tile of a photo
-    try:
-        fitted = fit_head(
-            features.matrix, photos.targets[owners], plan.groups[owners], model=setup.recipe.model,
+    owners = asked_of[features.owners]  # a row for each tile of a photo
+
+    def fit(rows: NDArray[np.bool_]) -> FittedHead:
+        return fit_head(
+            features.matrix[rows], photos.targets[owners[rows]], plan.groups[owners[rows]], model=setup.recipe.model,
             task="classification", num_classes=len(photos.catalog.classes), seed=recipe.seed, reporter=reporter,
         )  # fmt: skip
+
+    is_learnt = np.isin(owners, learnt)
+    try:
+        opinion = SecondOpinion(_softmax(fit(is_learnt).oof_logits), setup.engine.name)
+        if recipe.train.ensemble is False:
+            return opinion
+        whole = fit(np.ones_like(is_learnt))
     except SplitError:
         reporter.note("Too few photos of a class for softer targets: the labels alone are learnt.")
         return None
-    return SecondOpinion(_softmax(fitted.oof_logits), setup.engine.name)
+    return replace(opinion, partner=Partner(whole.weights, setup.backbone, whole.oof_logits[~is_learnt]))
 
 
 def _softmax(logits: NDArray[Any]) -> FloatArray:

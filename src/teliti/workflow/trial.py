@@ -99,7 +99,7 @@ class NetworkTrial:
         outputs = lesson.fit.chooser_outputs[:0]
         if len(test):
             outputs = answer_by_network(lesson, recipe, photos, indices=test, reporter=reporter)
-        size = sum(parameter.numel() for parameter in lesson.front.network.parameters())
+        size = sum(parameter.numel() for parameter in lesson.front.parameters())
         findings = tuple(finding.to_record() for finding in lesson.fitted.findings)
         fit = lesson.fit
         return Scores(fit.chooser, fit.chooser_outputs, outputs, 0.0, watch.elapsed(), size, findings)

@@ -35,6 +35,22 @@ def test_learning_says_how_it_ended_and_what_is_wrong():
     assert "with the random changes" in found
 
 
+@pytest.mark.parametrize(
+    ("kept", "mistakes", "expected"),
+    [
+        (True, 9, "yes, each verdict is the mean of both (log loss 0.240 together and 0.260 alone, on 328 photos)"),
+        (False, 0, "no: alone it is right on all 328 photos, and together is twice the work"),
+        (False, 9, "no: together it is worse (log loss 0.240 together and 0.260 alone, on 328 photos)"),
+    ],
+)
+def test_an_ensemble_says_by_which_losses_it_was_judged(kept, mistakes, expected):
+    record = network_record()
+    assert "Ensemble" not in shown(record, "training")
+    told = {"kept": kept, "log_loss": 0.24, "log_loss_alone": 0.26, "photos": 328, "mistakes_alone": mistakes}
+    record["history"]["ensemble"] = told
+    assert expected in shown(record, "training")
+
+
 def test_curves_have_both_parts_and_mark_the_kept_epoch():
     markup = section(render_report(network_record(), ReportPictures()), "learning")
     titles = re.findall(r"<figcaption>([^<]+)</figcaption>", markup)

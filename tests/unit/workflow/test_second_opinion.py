@@ -11,7 +11,7 @@ import pytest
 import teliti
 from teliti.cache import RowCache
 from teliti.errors import RecipeError
-from teliti.recipe import load_recipe, parse_recipe
+from teliti.recipe import load_recipe, override_recipe, parse_recipe
 from teliti.types import SilentReporter
 from teliti.workflow import second_opinion
 from teliti.workflow.learn import settle_network_recipe
@@ -20,6 +20,7 @@ from teliti.workflow.plan import plan_split
 from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion, options_after
 from teliti.workflow.setup import resolve_data
 
+NOBODY = np.zeros(0, dtype=np.int64)
 SMALL = {"data": {"image_size": 32}, "train": {"mode": "finetune", "epochs": 1, "threads": 1}}
 
 
@@ -75,12 +76,12 @@ def test_the_opinion_is_right_more_often_than_not_and_the_same_each_time(photos:
     plan = plan_split(photos, recipe)
     recipe, _ = resolve_data(recipe, photos, plan)
     train = plan.indices("train")
-    opinion = ask_frozen_network(recipe, photos, plan, indices=train, reporter=SilentReporter())
+    opinion = ask_frozen_network(recipe, photos, plan, learnt=train, held=NOBODY, reporter=SilentReporter())
     assert opinion is not None
     assert opinion.probs.shape == (len(train), len(photos.catalog.classes))
     np.testing.assert_allclose(opinion.probs.sum(axis=1), 1.0, atol=1e-5)
     assert (opinion.probs.argmax(axis=1) == photos.targets[train]).mean() > 0.5
-    again = ask_frozen_network(recipe, photos, plan, indices=train, reporter=SilentReporter())
+    again = ask_frozen_network(recipe, photos, plan, learnt=train, held=NOBODY, reporter=SilentReporter())
     assert again is not None
     assert np.array_equal(again.probs, opinion.probs)
 
@@ -90,7 +91,7 @@ def test_too_few_photos_of_a_class_leave_the_labels_alone(photos: Photos) -> Non
     plan = plan_split(photos, recipe)
     recipe, _ = resolve_data(recipe, photos, plan)
     one_each = np.array([int(np.flatnonzero(photos.targets == label)[0]) for label in (0, 1)])
-    assert ask_frozen_network(recipe, photos, plan, indices=one_each, reporter=SilentReporter()) is None
+    assert ask_frozen_network(recipe, photos, plan, learnt=one_each, held=NOBODY, reporter=SilentReporter()) is None
 
 
 def test_a_network_that_gives_no_features_leaves_the_labels_alone(
@@ -108,7 +109,7 @@ def test_a_network_that_gives_no_features_leaves_the_labels_alone(
     recipe = settle_network_recipe(parse_recipe(SMALL))
     plan = plan_split(photos, recipe)
     recipe, _ = resolve_data(recipe, photos, plan)
-    assert ask_frozen_network(recipe, photos, plan, indices=plan.indices("train"), reporter=Notes()) is None
+    assert ask_frozen_network(recipe, photos, plan, learnt=plan.indices("train"), held=NOBODY, reporter=Notes()) is None
     assert notes == ["The labels alone are learnt: model.backbone: made for 224 x 224."]
 
 
@@ -119,6 +120,8 @@ def test_a_run_keeps_the_engine_that_its_targets_were_made_with_and_its_replay_t
     kept = load_recipe(tmp_path / "first" / "recipe.toml")
     assert kept.train.engine in {"openvino", "onnxruntime", "torch"}
     assert (kept.train.soft_targets, kept.train.frozen_stages) == (0.5, 3)
+    assert first["history"]["ensemble"]["asked"] == "auto"
+    assert kept.train.ensemble is first["history"]["ensemble"]["kept"]
     second = teliti.train(parts_folder, recipe=kept, out=tmp_path / "second")
     assert second["history"]["rows"] == first["history"]["rows"]
 
@@ -132,7 +135,32 @@ def test_each_photo_is_judged_by_a_head_that_never_saw_it(photos: Photos) -> Non
     wrong = photos.targets.copy()
     wrong[train[0]] = 1 - wrong[train[0]]
     opinion = ask_frozen_network(
-        recipe, dataclasses.replace(photos, targets=wrong), plan, indices=train, reporter=SilentReporter()
+        recipe, dataclasses.replace(photos, targets=wrong), plan, learnt=train, held=NOBODY, reporter=SilentReporter()
     )
     assert opinion is not None
     assert opinion.probs[0, wrong[train[0]]] < 0.5  # it does not repeat the wrong label
+
+
+def test_a_partner_has_learnt_from_all_and_says_what_a_head_says_that_never_saw_the_photo(photos: Photos) -> None:
+    recipe = settle_network_recipe(parse_recipe(SMALL))
+    plan = plan_split(photos, recipe)
+    recipe, _ = resolve_data(recipe, photos, plan)
+    train = plan.indices("train")
+    learnt, held = np.delete(train, np.s_[::4]), train[::4]
+    asked = {"learnt": learnt, "held": held, "reporter": SilentReporter()}
+    first = ask_frozen_network(recipe, photos, plan, **asked)
+    assert first is not None
+    assert first.partner is not None
+    assert first.partner.held_logits.shape == (len(held), 2)
+    turned = photos.targets.copy()
+    turned[held] = 1 - turned[held]
+    second = ask_frozen_network(recipe, dataclasses.replace(photos, targets=turned), plan, **asked)
+    assert second is not None
+    assert second.partner is not None
+    assert np.array_equal(second.probs, first.probs)  # softer targets know nothing of the photos that choose
+    assert not np.array_equal(second.partner.held_logits, first.partner.held_logits)  # the partner does
+    without = override_recipe(recipe, {"train": {"ensemble": False}})
+    alone = ask_frozen_network(without, photos, plan, **asked)
+    assert alone is not None
+    assert alone.partner is None
+    assert np.array_equal(alone.probs, first.probs)

@@ -1,0 +1,109 @@
+"""A network that answers together with the frozen one: the mean of both logits, in one graph, where there is
+something to gain.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+import teliti
+from teliti.errors import RecipeError
+from teliti.models.networks import build_network
+from teliti.recipe import load_recipe, parse_recipe
+from teliti.training.trained_net import FeatureFront, features_of, make_head
+from teliti.workflow.learn import settle_network_recipe
+from teliti.workflow.learnt_head import judge_ensemble
+
+SMALL = {"data": {"image_size": 32}, "train": {"mode": "finetune", "epochs": 1, "threads": 1}}
+LAYERS = {"backbone": "none", "layers": [{"kind": "flatten"}]}
+
+
+class Partner(nn.Module):
+    """Says how bright a photo is, for each class another multiple; the first class is always 0."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.num_classes = num_classes
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.float().mean(dim=(1, 2, 3), keepdim=False)[:, None] * torch.arange(self.num_classes) / 100.0
+
+
+def training(asked: object) -> dict:
+    return {**SMALL, "train": {**SMALL["train"], "ensemble": asked}}
+
+
+@pytest.mark.parametrize("num_classes", [2, 3])
+def test_a_joined_logit_is_the_mean_of_both_networks(num_classes: int) -> None:
+    recipe = parse_recipe({"model": LAYERS, "train": {"mode": "scratch"}})
+    network = build_network(recipe.model, num_outputs=num_classes, image_size=(8, 8), seed=0).eval()
+    photos = list(np.random.default_rng(0).integers(0, 256, (4, 8, 8, 3), dtype=np.uint8))
+    front, partner = FeatureFront(network), Partner(num_classes)
+    joined = front.with_partner(partner)
+    found = make_head(joined, task="classification").logits(features_of(joined, photos))
+    batch = torch.from_numpy(np.stack(photos))
+    with torch.inference_mode():
+        mean = 0.5 * (network(front.input(batch)) + partner(batch)).numpy()
+    wanted = mean - mean[:, :1] if num_classes == 2 else mean
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+    assert front.partner is None  # the network alone is still there
+    assert features_of(front, photos).shape[1] + num_classes == features_of(joined, photos).shape[1]
+
+
+def test_an_ensemble_is_one_inspector_and_its_replay_has_the_same_bits(parts_folder: Path, tmp_path: Path) -> None:
+    """Training itself refuses a graph whose logits are not those of torch."""
+    first = teliti.train(parts_folder, recipe=parse_recipe(training(True)), out=tmp_path / "first")
+    told = first["history"]["ensemble"]
+    assert told["kept"]
+    assert told["asked"] is True
+    kept = load_recipe(tmp_path / "first" / "recipe.toml")
+    assert kept.train.ensemble is True
+    second = teliti.train(parts_folder, recipe=kept, out=tmp_path / "second")
+    assert second["history"]["ensemble"] == told
+    graphs = [Path(record["bundle"], "model.onnx").read_bytes() for record in (first, second)]
+    assert graphs[0] == graphs[1]
+    assert first["model"]["parameters"] > 2 * 3_000_000  # both networks
+    assert "yes, each verdict is the mean of both" in Path(first["report"]).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("asked", "alone", "together", "mistakes", "expected"),
+    [
+        ("auto", (0.9, 0.7, 0.4, 0.9), (0.9, 0.6, 0.5, 0.9), 1, True),  # about as good: two that differ are surer
+        ("auto", (0.9, 0.7, 0.4, 0.9), (0.5, 0.4, 0.1, 0.6), 1, False),  # clearly worse
+        ("auto", (0.9, 0.7, 0.6, 0.9), (0.9, 0.9, 0.9, 0.9), 0, False),  # nothing to gain, and twice the work
+        (True, (0.9, 0.7, 0.6, 0.9), (0.5, 0.4, 0.1, 0.6), 0, True),
+    ],
+)
+def test_it_stays_alone_where_together_is_worse_or_where_nothing_is_wrong(
+    asked: object, alone: tuple, together: tuple, mistakes: int, expected: bool
+) -> None:
+    losses = -np.log(np.array([alone, together]))
+    told = judge_ensemble(asked, losses[0], losses[1], mistakes=mistakes)
+    assert told["kept"] is expected
+    assert (told["asked"], told["photos"], told["mistakes_alone"]) == (asked, 4, mistakes)
+    assert told["log_loss"] == pytest.approx(losses[1].mean())
+
+
+def test_one_photo_cannot_speak_against_it() -> None:
+    assert judge_ensemble("auto", np.array([0.1]), np.array([2.0]), mistakes=1)["standard_error"] is None
+
+
+@pytest.mark.parametrize(
+    ("mode", "weights", "expected"),
+    [("finetune", "auto", "auto"), ("finetune", "random", False), ("scratch", "random", False)],
+)
+def test_only_given_weights_have_a_partner(mode: str, weights: str, expected: object) -> None:
+    recipe = parse_recipe({"train": {"mode": mode}, "model": {"weights": weights}})
+    assert settle_network_recipe(recipe).train.ensemble == expected
+    asked = parse_recipe({"train": {"mode": mode, "ensemble": True}, "model": {"weights": weights}})
+    if expected == "auto":
+        assert settle_network_recipe(asked).train.ensemble is True
+    else:
+        with pytest.raises(RecipeError, match=r"train\.ensemble needs a network of classes whose weights are given"):
+            settle_network_recipe(asked)
