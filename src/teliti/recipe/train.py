@@ -13,6 +13,7 @@ Mode = Literal["features", "finetune", "scratch", "auto"]
 Engine = Literal["auto", "openvino", "onnxruntime", "torch"]
 Precision = Literal["auto", "f32", "bf16"]
 Device = Literal["auto", "cpu", "cuda"]
+AugmentOn = Literal["auto", "cpu", "device"]
 Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["constant", "step", "cosine", "one_cycle"]
 Loss = Literal[
@@ -54,6 +55,8 @@ class TrainRecipe(Section):
         replicas: Parts of a batch that are computed at the same time, each by one thread; 1 leaves the threads to the
             library. "auto" times both.
         num_workers: Threads that assemble the next batches; 0: none. The result is the same for any number.
+        augment_on: Where photos are augmented: by the threads that assemble batches ("cpu"), or by torch on the device
+            of the network as far as the steps can be ("device"). "auto": "cpu" on a CPU; on a GPU both are timed.
         epochs: Times that every training photo is shown.
         stop_after: End after so many epochs, though the schedule may be made for more; written when a budget was used,
             which is not asked about again.
@@ -107,6 +110,7 @@ class TrainRecipe(Section):
     device: Device = "auto"
     replicas: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
     num_workers: Annotated[int, Field(ge=0, le=64)] = 1
+    augment_on: AugmentOn = "auto"
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
     stop_after: Annotated[int, Field(ge=1, le=100_000)] | None = None
     lr: Literal["find"] | _Positive = 1e-3

@@ -40,6 +40,7 @@ _OPTIONS = {
     "device": "Device", "precision": "Precision while learning", "replicas": "Threads with a part of a batch each",
     "threads": "Threads",
 }  # fmt: skip
+_PLACES = {"cpu": "Threads of the processor", "device": "The network's device"}
 _PLAIN = {"accumulate": 1, "ema": 0.0, "replicas": 1}  # what needs no word
 
 
@@ -139,10 +140,26 @@ def learnt(record: JsonMapping) -> Html:
             "✓ chosen" if row.get("chosen") else "",
         ]
         for row in tables_at(history, "probe")
+        if "augment_on" not in row
     ]
     head = ["Precision", "Parts at a time", "Photos per second", ""]
     timed = table("Timed on this machine before the first step", head=head, rows=probe) if probe else EMPTY
-    return join([facts(rows), timed])
+    return join([facts(rows), timed, _places(history)])
+
+
+def _places(history: JsonMapping) -> Html:
+    """The two ways to augment photos, where they were timed; with the steps of the network, and photos ahead."""
+    rows = [
+        [
+            _PLACES.get(str(row["augment_on"]), MISSING),
+            number(row.get("photos_per_s")),
+            "✓ chosen" if row.get("chosen") else "",
+        ]
+        for row in tables_at(history, "probe")
+        if "augment_on" in row
+    ]
+    head = ["Photos augmented by", "Photos per second", ""]
+    return table("Augmentation, timed with the network's steps", head=head, rows=rows) if rows else EMPTY
 
 
 def _ensemble_words(history: JsonMapping) -> str | None:

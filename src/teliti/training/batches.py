@@ -7,6 +7,7 @@ become float32 in one pass where the network is; nothing here knows a network.
 
 Mixing (mixup, cutmix) comes after the augmentation of each photo and is drawn from seed, epoch and step. It is of the
 whole step's photos, so that the number of processes changes nothing; each process therefore augments all of them.
+What of the augmentation is done where the network is (`device_augment`), a batch says with its photos.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ from torch import Tensor, nn
 
 from teliti.data.loading import map_ahead
 from teliti.errors import UserError
-from teliti.transforms.augment import AugmentChain, photo_rng
+from teliti.training.device_augment import DeviceAugment, LeftToDo
+from teliti.transforms.augment import AugmentChain, Draw, photo_rng
 from teliti.transforms.mixing import one_hot
 from teliti.types import FloatArray, IntArray, UInt8Image
 
@@ -114,6 +116,12 @@ class TrainingData:
         """The augmentation, where it mixes the photos of a step."""
         return self.augment if isinstance(self.augment, AugmentChain) and self.augment.mixes else None
 
+    @property
+    def device_augment(self) -> DeviceAugment | None:
+        """The augmentation divided between CPU and device, where something of it can be done on the device."""
+        found = DeviceAugment(self.augment) if isinstance(self.augment, AugmentChain) else None
+        return found if found is not None and found.has_work else None
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -126,6 +134,8 @@ class Batch:
         total: Photos of the whole step, those of other processes included.
         mixed: (N, K) targets of photos that are mixed or have shares: float32 share of each class, adding to 1 a
             photo, or float64 labels or numbers; None: targets are those of the data.
+        left: What the device has still to do with the images, which are those of the whole step where it mixes them;
+            None: nothing.
     """
 
     step: int
@@ -133,6 +143,7 @@ class Batch:
     images: Tensor
     total: int
     mixed: FloatArray | None = None
+    left: LeftToDo | None = None
 
 
 def epoch_batches(train: IntArray, *, batch_size: int, seed: int, epoch: int) -> list[IntArray]:
@@ -161,10 +172,22 @@ class BatchLoader:
         seed: Of the run; decides the augmentation.
         workers: Threads; 0 assembles in the caller's.
         pin: Put the buffers where a GPU reads them without a copy.
+        device_augment: What the device does of the augmentation is left to it; None: all is done here.
+        kept: Batches that the caller may still read from when it asks for the next one.
     """
 
-    def __init__(self, data: TrainingData, *, seed: int, workers: int, pin: bool = False) -> None:
+    def __init__(
+        self,
+        data: TrainingData,
+        *,
+        seed: int,
+        workers: int,
+        pin: bool = False,
+        device_augment: DeviceAugment | None = None,
+        kept: int = 0,
+    ) -> None:
         self._data, self._seed, self._workers, self._pin = data, seed, workers, pin
+        self._device_augment, self._kept = device_augment, kept
         self._buffers: list[Tensor] = []
 
     def batches(
@@ -187,13 +210,15 @@ class BatchLoader:
         def assemble(step: int) -> Batch:
             own, buffer = share_of(plan[step], rank, world), self._buffers[step % len(self._buffers)]
             if mixer is None:
-                self._fill(buffer[: len(own)].numpy(), own, epoch)
+                draws = self._fill(buffer[: len(own)].numpy(), own, epoch)
                 shares = None if self._data.shares is None else self._data.shares[own]
-                return Batch(step, own, buffer[: len(own)], len(plan[step]), shares)
-            targets = self._fill_mixed(mixer, buffer[: len(plan[step])].numpy(), plan[step], epoch=epoch, step=step)
-            start = sum(len(share_of(plan[step], before, world)) for before in range(rank))
-            part = slice(start, start + len(own))
-            return Batch(step, own, buffer[part], len(plan[step]), targets[part])
+                left = LeftToDo(draws) if draws else None
+                return Batch(step, own, buffer[: len(own)], len(plan[step]), shares, left)
+            first = sum(len(share_of(plan[step], before, world)) for before in range(rank))
+            part = slice(first, first + len(own))
+            images = buffer[: len(plan[step])]
+            targets, left = self._fill_mixed(mixer, images.numpy(), plan[step], epoch=epoch, step=step, part=part)
+            return Batch(step, own, images[part] if left is None else images, len(plan[step]), targets[part], left)
 
         if not self._workers:
             yield from map(assemble, steps)
@@ -201,31 +226,45 @@ class BatchLoader:
         yield from map_ahead(assemble, steps, threads=self._workers, ahead=1)
 
     def _keep_buffers(self, photos: int) -> None:
-        count = 1 if not self._workers else self._workers + 3  # waiting: workers + 1; taken: 1; being given back: 1
+        ahead = self._workers + 2 if self._workers else 0  # waiting: workers + 1; being given back: 1
+        count = 1 + ahead + self._kept
         if len(self._buffers) < count or len(self._buffers[0]) < photos:
             shape = (photos, *self._data.images.shape[1:])
             self._buffers = [torch.empty(shape, dtype=torch.uint8, pin_memory=self._pin) for _ in range(count)]
 
-    def _fill(self, out: UInt8Image, indices: IntArray, epoch: int) -> None:
-        data = self._data
+    def _fill(self, out: UInt8Image, indices: IntArray, epoch: int) -> tuple[Draw, ...]:
+        """The photos of a step; where the device augments, what was drawn for them."""
+        data, divided = self._data, self._device_augment
         if data.augment is None:
             np.take(data.images, indices, axis=0, out=out, mode="clip")  # "raise" would copy once more
-            return
+            return ()
+        draws = list[Draw]()
         for place, index in enumerate(indices.tolist()):
-            photo = data.augment(np.asarray(data.images[index]), photo_rng(self._seed, data.names[index], epoch))
+            photo, rng = np.asarray(data.images[index]), photo_rng(self._seed, data.names[index], epoch)
+            if divided is None:
+                photo = data.augment(photo, rng)
+            else:
+                photo, draw = divided.begin(photo, rng)
+                draws.append(draw)
             if photo.shape != out.shape[1:]:
                 raise UserError(f"augment must keep the shape {out.shape[1:]}, got {photo.shape}.")
             out[place] = photo
+        return tuple(draws)
 
     def _fill_mixed(
-        self, mixer: AugmentChain, out: UInt8Image, indices: IntArray, *, epoch: int, step: int
-    ) -> FloatArray:
-        """The photos of a whole step, mixed; their mixed targets (N, K)."""
-        self._fill(out, indices, epoch)
-        rng = np.random.default_rng((_MIXING, self._seed, epoch, step))
-        images, targets = mixer.mix(out, _as_rows(self._data, indices), rng=rng)
-        np.copyto(out, images)
-        return targets
+        self, mixer: AugmentChain, out: UInt8Image, indices: IntArray, *, epoch: int, step: int, part: slice
+    ) -> tuple[FloatArray, LeftToDo | None]:
+        """The photos of a whole step, mixed or with what is left to do; their mixed targets (N, K)."""
+        draws = self._fill(out, indices, epoch)
+        rng, targets = np.random.default_rng((_MIXING, self._seed, epoch, step)), _as_rows(self._data, indices)
+        if self._device_augment is None:
+            images, targets = mixer.mix(out, targets, rng=rng)
+            np.copyto(out, images)
+            return targets, None
+        mixtures = mixer.draw_mixtures(len(out), (out.shape[1], out.shape[2]), rng=rng)
+        for mixture in mixtures:
+            targets = mixture.mix_weights(targets)
+        return targets, LeftToDo(draws, tuple(mixtures), part)
 
 
 def _as_rows(data: TrainingData, indices: IntArray) -> FloatArray:

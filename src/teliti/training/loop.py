@@ -133,7 +133,7 @@ def fit_network(
             folder=folder, processes=processes,
             decide=lambda: _decide(net, data, options, objective=objective, seed=seed, stages=stages),
         )  # fmt: skip
-        for sentence in _sentences(run):
+        for sentence in _sentences(run, augments=data.augment is not None):
             reporter.note(sentence)
         with quiet_torch(run.options):
             try:
@@ -182,7 +182,7 @@ def _show_nobody(_row: Record) -> None:
     """Where nobody asked for rows."""
 
 
-def _sentences(run: Run) -> list[str]:
+def _sentences(run: Run, *, augments: bool) -> list[str]:
     """What was chosen, for people."""
     options = run.options
     replicas = int(options.replicas)
@@ -192,14 +192,23 @@ def _sentences(run: Run) -> list[str]:
         length = f"as many epochs as fit {parse_seconds(options.budget or 0.0):.0f} s"
     how = f"{replicas} threads with a part of each batch" if replicas > 1 else f"{options.threads} threads"
     found = [
-        f"Training on {options.device} in {options.precision}, {how}, channels last, batches of "
-        f"{options.batch_size}" + (f" in {options.accumulate} parts" if options.accumulate > 1 else "") + f", {length}."
+        f"Training on {options.device} in {options.precision}, {how}, channels last"
+        f"{_place(options, augments=augments)}, batches of {options.batch_size}"
+        + (f" in {options.accumulate} parts" if options.accumulate > 1 else "")
+        + f", {length}."
     ]
     if run.rate_search is not None:
         found.append(f"The learning-rate finder chose train.lr = {run.rate_search.lr:g}.")
     if run.steps_done:
         found.append(f"Going on after step {run.steps_done} of an interrupted run.")
     return found
+
+
+def _place(options: TrainRecipe, *, augments: bool) -> str:
+    """Where photos are augmented, where that could be elsewhere."""
+    if options.augment_on == "device":
+        return ", augmentation on the device"
+    return ", augmentation by the loader's threads" if options.device == "cuda" and augments else ""
 
 
 def _ending(run: Run) -> Ending | None:

@@ -23,7 +23,7 @@ from teliti.errors import RecipeError, RunError, UserError
 from teliti.files import sha256_hex
 from teliti.recipe.train import TrainRecipe
 from teliti.training.activity import LayerActivity, measure_activity, overall_share
-from teliti.training.batches import Batch, BatchLoader, TrainingData, epoch_batches
+from teliti.training.batches import Batch, TrainingData, epoch_batches
 from teliti.training.budget import epochs_in_budget, measured_epochs
 from teliti.training.callbacks import Watch, start_watch
 from teliti.training.checkpoint import (
@@ -35,6 +35,7 @@ from teliti.training.checkpoint import (
     take,
 )
 from teliti.training.ema import start_ema
+from teliti.training.feed import Feed
 from teliti.training.history import EpochSums, measure_validation, no_validation
 from teliti.training.losses import Objective
 from teliti.training.optim import LayerPenalty, make_optimizer
@@ -101,7 +102,7 @@ class Run:
         self.steps_per_epoch = len(self._plan(data, 0, seed))
         self._data, self._objective, self._seed = data, objective, seed
         self._processes, self._folder, self._job = processes, folder, job
-        self._loader = BatchLoader(data, seed=seed, workers=options.num_workers, pin=options.device == "cuda")
+        self._feed = Feed(data, options, seed=seed, device=self.stepper.device)
         self._sums = EpochSums()
         self._spent, self._saved_at = 0.0, time.monotonic()
         self._began = time.monotonic()
@@ -125,7 +126,7 @@ class Run:
         """The batches that this epoch still has."""
         plan = self._plan(self._data, self.epoch, self._seed)
         rank, world = self._processes.rank, self._processes.world
-        return self._loader.batches(plan, epoch=self.epoch, first=self.step, rank=rank, world=world)
+        return self._feed.batches(plan, epoch=self.epoch, first=self.step, rank=rank, world=world)
 
     def refuse_infinite_loss(self, batch: Batch, result: StepResult) -> None:
         """Stop before the weights are touched.

@@ -23,7 +23,8 @@ import torch
 from torch import nn
 
 from teliti.recipe.train import TrainRecipe
-from teliti.training.batches import BatchLoader, TrainingData, epoch_batches
+from teliti.training.batches import TrainingData, epoch_batches
+from teliti.training.feed import Feed
 from teliti.training.losses import Objective
 from teliti.training.optim import make_optimizer, set_rate
 from teliti.training.parallel import Processes
@@ -102,12 +103,12 @@ def find_rate(
 def _curve(
     stepper: Stepper, optimizer: torch.optim.Optimizer, data: TrainingData, *, options: TrainRecipe, seed: int
 ) -> list[tuple[float, float]]:
-    loader = BatchLoader(data, seed=seed, workers=0)
+    feed = Feed(data, options.model_copy(update={"num_workers": 0}), seed=seed, device=stepper.device)
     curve: list[tuple[float, float]] = []
     average, step = 0.0, 0
     for epoch in range(STEPS):
         plan = epoch_batches(data.train, batch_size=options.batch_size, seed=seed, epoch=epoch)
-        for batch in loader.batches(plan, epoch=epoch):
+        for batch in feed.batches(plan, epoch=epoch):
             lr = LOWEST * (HIGHEST / LOWEST) ** (step / (STEPS - 1))
             result = stepper.gradients(batch, epoch=epoch)
             average = _SMOOTHING * average + (1.0 - _SMOOTHING) * result.loss / result.photos

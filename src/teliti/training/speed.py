@@ -1,7 +1,8 @@
 """What a run leaves open, decided before its first step and written into its options, so that a replay asks nothing.
 
 In this order: the device; how small a batch must be cut to fit the memory; bf16 or f32, and one team of threads or a
-replica for each, by timing real steps for at most a second; how many epochs fit a budget. Weights are always laid out
+replica for each, by timing real steps for at most a second; on a GPU, where photos are augmented (`augment_choice`);
+how many epochs fit a budget. Weights are always laid out
 channels last (1.6 times on a CPU). torch.compile is left out: on a CPU it never earned its 10 to 50 seconds back.
 """
 
@@ -23,6 +24,7 @@ from teliti.errors import RecipeError
 from teliti.recipe.sections import parse_seconds
 from teliti.recipe.train import Precision, TrainRecipe
 from teliti.runtime import default_threads, keep_freed_memory
+from teliti.training.augment_choice import choose_place, is_place_open, settled_place
 from teliti.training.batches import Batch, InputMaker, TrainingData
 from teliti.training.budget import PLANNED_SHARE, has_open_budget
 from teliti.training.fast_layers import give_fast_layers
@@ -46,7 +48,8 @@ class Choice:
 
     Attributes:
         options: Resolved.
-        probe: One record per candidate: precision, replicas, photos_per_s, chosen.
+        probe: One record per candidate: precision, replicas, photos_per_s, chosen; and one for each place where photos
+            could be augmented: augment_on, photos_per_s, chosen.
     """
 
     options: TrainRecipe
@@ -93,6 +96,7 @@ def choose_options(
     """
     values: dict[str, Any] = {"threads": options.threads or max(1, default_threads() // processes_here())}
     values["accumulate"] = _parts_for_memory(net, data, options)
+    values["augment_on"] = settled_place(data, options)
     replicas = _possible_replicas(net, data, options, threads=values["threads"])
     precisions = ["f32", "bf16"] if options.precision == "auto" else [options.precision]
     candidates = [
@@ -101,7 +105,8 @@ def choose_options(
         for count in replicas
     ]
     cuts_epochs = cuts_epochs and has_open_budget(options)
-    if len(candidates) == 1 and not cuts_epochs:
+    is_open = is_place_open(data, options)
+    if len(candidates) == 1 and not cuts_epochs and not is_open:
         return Choice(candidates[0])
     seconds = _time_candidates(net, data, candidates, objective=objective)
     best = _fastest(candidates, seconds)
@@ -114,8 +119,13 @@ def choose_options(
         }
         for place, (candidate, taken) in enumerate(zip(candidates, seconds, strict=True))
     )
-    chosen = candidates[best]
-    return Choice(_within_budget(chosen, data, seconds[best]) if cuts_epochs else chosen, probe)
+    chosen, a_photo = candidates[best], seconds[best]
+    if is_open:
+        step = a_photo * min(chosen.batch_size, len(data.train))
+        place, places = choose_place(data, chosen, device=torch.device(str(chosen.device)), step=step)
+        chosen, probe = with_values(chosen, augment_on=place), probe + places
+        a_photo = 1.0 / max(row["photos_per_s"] for row in places)
+    return Choice(_within_budget(chosen, data, a_photo) if cuts_epochs else chosen, probe)
 
 
 @contextmanager

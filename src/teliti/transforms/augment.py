@@ -34,6 +34,7 @@ from teliti.transforms.operations import (
     BatchOperation,
     GeometricOperation,
     IntensityOperation,
+    Mixture,
     Operation,
     PhotoOperation,
     PixelOperation,
@@ -114,6 +115,15 @@ class AugmentChain:
     def mixes(self) -> bool:
         """True when `mix` has something to do."""
         return bool(self._batch)
+
+    @property
+    def pixel_operations(self) -> tuple[PixelOperation, ...]:
+        """Those that come after the warp and the table, in their order."""
+        return tuple(operation for _, operation in self._pixel)
+
+    def pixel_values(self, draw: Draw) -> tuple[Values | None, ...]:
+        """What was drawn for each of `pixel_operations`; None where it is not used."""
+        return tuple(draw.values[i] for i, _ in self._pixel)
 
     def draw(self, rng: np.random.Generator, size: tuple[int, int]) -> Draw:
         """All random values of one photo.
@@ -205,10 +215,19 @@ class AugmentChain:
             UserError: arrays of another shape or dtype.
         """
         mixing.check_batch(images, weights)
-        for operation in self._batch:
-            if rng.random() < operation.p:
-                images, weights = operation.mix(images, weights, rng=rng)
+        for mixture in self.draw_mixtures(len(images), (images.shape[1], images.shape[2]), rng=rng):
+            images, weights = mixture.mix_images(images), mixture.mix_weights(weights)
         return images, weights
+
+    def draw_mixtures(self, count: int, size: tuple[int, int], *, rng: np.random.Generator) -> list[Mixture]:
+        """What `mix` would do with a batch, in its order.
+
+        Args:
+            count: Photos of the batch.
+            size: (height, width) of each in pixels.
+            rng: Where every random number comes from.
+        """
+        return [operation.draw(count, size, rng=rng) for operation in self._batch if rng.random() < operation.p]
 
     def describe(self, draw: Draw) -> str:
         """A draw in words: one phrase for each operation used."""
@@ -223,24 +242,44 @@ class AugmentChain:
         """Every operation with every parameter, JSON-ready; `augment_from_record` reads it back."""
         return [operation.model_dump(mode="json") for operation in self.operations]
 
-    def _change(self, image: UInt8Image, draw: Draw, matrix: Affine) -> UInt8Image:
+    def change_first(self, image: UInt8Image, draw: Draw, *, pixel_operations: int) -> UInt8Image:
+        """Carry out the beginning of a draw: the warp, the table, and so many of the pixel operations.
+
+        Args:
+            image: (H, W, 3) or (H, W) uint8; never written to.
+            draw: From `draw` of this chain, for a photo of this size.
+            pixel_operations: How many of them, from the first.
+        """
+        return self._change(image, draw, self.affine(draw), pixel_operations=pixel_operations)
+
+    def level_table(self, draw: Draw) -> UInt8Image | None:
+        """All intensity operations of a draw as one table, (256,) uint8 or (256, 3) for each channel; None: none."""
+        used = [(operation, values) for i, operation in self._intensity if (values := draw.values[i]) is not None]
+        if not used:
+            return None
+        table = used[0][0].table(used[0][1])
+        for operation, values in used[1:]:
+            table = _compose_tables(table, operation.table(values))
+        return table
+
+    def _change(
+        self, image: UInt8Image, draw: Draw, matrix: Affine, *, pixel_operations: int | None = None
+    ) -> UInt8Image:
         if matrix is not IDENTITY:
             image = warp(image, matrix, fill=self.fill, value=self.fill_value)
         image = self._map_levels(image, draw)
-        for i, operation in self._pixel:
+        for i, operation in self._pixel[:pixel_operations]:
             if (values := draw.values[i]) is not None:
                 image = operation.apply(image, values)
         return image
 
     def _map_levels(self, image: UInt8Image, draw: Draw) -> UInt8Image:
         used = [(operation, values) for i, operation in self._intensity if (values := draw.values[i]) is not None]
-        if not used:
-            return image
         if len(used) == 1 and (gain := used[0][0].gain(used[0][1])) is not None:
             return np.asarray(cv2.convertScaleAbs(image, alpha=gain), dtype=np.uint8)
-        table = used[0][0].table(used[0][1])
-        for operation, values in used[1:]:
-            table = _compose_tables(table, operation.table(values))
+        table = self.level_table(draw)
+        if table is None:
+            return image
         if table.ndim == 2:
             table = table[:, 0] if image.ndim == 2 else table.reshape(1, 256, 3)
         return np.asarray(cv2.LUT(image, np.ascontiguousarray(table)), dtype=np.uint8)

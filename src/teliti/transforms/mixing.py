@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from typing import Annotated, Literal
 
-import cv2
 import numpy as np
 from pydantic import Field
 
 from teliti.errors import UserError
-from teliti.transforms.operations import OPERATIONS, BatchOperation
+from teliti.transforms.operations import OPERATIONS, BatchOperation, Mixture
 from teliti.types import FloatArray, IntArray, UInt8Image
 
 Alpha = Annotated[float, Field(ge=0.0, le=100.0)]
@@ -49,16 +48,9 @@ class Mixup(BatchOperation):
     step: Literal["mixup"] = "mixup"
     alpha: Alpha = 0.2
 
-    def mix(
-        self, images: UInt8Image, weights: FloatArray, *, rng: np.random.Generator
-    ) -> tuple[UInt8Image, FloatArray]:
-        """Mix a batch; see `BatchOperation.mix`."""
-        partner, own = _partners(len(images), self.alpha, rng)
-        mixed = images.copy()
-        for i, share in enumerate(own):
-            if share < 1.0:
-                mixed[i] = cv2.addWeighted(images[i], share, images[partner[i]], 1.0 - share, 0.0)
-        return mixed, _mix_weights(weights, partner, own)
+    def draw(self, count: int, size: tuple[int, int], *, rng: np.random.Generator) -> Mixture:  # noqa: ARG002
+        """Partners and shares; see `BatchOperation.draw`."""
+        return Mixture(*_partners(count, self.alpha, rng))
 
 
 @OPERATIONS.register("cutmix")
@@ -72,20 +64,18 @@ class CutMix(BatchOperation):
     step: Literal["cutmix"] = "cutmix"
     alpha: Alpha = 1.0
 
-    def mix(
-        self, images: UInt8Image, weights: FloatArray, *, rng: np.random.Generator
-    ) -> tuple[UInt8Image, FloatArray]:
-        """Mix a batch; see `BatchOperation.mix`. Label weights follow the area that is seen."""
-        partner, own = _partners(len(images), self.alpha, rng)
-        centres = rng.random((len(images), 2))
-        mixed, height, width = images.copy(), images.shape[1], images.shape[2]
+    def draw(self, count: int, size: tuple[int, int], *, rng: np.random.Generator) -> Mixture:
+        """Partners and rectangles; see `BatchOperation.draw`. Label weights follow the area that is seen."""
+        partner, own = _partners(count, self.alpha, rng)
+        centres = rng.random((count, 2))
+        windows = np.zeros((count, 4), dtype=np.int64)
         for i, share in enumerate(own):
             side = math.sqrt(1.0 - share)
-            top, bottom = _span(centres[i, 0], side, height)
-            left, right = _span(centres[i, 1], side, width)
-            mixed[i, top:bottom, left:right] = images[partner[i], top:bottom, left:right]
-            own[i] = 1.0 - (bottom - top) * (right - left) / (height * width)
-        return mixed, _mix_weights(weights, partner, own)
+            top, bottom = _span(centres[i, 0], side, size[0])
+            left, right = _span(centres[i, 1], side, size[1])
+            windows[i] = top, bottom, left, right
+            own[i] = 1.0 - (bottom - top) * (right - left) / (size[0] * size[1])
+        return Mixture(partner, own, windows)
 
 
 def check_batch(images: UInt8Image, weights: FloatArray) -> None:
@@ -111,11 +101,6 @@ def _partners(count: int, alpha: float, rng: np.random.Generator) -> tuple[IntAr
     partner = rng.permutation(count)
     own = rng.beta(alpha, alpha, size=count) if alpha > 0.0 else np.ones(count)
     return partner, own
-
-
-def _mix_weights(weights: FloatArray, partner: IntArray, own: FloatArray) -> FloatArray:
-    share = own[:, None]
-    return np.asarray(share * weights + (1.0 - share) * weights[partner], dtype=weights.dtype)
 
 
 def _span(centre: float, side: float, length: int) -> tuple[int, int]:

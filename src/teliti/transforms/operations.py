@@ -15,14 +15,16 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
+import cv2
 import numpy as np
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from teliti.imaging.geometry import Affine, Fill
 from teliti.registry import Registry
-from teliti.types import FloatArray, UInt8Image
+from teliti.types import FloatArray, IntArray, UInt8Image
 
 Values = dict[str, Any]
 """What was drawn for one operation and one photo: names to JSON-ready values."""
@@ -135,10 +137,51 @@ class PixelOperation(PhotoOperation):
         """(H, W, 3) or (H, W) uint8 to the same shape; the input is not written to."""
 
 
+@dataclass(frozen=True, eq=False, slots=True)
+class Mixture:
+    """What was drawn for the photos of a batch: which other photo comes into each, and how much of it.
+
+    Attributes:
+        partner: (N,) place of the other photo in the batch.
+        own: (N,) float64 share in [0, 1] of each photo's own label.
+        windows: (N, 4) top, bottom, left and right (the latter of each pair excluded) of the rectangle, in pixels, that
+            the other photo fills; None: the whole of it is laid over, as much as its share.
+    """
+
+    partner: IntArray
+    own: FloatArray
+    windows: IntArray | None = None
+
+    def mix_images(self, images: UInt8Image) -> UInt8Image:
+        """(N, H, W, 3) or (N, H, W) uint8 to fresh ones of the same shape."""
+        mixed = images.copy()
+        for i, other in enumerate(self.partner):
+            if self.windows is not None:
+                top, bottom, left, right = self.windows[i]
+                mixed[i, top:bottom, left:right] = images[other, top:bottom, left:right]
+            elif self.own[i] < 1.0:
+                mixed[i] = cv2.addWeighted(images[i], self.own[i], images[other], 1.0 - self.own[i], 0.0)
+        return mixed
+
+    def mix_weights(self, weights: FloatArray) -> FloatArray:
+        """(N, K) float label weights to fresh ones of the same shape and dtype."""
+        share = self.own[:, None]
+        return np.asarray(share * weights + (1.0 - share) * weights[self.partner], dtype=weights.dtype)
+
+
 class BatchOperation(Operation):
     """An operation that mixes the photos of a batch, and the weights of their labels with them."""
 
     @abstractmethod
+    def draw(self, count: int, size: tuple[int, int], *, rng: np.random.Generator) -> Mixture:
+        """The values for one batch.
+
+        Args:
+            count: Photos of the batch.
+            size: (height, width) of each in pixels.
+            rng: Where every random number comes from.
+        """
+
     def mix(
         self, images: UInt8Image, weights: FloatArray, *, rng: np.random.Generator
     ) -> tuple[UInt8Image, FloatArray]:
@@ -152,6 +195,8 @@ class BatchOperation(Operation):
         Returns:
             Fresh arrays of the same shapes and dtypes.
         """
+        mixture = self.draw(len(images), (images.shape[1], images.shape[2]), rng=rng)
+        return mixture.mix_images(images), mixture.mix_weights(weights)
 
 
 OPERATIONS: Registry[type[Operation]] = Registry("augmentation")

@@ -146,13 +146,21 @@ class Erase(PixelOperation):
             "seed": whole_seed(units[4]),
         }
 
+    def hole(self, values: Values, size: tuple[int, int]) -> tuple[int, int, int, int]:
+        """Top, bottom, left and right of the covered rectangle in pixels; the latter of each pair is outside.
+
+        Args:
+            values: From `draw`.
+            size: (height, width) of the photo in pixels.
+        """
+        height, width = size
+        return (
+            round(values["top"] * height), round((values["top"] + values["height"]) * height),
+            round(values["left"] * width), round((values["left"] + values["width"]) * width),
+        )  # fmt: skip
+
     def apply(self, image: UInt8Image, values: Values) -> UInt8Image:
-        height, width = image.shape[:2]
-        top, left = round(values["top"] * height), round(values["left"] * width)
-        bottom, right = (
-            round((values["top"] + values["height"]) * height),
-            round((values["left"] + values["width"]) * width),
-        )
+        top, bottom, left, right = self.hole(values, (image.shape[0], image.shape[1]))
         if bottom == top or right == left:
             return image
         erased = image.copy()

@@ -19,7 +19,8 @@ from torch import nn
 
 from teliti.training import loop as loop_module
 from teliti.training import progress as progress_module
-from teliti.training.batches import Batch, BatchLoader
+from teliti.training.batches import Batch
+from teliti.training.feed import Feed
 from unit.training.tiny_networks import conv_net, options, training_data
 
 _SERVER = multiprocessing.get_context("forkserver")
@@ -73,7 +74,7 @@ def train_and_tell(
     os.environ.update(environment)
     steps: list[list[int]] = []
 
-    class WatchedLoader(BatchLoader):
+    class WatchedFeed(Feed):
         """Notes what it hands out."""
 
         def batches(self, *place: Any, **chosen: Any) -> Any:
@@ -81,7 +82,7 @@ def train_and_tell(
                 steps.append(_indices(batch))
                 yield batch
 
-    progress_module.BatchLoader = WatchedLoader
+    progress_module.Feed = WatchedFeed
     torch.manual_seed(0)
     network = conv_net(dropout=0.25) if net == "conv" else nn.Sequential(
         nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveMaxPool2d(2), nn.Flatten(), nn.Linear(16, 2)

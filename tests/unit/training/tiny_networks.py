@@ -15,7 +15,7 @@ from teliti.training.batches import TrainingData
 SIDE = 8
 CALM: dict[str, Any] = {
     "mode": "scratch", "device": "cpu", "precision": "f32", "replicas": 1, "threads": 1, "batch_size": 8, "epochs": 3,
-    "lr": 0.01, "num_workers": 0, "warmup_epochs": 0,
+    "lr": 0.01, "num_workers": 0, "augment_on": "cpu", "warmup_epochs": 0,
 }  # fmt: skip
 """Options that leave nothing to a probe."""
 
