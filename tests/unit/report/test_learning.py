@@ -161,6 +161,16 @@ def test_training_is_that_of_the_network():
         assert claim not in found
 
 
+def test_the_two_places_of_augmentation_stand_beside_each_other_where_they_were_timed():
+    record = network_record()
+    assert "Photos augmented by" not in shown(record, "training")
+    record["history"]["probe"] += [{"augment_on": "device", "photos_per_s": 912.0, "chosen": True},
+                                   {"augment_on": "cpu", "photos_per_s": 315.0, "chosen": False}]  # fmt: skip
+    found = shown(record, "training")
+    assert "The network's device912.0✓ chosenThreads of the processor315.0" in html.unescape(found)
+    assert found.count("✓ chosen") == 2
+
+
 @pytest.mark.parametrize("change", [{"rows": []}, {"rows": "none"}, {"rows": [{"epoch": None}]}])
 def test_a_record_without_epochs_has_no_curves(change):
     record = network_record()
