@@ -190,7 +190,7 @@ def _read_label_file(path: Path, *, use_group: bool, task: WantedTask) -> Catalo
             place.lstat()
         except (OSError, ValueError):
             return None
-        return FileOrigin(str(place), str(root))
+        return FileOrigin(name, str(root))
 
     try:
         data = FileOrigin(str(path)).read_bytes()

@@ -11,7 +11,7 @@ Not found: crops, shifts, changed brightness, and copies whose thumbnail shows n
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from teliti.data.fingerprints import THUMBNAIL_SIDE, Fingerprint
+from teliti.data.fingerprints import THUMBNAIL_SIDE, Fingerprint, HasDigests
 
 DuplicateKind = Literal["bytes", "resaved", "resized", "flipped", "rotated"]
 
@@ -28,6 +28,7 @@ MAX_DIFFERENCE = 4.5  # grey levels, root mean square over the thumbnail
 MAX_REGION_DIFFERENCE = 1.6  # grey levels between the means of any of the 64 regions; JPEG and resizing reach 1.3
 HASH_RADIUS = 14  # of 64 bits
 _REGIONS = 8  # a side
+_REGION_PIXELS = (THUMBNAIL_SIDE // _REGIONS) ** 2
 _FREQUENCIES = 8  # a side
 _DETAIL_SIGMA = 4.0  # pixels of the thumbnail; slower changes are lighting
 _LEAST_DETAIL = 0.1  # grey levels, root mean square; less is rounding
@@ -38,7 +39,8 @@ _FEWEST_FOR_LAYOUT = 20
 _PHOTOS_PER_DIRECTION = 20
 _MOST_DIRECTIONS = 4
 _SAME_PICTURE = 1.2  # grey levels, root mean square
-_ROWS, _COLUMNS, _PAIRS = 256, 8192, 2048  # block sizes that bound the memory
+_ROWS, _COLUMNS, _PAIRS = 256, 1024, 2048  # block sizes that bound the memory
+_DIGEST_WORDS = 4  # of 64 bits
 
 Floats = NDArray[np.float32]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -99,7 +101,8 @@ def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[DuplicatePair]:
     Whether two photos are a pair depends on the others only through the layout that the set shares.
 
     Cost: for every two photos of equal mean brightness (within 1.6 levels) eight comparisons of 64 bits, for each
-    proposal 64 differences, for what remains 4,096 products. Memory: the thumbnails, a few blocks, the pairs found.
+    proposal 64 differences, for what remains 4,096 products. Memory: some 250 bytes a photo beside the fingerprints, a
+    few blocks, the pairs found.
 
     Args:
         fingerprints: (N) of the photos of one set.
@@ -108,14 +111,12 @@ def find_duplicates(fingerprints: Sequence[Fingerprint]) -> list[DuplicatePair]:
         Pairs with first < second, each two photos at most once, sorted. Of more than 32 copies of one file only the
         pairs with the first are listed.
     """
-    copies: dict[bytes, list[int]] = {}
-    for index, mark in enumerate(fingerprints):
-        copies.setdefault(mark.digest, []).append(index)
+    distinct, copies = _tell_copies_apart(fingerprints)
     found = {pair: DuplicatePair(*pair, "bytes", 1.0) for same in copies.values() for pair in _copies_of_one(same)}
-    distinct = list(copies.values())
-    for near in _find_near(fingerprints, [same[0] for same in distinct]):
-        for i in distinct[near.first][:_LISTED_COPIES]:
-            for j in distinct[near.second][:_LISTED_COPIES]:
+    for near in _find_near(fingerprints, distinct):
+        first, second = int(distinct[near.first]), int(distinct[near.second])
+        for i in copies.get(first, [first])[:_LISTED_COPIES]:
+            for j in copies.get(second, [second])[:_LISTED_COPIES]:
                 found[min(i, j), max(i, j)] = DuplicatePair(min(i, j), max(i, j), near.kind, near.correlation)
     return [found[key] for key in sorted(found)]
 
@@ -158,20 +159,40 @@ def group_pairs(count: int, pairs: Sequence[DuplicatePair]) -> list[list[int]]:
     return list(groups.values())
 
 
+def _tell_copies_apart(fingerprints: Sequence[Fingerprint]) -> tuple[NDArray[np.intp], dict[int, list[int]]]:
+    """(M,) the first photo of each different file in rising order; and all photos of a file that is there again."""
+    if not len(fingerprints):
+        return np.zeros(0, dtype=np.intp), {}
+    digest_of = _digests_of(fingerprints)
+    digests = np.empty((len(fingerprints), _DIGEST_WORDS), dtype=np.uint64)
+    for index in range(len(fingerprints)):
+        digests[index] = np.frombuffer(digest_of(index), dtype=np.uint64)
+    order = np.lexsort(digests.T)  # keeps the order of equal ones
+    starts = np.flatnonzero(np.append(True, (digests[order[1:]] != digests[order[:-1]]).any(axis=1)))
+    ends = np.append(starts[1:], len(order))
+    again = np.flatnonzero(ends - starts > 1)
+    groups = [order[starts[place] : ends[place]].tolist() for place in again.tolist()]
+    return np.sort(order[starts]), {group[0]: group for group in groups}
+
+
+def _digests_of(fingerprints: Sequence[Fingerprint]) -> Callable[[int], bytes]:
+    """Digest by index, without the thumbnail where that lies in a file."""
+    return fingerprints.digest if isinstance(fingerprints, HasDigests) else lambda index: fingerprints[index].digest
+
+
 def _copies_of_one(same: Sequence[int]) -> Iterator[tuple[int, int]]:
     for place, first in enumerate(same if len(same) <= _LISTED_COPIES else same[:1]):
         yield from ((first, second) for second in same[place + 1 :])
 
 
-def _find_near(fingerprints: Sequence[Fingerprint], distinct: Sequence[int]) -> list[DuplicatePair]:
+def _find_near(fingerprints: Sequence[Fingerprint], distinct: NDArray[np.intp]) -> list[DuplicatePair]:
     """The pairs among photos of different bytes by their places in `distinct`, each at its best alignment."""
     if len(distinct) < 2:
         return []
     photos = _Photos(fingerprints, distinct)
-    bits = photos.hashes(_SYMMETRIES[0])
     best: dict[tuple[int, int], DuplicatePair] = {}
-    for symmetry in _SYMMETRIES:
-        for proposed in _propose(bits, photos.hashes(symmetry), means=photos.means):
+    for place, symmetry in enumerate(_SYMMETRIES):
+        for proposed in _propose(photos.hashes[0], photos.hashes[place], means=photos.means):
             for pair in photos.confirm(proposed, symmetry):
                 key = (pair.first, pair.second)
                 if key not in best or best[key].correlation < pair.correlation:
@@ -199,51 +220,54 @@ class _Photos:
 
     Attributes:
         means: (N,) float64, mean grey level, rising.
+        hashes: (8, N) uint64, of all photos moved by each of the symmetries.
     """
 
-    def __init__(self, fingerprints: Sequence[Fingerprint], distinct: Sequence[int]) -> None:
-        facts = [_facts(fingerprints[index]) for index in distinct]
-        brightness = np.array([fact[0] for fact in facts])
-        self._order = np.argsort(brightness, kind="stable")
+    def __init__(self, fingerprints: Sequence[Fingerprint], distinct: NDArray[np.intp]) -> None:
+        facts = np.empty((len(distinct), 2))
+        for row, index in enumerate(distinct.tolist()):
+            facts[row] = _facts(fingerprints[index])
+        self._order = np.argsort(facts[:, 0], kind="stable")
         self._fingerprints = fingerprints
         self._distinct = distinct
-        self._aspects = np.array([fact[1] for fact in facts])[self._order]
-        self.means = brightness[self._order]
+        self.means, self._aspects = facts[self._order].T.copy()
         chosen = np.unique(np.linspace(0, len(distinct) - 1, _LAYOUT_SAMPLE).astype(int))
         self._mean, self._directions = _shared_layout(self._thumbnails_of(chosen))
-        regions, spectra = [], []
+        self.hashes = np.empty((len(_SYMMETRIES), len(distinct)), dtype=np.uint64)
+        self._region_sums = np.empty((len(distinct), _REGIONS, _REGIONS), dtype=np.uint16)
+        usual = _spectra(self._mean[None])
         for start in range(0, len(distinct), _ROWS):
-            block = self._thumbnails_of(np.arange(start, min(start + _ROWS, len(distinct))))
-            regions.append(_region_means(block))
-            spectra.append(_spectra(_details(block)))
-        self._regions, self._spectra = np.concatenate(regions), np.concatenate(spectra)
+            here = slice(start, min(start + _ROWS, len(distinct)))
+            block = self._thumbnails_of(np.arange(here.start, here.stop))
+            self._region_sums[here] = _region_sums(block)
+            spectra = _spectra(_details(block))
+            for place, symmetry in enumerate(_SYMMETRIES):
+                self.hashes[place, here] = _hashes(symmetry.of_spectra(spectra) - usual)
 
     def _thumbnails_of(self, places: NDArray[np.int64]) -> NDArray[np.uint8]:
         """(M, 64, 64) of these places; they are looked up each time, since they may lie in a file."""
         return np.stack([self._mark(place).thumbnail for place in places.tolist()])
 
     def _mark(self, place: int) -> Fingerprint:
-        return self._fingerprints[self._distinct[int(self._order[place])]]
-
-    def hashes(self, symmetry: _Symmetry) -> NDArray[np.uint64]:
-        """(N,) 64-bit hashes of all photos, moved."""
-        own = symmetry.of_spectra(self._spectra) - _spectra(self._mean[None])
-        return np.packbits(own.reshape(len(own), -1) > 0.0, axis=1).view(np.uint64)[:, 0]
+        return self._fingerprints[int(self._distinct[self._order[place]])]
 
     def confirm(self, pairs: NDArray[np.int64], symmetry: _Symmetry) -> Iterator[DuplicatePair]:
         """The proposed pairs (M, 2) of places whose aligned pixels agree."""
         pairs = pairs[self._same_aspect(pairs, symmetry)]
-        apart = np.abs(self._regions[pairs[:, 0]] - symmetry.of_images(self._regions[pairs[:, 1]]))
+        sums = self._region_sums[pairs].astype(np.float32)  # (M, 2, 8, 8)
+        apart = np.abs(sums[:, 0] - symmetry.of_images(sums[:, 1])) / _REGION_PIXELS
         pairs = pairs[apart.max(axis=(1, 2)) <= MAX_REGION_DIFFERENCE]
-        if not len(pairs):
-            return
+        for start in range(0, len(pairs), _ROWS):
+            yield from self._confirm_pixels(pairs[start : start + _ROWS], symmetry)
+
+    def _confirm_pixels(self, pairs: NDArray[np.int64], symmetry: _Symmetry) -> Iterator[DuplicatePair]:
         firsts = self._thumbnails_of(pairs[:, 0])
         seconds = symmetry.of_images(self._thumbnails_of(pairs[:, 1]))
         difference = np.sqrt(((firsts.astype(np.float32) - seconds) ** 2).mean(axis=(1, 2)))
         correlations = (self._own_details(firsts) * self._own_details(seconds)).sum(axis=1)
         for row in np.flatnonzero((difference <= MAX_DIFFERENCE) & (correlations >= MIN_CORRELATION)):
             first, second = sorted(self._order[pairs[row]].tolist())
-            kind = symmetry.kind(*(self._fingerprints[self._distinct[place]] for place in (first, second)))
+            kind = symmetry.kind(*(self._fingerprints[int(self._distinct[place])] for place in (first, second)))
             yield DuplicatePair(first, second, kind, min(1.0, float(correlations[row])))
 
     def _same_aspect(self, pairs: NDArray[np.int64], symmetry: _Symmetry) -> NDArray[np.bool_]:
@@ -308,11 +332,11 @@ def _details(thumbnails: NDArray[np.uint8]) -> Floats:
     return details
 
 
-def _region_means(thumbnails: NDArray[np.uint8]) -> Floats:
-    """(M, 64, 64) to (M, 8, 8) mean grey levels."""
+def _region_sums(thumbnails: NDArray[np.uint8]) -> NDArray[np.uint16]:
+    """(M, 64, 64) to (M, 8, 8) sums of the grey levels of 8 x 8 pixels; at most 16,320."""
     step = THUMBNAIL_SIDE // _REGIONS
     blocks = thumbnails.reshape(len(thumbnails), _REGIONS, step, _REGIONS, step)
-    return np.asarray(blocks.mean(axis=(2, 4), dtype=np.float32))
+    return np.asarray(blocks.sum(axis=(2, 4), dtype=np.uint16))
 
 
 def _spectra(details: Floats) -> Floats:
@@ -320,6 +344,12 @@ def _spectra(details: Floats) -> Floats:
     places = (np.arange(THUMBNAIL_SIDE) + 0.5) * np.pi / THUMBNAIL_SIDE
     basis = np.cos(np.arange(1, _FREQUENCIES + 1)[:, None] * places[None, :]).astype(np.float32)
     return np.asarray(basis @ details.reshape(-1, THUMBNAIL_SIDE, THUMBNAIL_SIDE) @ basis.T)
+
+
+def _hashes(spectra: Floats) -> NDArray[np.uint64]:
+    """(M, 8, 8) coefficients to (M,) their 64 signs."""
+    signs: NDArray[np.uint64] = np.packbits(spectra.reshape(len(spectra), -1) > 0.0, axis=1).view(np.uint64)[:, 0]
+    return signs
 
 
 def _normalise(rows: Floats, *, least: float = 1e-6) -> Floats:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
 
 import cv2
 import numpy as np
@@ -51,6 +52,15 @@ class Fingerprint:
         height, width = _HEAD.unpack_from(row)
         pixels = np.frombuffer(row, dtype=np.uint8, offset=_HEAD.size)
         return cls(digest, height, width, pixels.reshape(THUMBNAIL_SIDE, THUMBNAIL_SIDE))
+
+
+@runtime_checkable
+class HasDigests(Protocol):
+    """A sequence of fingerprints that tells a digest without the thumbnail."""
+
+    def digest(self, index: int) -> bytes:
+        """The SHA-256 of one photo's bytes."""
+        ...
 
 
 def fingerprint_image(image: UInt8Image, digest: bytes) -> Fingerprint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from teliti.data.listing import Listing, is_hidden_name, is_photo_name
@@ -26,29 +27,30 @@ def list_folder(folder: str, *, beside_root: str | None = None) -> Listing:
     tops: list[str] = []
     while waiting:
         inside = waiting.pop()
-        found = _scan(root, inside, refused)
-        if not found and is_photo_name(inside):
-            refused.append(Refused(inside, "a folder, not a file"))
-        for entry in found:
+        is_empty = True
+        for entry in _scan(root, inside, refused):
+            is_empty = False
             name = f"{inside}/{entry.name}" if inside else entry.name
             if not _is_folder(entry):
-                files[name] = FileOrigin(str(Path(root, name)), root, beside_root)
+                files[name] = FileOrigin(name, root, beside_root)
             elif entry.is_symlink():
                 refused.append(Refused(name, "a link to a folder is not followed"))
             else:
                 waiting.append(name)
                 tops += [] if inside else [name]
+        if is_empty and is_photo_name(inside):
+            refused.append(Refused(inside, "a folder, not a file"))
     ordered = {name: files[name] for name in sorted(files)}
     return Listing(folder, ordered, tuple(sorted(refused, key=lambda item: item.name)), tuple(sorted(tops)))
 
 
-def _scan(root: str, inside: str, refused: list[Refused]) -> list[os.DirEntry[str]]:
+def _scan(root: str, inside: str, refused: list[Refused]) -> Iterator[os.DirEntry[str]]:
+    """One after the other: an entry takes more memory than what is kept of a photo."""
     try:
         with os.scandir(Path(root, inside)) as entries:
-            return [entry for entry in entries if not is_hidden_name(entry.name)]
+            yield from (entry for entry in entries if not is_hidden_name(entry.name))
     except OSError as error:
         refused.append(Refused(inside or ".", f"folder {reason_of(error)}"))
-        return []
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

@@ -24,6 +24,10 @@ SPACE = "health-2"
 LONGEST_SIDE = 512
 _ABOUT = "photo health: size, light, contrast, sharpness, colour, file"
 _ROW = struct.Struct("<IIIB8f")
+_INTEGERS = (("height", "<u4"), ("width", "<u4"), ("file_size", "<u4"), ("orientation", "u1"))
+_FLOATS = ("mean", "deviation", "low", "high", "common", "clipped", "blur", "colour")
+ROW_TYPE = np.dtype([*_INTEGERS, *((name, "<f4") for name in _FLOATS)])
+"""The numbers of a row, as an array sees them."""
 _TEXTS = 3  # mode, camera, moment
 _COLOUR_SIDE = 64
 _BOX = 9  # pixels of the box that sharpness is judged with
@@ -83,8 +87,8 @@ class Health:
     @classmethod
     def from_row(cls, row: bytes) -> Health:
         """Inverse of `to_row`."""
-        mode, camera, moment = row[_ROW.size :].decode("utf-8").split("\0")
-        return replace(cls(*_ROW.unpack_from(row)), mode=mode, camera=camera, moment=moment)
+        numbers, (mode, camera, moment) = split_row(row)
+        return replace(cls(*_ROW.unpack(numbers)), mode=mode, camera=camera, moment=moment)
 
 
 def measure_health(image: UInt8Image, data: bytes) -> Health:
@@ -119,6 +123,11 @@ def measure_health(image: UInt8Image, data: bytes) -> Health:
         camera=exif.camera,
         moment=exif.moment,
     )
+
+
+def split_row(row: bytes) -> tuple[bytes, list[str]]:
+    """A row's numbers, as `ROW_TYPE` reads them, and its three words: mode, camera, moment."""
+    return row[: _ROW.size], row[_ROW.size :].decode("utf-8").split("\0")
 
 
 def health_look() -> Look:

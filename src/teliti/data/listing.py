@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 
 from teliti.data.sniff import IMAGE_SUFFIXES
 from teliti.types import Origin, Refused
@@ -52,4 +52,4 @@ def is_hidden_name(name: str) -> bool:
 
 
 def _suffix_of(name: str) -> str:
-    return PurePosixPath(name).suffix.lower()
+    return posixpath.splitext(name)[1].rstrip(".").lower()  # not pathlib, which interns every name

@@ -11,7 +11,6 @@ The manual (check) repeats every limit with its reason.
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.data.findings import Finding, Severity
-from teliti.data.health import Health
+from teliti.data.health_table import HealthTable
 
 FAR = 6.0  # robust deviations; of a normal distribution fewer than 1 in 100 million lie so far out
 MOST_ODD = 0.05  # share of the set
@@ -39,6 +38,7 @@ _MAD = 1.4826  # of a normal distribution the deviation is so many median absolu
 _SHOWN = 5
 
 Values = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,8 @@ class _Measure:
 
     Attributes:
         kind: Of the finding.
-        of: The number.
-        breaks: True where the number breaks the absolute limit.
+        of: The number of every photo, (N,) float64.
+        breaks: (N,) bool from it: which photos break the absolute limit; None: there is no such limit.
         absolute: The sentence for that, with {value}.
         side: -1 where only small numbers are odd in a set, +1 large ones, 0 both.
         gap: From the median that is not noticed.
@@ -56,8 +56,8 @@ class _Measure:
     """
 
     kind: str
-    of: Callable[[Health], float]
-    breaks: Callable[[float], bool]
+    of: Callable[[HealthTable], Values]
+    breaks: Callable[[Values], Flags] | None
     absolute: str
     side: int
     gap: float
@@ -67,48 +67,50 @@ class _Measure:
 
 _MEASURES = (
     _Measure(
-        "dark", lambda one: one.high, lambda value: value < DARK_HIGH,
+        "dark", lambda table: table.column("high"), lambda value: value < DARK_HIGH,
         f"Nothing on it is brighter than {{value:.0f}} of 255 (limit {DARK_HIGH:.0f}).", 0, math.inf, "",
     ),
     _Measure(
-        "dark", lambda one: one.mean, lambda _: False, "", -1, 32.0,
+        "dark", lambda table: table.column("mean"), None, "", -1, 32.0,
         "Its mean grey level is {value:.0f}, far below the set's {median:.0f}.",
     ),
     _Measure(
-        "bright", lambda one: one.low, lambda value: value > BRIGHT_LOW,
+        "bright", lambda table: table.column("low"), lambda value: value > BRIGHT_LOW,
         f"Nothing on it is darker than {{value:.0f}} of 255 (limit {BRIGHT_LOW:.0f}).", 0, math.inf, "",
     ),
     _Measure(
-        "bright", lambda one: one.mean, lambda _: False, "", 1, 32.0,
+        "bright", lambda table: table.column("mean"), None, "", 1, 32.0,
         "Its mean grey level is {value:.0f}, far above the set's {median:.0f}.",
     ),
     _Measure(
-        "low_contrast", lambda one: one.high - one.low, lambda value: value < LOW_SPREAD,
+        "low_contrast", lambda table: table.column("high") - table.column("low"), lambda value: value < LOW_SPREAD,
         f"Its grey levels span {{value:.0f}} of 255 (limit {LOW_SPREAD:.0f}).", 0, math.inf, "",
     ),
     _Measure(
-        "low_contrast", lambda one: math.log2(max(one.deviation, 0.25)), lambda _: False, "", -1, 1.0,
+        "low_contrast", lambda table: np.log2(np.maximum(table.column("deviation"), 0.25)), None, "", -1, 1.0,
         "Its grey levels deviate by {value:.1f}, far below the set's {median:.1f}.", is_log=True,
     ),
     _Measure(
-        "blurred", lambda one: one.blur, lambda value: value > BLURRED,
+        "blurred", lambda table: table.column("blur"), lambda value: value > BLURRED,
         f"Its blur is {{value:.2f}} (limit {BLURRED:g}; 0 is sharp).", 1, 0.1,
         "Its blur is {value:.2f}, far above the set's {median:.2f} (0 is sharp).",
     ),
     _Measure(
-        "odd_size", lambda one: math.log2(min(one.height, one.width)), lambda value: value < math.log2(SMALLEST_SIDE),
+        "odd_size", lambda table: np.log2(np.minimum(table.column("height"), table.column("width"))),
+        lambda value: value < math.log2(SMALLEST_SIDE),
         f"Its shorter side is below {SMALLEST_SIDE} pixels.", 0, 1.0,
         "Its shorter side is {value:.0f} pixels, far from the set's {median:.0f}.", is_log=True,
     ),
     _Measure(
-        "odd_shape", lambda one: math.log2(one.width / one.height), lambda value: abs(value) > _LONGEST_LOG,
+        "odd_shape", lambda table: np.log2(table.column("width") / table.column("height")),
+        lambda value: np.abs(value) > _LONGEST_LOG,
         f"One side is more than {LONGEST_ASPECT:.0f} times the other.", 0, 0.5,
         "It is {value:.2f} times as wide as high, far from the set's {median:.2f}.", is_log=True,
     ),
 )  # fmt: skip
 
 
-def find_odd_photos(names: Sequence[str], healths: Sequence[Health]) -> list[Finding]:
+def find_odd_photos(names: Sequence[str], healths: HealthTable) -> list[Finding]:
     """Every photo that breaks a limit or stands apart from its set, at most once for each kind.
 
     A photo without anything on it is not also dark or blurred.
@@ -117,9 +119,11 @@ def find_odd_photos(names: Sequence[str], healths: Sequence[Health]) -> list[Fin
         names: (N) of the photos.
         healths: (N) their numbers.
     """
-    findings = [_uniform(name, health) for name, health in zip(names, healths, strict=True) if is_uniform(health)]
-    kept = [at for at, health in enumerate(healths) if not is_uniform(health)]
-    names, healths = [names[at] for at in kept], [healths[at] for at in kept]
+    empty = _are_uniform(healths)
+    findings = _uniform(names, healths, np.flatnonzero(empty))
+    if findings:
+        kept = np.flatnonzero(~empty)
+        names, healths = [names[at] for at in kept.tolist()], healths.only(kept)
     known = set[tuple[str, str]]()
     for measure in _MEASURES:
         for one in _judge(measure, names, healths):
@@ -128,11 +132,6 @@ def find_odd_photos(names: Sequence[str], healths: Sequence[Health]) -> list[Fin
                 known.add(place)
                 findings.append(one)
     return [*findings, *_odd_modes(names, healths), *_odd_colours(names, healths), *_turned(names, healths)]
-
-
-def is_uniform(health: Health) -> bool:
-    """True for a photo without anything on it."""
-    return health.common >= UNIFORM_SHARE or health.high - health.low <= UNIFORM_SPREAD
 
 
 def robust_distances(values: Values, *, gap: float) -> Values:
@@ -150,17 +149,25 @@ def robust_distances(values: Values, *, gap: float) -> Values:
     return np.asarray(np.nan_to_num((values - median) / deviation))
 
 
-def _uniform(name: str, health: Health) -> Finding:
-    message = (
-        f"{health.common:.0%} of its pixels have one grey level; 98 % of them span {health.high - health.low:.0f}."
-    )
-    return Finding("uniform", "error", message, (name,), health.common, "exclude")
+def _are_uniform(healths: HealthTable) -> Flags:
+    """(N,) True for a photo without anything on it."""
+    spans = healths.column("high") - healths.column("low")
+    return np.asarray((healths.column("common") >= UNIFORM_SHARE) | (spans <= UNIFORM_SPREAD))
 
 
-def _judge(measure: _Measure, names: Sequence[str], healths: Sequence[Health]) -> Iterator[Finding]:
-    values = np.array([measure.of(health) for health in healths], dtype=np.float64)
+def _uniform(names: Sequence[str], healths: HealthTable, places: NDArray[np.intp]) -> list[Finding]:
+    shares, spans = healths.column("common"), healths.column("high") - healths.column("low")
+    findings = []
+    for at in places.tolist():
+        message = f"{shares[at]:.0%} of its pixels have one grey level; 98 % of them span {spans[at]:.0f}."
+        findings.append(Finding("uniform", "error", message, (names[at],), float(shares[at]), "exclude"))
+    return findings
+
+
+def _judge(measure: _Measure, names: Sequence[str], healths: HealthTable) -> Iterator[Finding]:
+    values = measure.of(healths)
     shown = np.exp2(values) if measure.is_log else values
-    broken = np.array([measure.breaks(value) for value in values.tolist()], dtype=bool)
+    broken = np.zeros(len(values), dtype=bool) if measure.breaks is None else measure.breaks(values)
     many = broken.sum() > len(values) / 2  # this is how the set is, not a slip of single photos
     if many:
         yield _whole_set(
@@ -192,39 +199,41 @@ def _whole_set(kind: str, own: Sequence[str], *, photos: int, what: str) -> Find
     return Finding(kind, "info", message, (), len(own) / photos)
 
 
-def _odd_modes(names: Sequence[str], healths: Sequence[Health]) -> list[Finding]:
+def _odd_modes(names: Sequence[str], healths: HealthTable) -> list[Finding]:
     """Photos saved in a way that is rare in the set."""
-    counts = Counter(health.mode for health in healths)
-    usual, most = counts.most_common(1)[0] if counts else ("", 0)
-    rare = {mode for mode, count in counts.items() if count <= RARE_MODE * len(healths)}
+    modes, of_photo = healths.words("mode")
+    if not len(healths):
+        return []
+    counts = np.bincount(of_photo, minlength=len(modes))
+    usual, most = modes[int(counts.argmax())], int(counts.max())
     found = []
-    for name, health in zip(names, healths, strict=True):
-        if health.mode in rare:
-            message = f'It is stored as "{health.mode}", {most:,} of {len(healths):,} photos as "{usual}".'
-            found.append(Finding("odd_mode", "info", message, (name,), 1.0 - counts[health.mode] / len(healths)))
+    for at in np.flatnonzero((counts <= RARE_MODE * len(healths))[of_photo]).tolist():
+        own = of_photo[at]
+        message = f'It is stored as "{modes[own]}", {most:,} of {len(healths):,} photos as "{usual}".'
+        found.append(Finding("odd_mode", "info", message, (names[at],), 1.0 - int(counts[own]) / len(healths)))
     return found
 
 
-def _odd_colours(names: Sequence[str], healths: Sequence[Health]) -> list[Finding]:
+def _odd_colours(names: Sequence[str], healths: HealthTable) -> list[Finding]:
     """Coloured photos in a grey set, or grey ones in a coloured set, whatever their files say."""
-    coloured = np.array([health.colour > COLOURFUL for health in healths])
-    plain = np.array([health.colour < 1.0 for health in healths])
+    colours = healths.column("colour")
+    coloured, plain = colours > COLOURFUL, colours < 1.0
     if len(healths) < FEWEST:
         return []
-    pairs: list[tuple[NDArray[np.bool_], str, Severity]] = []
+    pairs: list[tuple[Flags, str, Severity]] = []
     if plain.mean() >= 1.0 - RARE_MODE:
         pairs.append((coloured, "It has colours, the other photos are grey.", "warning"))
     if coloured.mean() >= 1.0 - RARE_MODE:
         pairs.append((plain, "It is grey, the other photos have colours.", "warning"))
     return [
-        Finding("odd_mode", severity, message, (names[at],), healths[at].colour)
+        Finding("odd_mode", severity, message, (names[at],), float(colours[at]))
         for odd, message, severity in pairs
         for at in np.flatnonzero(odd).tolist()
     ]
 
 
-def _turned(names: Sequence[str], healths: Sequence[Health]) -> list[Finding]:
-    turned = [name for name, health in zip(names, healths, strict=True) if health.orientation != 1]
+def _turned(names: Sequence[str], healths: HealthTable) -> list[Finding]:
+    turned = [names[at] for at in np.flatnonzero(healths.column("orientation") != 1).tolist()]
     if len(turned) > MOST_ODD * len(names) and len(names) >= FEWEST:
         return [_whole_set("turned", turned, photos=len(names), what="are turned by their EXIF tag")]
     return [Finding("turned", "info", "Its EXIF tag says that it is not stored upright.", (name,)) for name in turned]

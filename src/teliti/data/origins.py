@@ -49,14 +49,20 @@ class FileOrigin:
     """A regular file.
 
     Attributes:
-        path: The file; links are followed.
+        place: The file, by its path or by its name below `root`, so that many photos of a folder share the root's
+            string; links are followed.
         root: The file must lie inside this folder after all links are followed; None allows any place.
         beside_root: Files that lie beside it must lie inside this folder; None: inside `root`.
     """
 
-    path: str
+    place: str
     root: str | None = None
     beside_root: str | None = None
+
+    @property
+    def path(self) -> str:
+        """Where the file is."""
+        return self.place if self.root is None else str(Path(self.root, self.place))
 
     def read_bytes(self) -> bytes:
         """The file's content.
@@ -180,7 +186,7 @@ class BytesOrigin:
 def from_anywhere(origin: Origin) -> Origin:
     """The same place, whatever the working folder of the process that reads it."""
     if isinstance(origin, FileOrigin):
-        return replace(origin, path=str(Path(origin.path).absolute()))
+        return replace(origin, place=str(Path(origin.path).absolute()))
     if isinstance(origin, ZipOrigin):
         return replace(origin, archive=str(Path(origin.archive).absolute()))
     return origin

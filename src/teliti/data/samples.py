@@ -59,7 +59,7 @@ def _elpv_rows() -> list[tuple[str, FileOrigin, float]]:
     folder = (Path(next(iter(spec.submodule_search_locations))) / "data").resolve()
     try:
         rows = [line.split() for line in (folder / "labels.csv").read_text(encoding="ascii").splitlines() if line]
-        return [(path, FileOrigin(str(folder / path), str(folder)), float(number)) for path, number, _ in rows]
+        return [(path, FileOrigin(path, str(folder)), float(number)) for path, number, _ in rows]
     except (OSError, ValueError) as error:
         raise CatalogError(
             "The installed elpv-dataset package has no readable label file.",

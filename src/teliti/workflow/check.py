@@ -158,7 +158,7 @@ def _judge_photos(
         *find_group_leaks(examined.samples),
         *find_class_sizes(examined.samples),
     ]
-    sizes = [(health.height, health.width) for health in examined.healths]
+    sizes = examined.healths.sizes() if patterns else []
     for pattern in patterns if sizes else ():
         image_size = auto_image_size(job.recipe, sizes)
         findings += find_small_marked_defects(

@@ -12,7 +12,8 @@ from teliti.data.decoded import DecodedPhotos
 from teliti.data.duplicates import DuplicatePair, find_duplicates, group_pairs
 from teliti.data.findings import Finding
 from teliti.data.fingerprints import Fingerprint, fingerprint_look
-from teliti.data.health import Health, health_look
+from teliti.data.health import health_look
+from teliti.data.health_table import HealthTable
 from teliti.data.looking import look_at_photos
 from teliti.data.split import merge_groups
 from teliti.data.thumbnail_file import StoredFingerprints
@@ -39,7 +40,7 @@ class Examined:
 
     catalog: Catalog
     samples: tuple[Sample, ...]
-    healths: tuple[Health, ...]
+    healths: HealthTable
     fingerprints: StoredFingerprints
     refused: tuple[Refused, ...]
     decoded: DecodedPhotos | None = None
@@ -104,7 +105,7 @@ def _without_several(catalog: Catalog) -> Catalog:
 
 
 def examine(catalog: Catalog, *, cache: RowCache, threads: int, reporter: Reporter, keep_pixels: bool) -> Examined:
-    """Read every photo once. Memory: a small row a photo; the rest waits in files.
+    """Read every photo once. Memory: its name and place, and a hundred bytes of numbers; the rest waits in files.
 
     Args:
         catalog: From `read_for_check`.
@@ -119,16 +120,16 @@ def examine(catalog: Catalog, *, cache: RowCache, threads: int, reporter: Report
     decoded = DecodedPhotos() if keep_pixels else None
     looks = [fingerprint_look(), health_look()]
     answers = look_at_photos(catalog.samples, looks, cache=cache, threads=threads, reporter=reporter, decoded=decoded)
-    samples, healths, refused = list[Sample](), list[Health](), list[Refused]()
-    marks = StoredFingerprints()
+    samples, refused = list[Sample](), list[Refused]()
+    healths, marks = HealthTable(), StoredFingerprints()
     for sample, answer in zip(catalog.samples, answers, strict=True):
         if isinstance(answer, PhotoRefused):
             refused.append(Refused(sample.name, answer.reason))
             continue
         samples.append(sample)
-        healths.append(Health.from_row(answer.rows[1]))
+        healths.append(answer.rows[1])
         marks.append(Fingerprint.from_row(answer.digest, answer.rows[0]))
-    return Examined(catalog, tuple(samples), tuple(healths), marks, (*catalog.refused, *refused), decoded)
+    return Examined(catalog, tuple(samples), healths, marks, (*catalog.refused, *refused), decoded)
 
 
 def find_pairs(examined: Examined, reporter: Reporter) -> list[DuplicatePair]:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from datetime import datetime
-from pathlib import PurePosixPath
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from teliti.data.findings import Finding, Severity
-from teliti.data.health import Health
+from teliti.data.health_table import HealthTable
 from teliti.data.origins import FileOrigin
 from teliti.metrics.shortcuts import Shortcut, holm, measure_shortcut
 from teliti.types import Record, Reporter, Sample
@@ -22,21 +20,17 @@ SIGNIFICANT = 0.05  # corrected p-value
 STRONG = 0.1  # of the way from chance to certainty, at the lower end of the interval
 FEWEST_PHOTOS = 20
 _FILE_DATE = "file date"
-_MOMENT_FORMAT = "%Y:%m:%d %H:%M:%S"
-_NUMBERS: dict[str, Callable[[Health], float]] = {
-    "brightness": lambda one: one.mean,
-    "contrast": lambda one: one.deviation,
-    "sharpness": lambda one: one.blur,
-    "colour": lambda one: one.colour,
-    "size in pixels": lambda one: float(one.height) * one.width,
-    "width to height": lambda one: one.width / one.height,
-    "file size": lambda one: float(one.file_size),
-    "date taken": lambda one: read_moment(one.moment),
+_NUMBERS: dict[str, Callable[[HealthTable], NDArray[np.float64]]] = {
+    "brightness": lambda table: table.column("mean"),
+    "contrast": lambda table: table.column("deviation"),
+    "sharpness": lambda table: table.column("blur"),
+    "colour": lambda table: table.column("colour"),
+    "size in pixels": lambda table: table.column("height") * table.column("width"),
+    "width to height": lambda table: table.column("width") / table.column("height"),
+    "file size": lambda table: table.column("file_size"),
+    "date taken": lambda table: table.column("moment"),
 }
-_NAMES: dict[str, Callable[[Health], str]] = {
-    "camera": lambda one: one.camera,
-    "way of saving": lambda one: one.mode,
-}
+_NAMES = {"camera": "camera", "way of saving": "mode"}
 
 
 def find_shortcuts(examined: Examined, *, seed: int, reporter: Reporter) -> tuple[list[Record], list[Finding]]:
@@ -55,9 +49,8 @@ def find_shortcuts(examined: Examined, *, seed: int, reporter: Reporter) -> tupl
     if len(labels) < FEWEST_PHOTOS:
         return [], []
     tested: dict[str, Shortcut] = {}
-    properties = _properties(examined.samples, examined.healths)
-    with reporter.task("Testing properties against the label", len(properties)) as advance:
-        for name, values in properties.items():
+    with reporter.task("Testing properties against the label", len(_NUMBERS) + len(_NAMES) + 2) as advance:
+        for name, values in _properties(examined.samples, examined.healths):
             result = measure_shortcut(values, labels, seed=seed)
             if result is not None:
                 tested[name] = result
@@ -84,31 +77,24 @@ def judge_shortcut(row: Record) -> Finding | None:
     return Finding("shortcut", severity, message, score=row["score"])
 
 
-def read_moment(text: str) -> float:
-    """Seconds since 1970 of an EXIF moment; NaN where it is none."""
-    try:
-        return datetime.strptime(text, _MOMENT_FORMAT).timestamp()
-    except (ValueError, OverflowError):
-        return float("nan")
-
-
 def plain_folder(sample: Sample) -> str:
     """The sample's folder without the parts that name its class or its split."""
-    own = {str(sample.label), str(sample.split)}
-    return "/".join(part for part in PurePosixPath(sample.name).parts[:-1] if part not in own)
+    own = {"", ".", str(sample.label), str(sample.split)}
+    return "/".join(part for part in sample.name.split("/")[:-1] if part not in own)
 
 
-def _properties(samples: Sequence[Sample], healths: Sequence[Health]) -> dict[str, NDArray[Any]]:
-    found: dict[str, NDArray[Any]] = {
-        name: np.array([number(one) for one in healths], dtype=np.float64) for name, number in _NUMBERS.items()
-    }
-    found |= {name: np.array([word(one) for one in healths]) for name, word in _NAMES.items()}
-    found[_FILE_DATE] = np.array([_file_date(sample) for sample in samples], dtype=np.float64)
+def _properties(samples: Sequence[Sample], healths: HealthTable) -> Iterator[tuple[str, NDArray[Any]]]:
+    """One property after the other with its (N,) values, so that one alone is in memory."""
+    for name, column in _NUMBERS.items():
+        yield name, column(healths)
+    for name, key in _NAMES.items():
+        words, of_photo = healths.words(key)
+        yield name, np.array(words)[of_photo]
+    yield _FILE_DATE, np.array([_file_date(sample) for sample in samples], dtype=np.float64)
     folders = [plain_folder(sample) for sample in samples]
     pairs = {(folder, sample.label) for folder, sample in zip(folders, samples, strict=True)}
-    if not len(pairs) == len(set(folders)) == len({label for _, label in pairs}):  # folders that are the classes
-        found["folder"] = np.array(folders)
-    return found
+    are_classes = len(pairs) == len(set(folders)) == len({label for _, label in pairs})
+    yield "folder", np.array([""] * len(folders) if are_classes else folders)
 
 
 def _file_date(sample: Sample) -> float:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from teliti.data.health import Health
+from teliti.data.health_table import HealthTable
 from teliti.data.oddities import find_odd_photos, robust_distances
 
 USUAL = Health(300, 400, 50_000, 1, 120.0, 30.0, 40.0, 220.0, 0.1, 0.0, 0.4, 0.0, "8-bit grey")
@@ -20,7 +21,8 @@ def healthy_set(count: int = 40) -> list[Health]:
 
 
 def find(healths):
-    return find_odd_photos([f"{at}.png" for at in range(len(healths))], healths)
+    table = HealthTable(healths)
+    return find_odd_photos([f"{at}.png" for at in range(len(table))], table)
 
 
 def test_a_healthy_set_has_no_findings():
@@ -55,20 +57,39 @@ def test_a_planted_oddity_is_named(change, kind, words):
     assert words in found[0].message
 
 
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"low": 100.0, "high": 110.0}, "Its grey levels span 10 of 255 (limit 12)."),
+        ({"high": 25.0, "low": 2.0}, "Nothing on it is brighter than 25 of 255 (limit 32)."),
+        ({"low": 230.0, "high": 255.0}, "Nothing on it is darker than 230 of 255 (limit 223)."),
+        ({"blur": 0.9}, "Its blur is 0.90 (limit 0.85; 0 is sharp)."),
+        ({"height": 20, "width": 27}, "Its shorter side is below 32 pixels."),
+        ({"width": 1300}, "One side is more than 4 times the other."),
+    ],
+)
+def test_what_breaks_a_limit_is_said_in_a_whole_sentence(change, sentence):
+    assert sentence in [one.message for one in find([*healthy_set(), replace(USUAL, **change)])]
+
+
 def test_a_grey_photo_among_coloured_ones():
     (found,) = find([*(replace(one, colour=50.0) for one in healthy_set()), USUAL])
     assert (found.kind, found.paths) == ("odd_mode", ("40.png",))
+    assert found.message == "It is grey, the other photos have colours."
 
 
 def test_a_second_population_is_one_finding_about_the_set():
     found = find([*healthy_set(), *(replace(one, mean=one.mean + 90) for one in healthy_set(10))])
     assert [(one.kind, one.paths, one.severity) for one in found] == [("bright", (), "info")]
-    assert "10 of 50 photos stand apart" in found[0].message
+    assert found[0].message == (
+        "10 of 50 photos stand apart from the others, for instance 40.png, 41.png, 42.png, 43.png, 44.png."
+    )
 
 
 def test_a_whole_set_of_tiny_photos_is_one_finding():
     (found,) = find([replace(one, height=8, width=8) for one in healthy_set()])
     assert (found.kind, found.severity, found.paths) == ("odd_size", "info", ())
+    assert found.message.startswith("40 of 40 photos break the limit, for instance 0.png, 1.png")
 
 
 def test_an_empty_photo_is_not_also_dark_and_blurred():
@@ -84,6 +105,7 @@ def test_many_turned_photos_are_one_finding():
     (found,) = find([replace(one, orientation=8) for one in healthy_set()])
     assert found.kind == "turned"
     assert found.paths == ()
+    assert found.message.startswith("40 of 40 photos are turned by their EXIF tag, for instance 0.png")
 
 
 def test_no_photos_have_no_findings():
