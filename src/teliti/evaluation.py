@@ -160,7 +160,8 @@ def decision_record(
         scores,
         bad,
         chosen=decision.threshold,
-        low=decision.review.low,
+        review=decision.review,
+        is_new=decision.review.is_new(novelty, photos=len(scores)),
         line=None if not written else Line.from_record(written),
     )
     record["reliability"] = reliability(scores, bad, seed=seed)

@@ -19,6 +19,25 @@ def preset_sentences(record: JsonMapping) -> list[str]:
     return [str(row["sentence"]) for row in tables_at(record, "decision", "explorer", "presets") if "sentence" in row]
 
 
+def explorer_note(record: JsonMapping, *, shown: int) -> str:
+    """How many thresholds there are beside those shown, and what looks and costs of another threshold count.
+
+    Args:
+        record: Of a run.
+        shown: How many stand in the table.
+    """
+    found, rows = table_at(record, "decision", "explorer"), tables_at(record, "decision", "explorer", "rows")
+    every = found.get("thresholds")
+    kept = "all of them" if not is_number(every) or len(rows) >= int(str(every)) else f"{len(rows):,} of them"
+    words = [f"{shown:,} of {number(every if is_number(every) else len(rows))} thresholds; metrics.json holds {kept}."]
+    if any(row.get("reviewed") for row in rows):
+        words.append(
+            "Counts and shares of found, missed and rejected parts are those of the score alone. A person sees the "
+            "grey band, stretched to a threshold outside it, and the photos that look new; looks are part of the cost."
+        )
+    return " ".join(words)
+
+
 def _limits(record: JsonMapping) -> list[str]:
     sentence = table_at(record, "threshold", "review").get("sentence")
     proof = table_at(record, "threshold").get("proven")

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from teliti.report.axes import Plane
-from teliti.report.consequences import amount, decision_sentences, preset_sentences
+from teliti.report.consequences import amount, decision_sentences, explorer_note, preset_sentences
 from teliti.report.figures import figure
 from teliti.report.markup import EMPTY, Html, element, join, unbroken
 from teliti.report.reading import table_at, tables_at
@@ -67,7 +67,8 @@ def explorer_table(record: JsonMapping) -> Html:
         cell += [percent(row.get(key)) for key in ("recall", "precision", "specificity")]
         cell += ([percent(row.get("reviewed"))] if has_band else []) + ([amount(row.get("cost"))] if has_cost else [])
         cells.append(cell)
-    return table("What other thresholds would do on the test part", head=head, rows=cells)
+    note = element("p", explorer_note(record, shown=len(rows)), class_="hint")
+    return join([table("What other thresholds would do on the test part", head=head, rows=cells), note])
 
 
 def thresholds_figure(record: JsonMapping) -> Html:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, precision_score, recall_score
 
+from teliti.evaluation import decision_record
 from teliti.metrics.automatic import economy, three_verdicts
 from teliti.metrics.decision import Decision
 from teliti.metrics.explorer import MOST_ROWS, explore
@@ -22,8 +23,7 @@ LINE = Line(Cost(miss=50, false_alarm=1), defect_rate=0.01, parts=1000)
 
 
 def test_rows_agree_with_scikit_learn():
-    record = explore(SCORES, BAD, chosen=0.4321, low=0.3, line=LINE)
-    assert len(record["rows"]) <= MOST_ROWS + 1
+    record = explore(SCORES, BAD, chosen=0.4321, line=LINE)
     assert json.loads(json.dumps(record, allow_nan=False)) == record
     chosen = next(row for row in record["rows"] if row["threshold"] == 0.4321)
     flagged = SCORES >= 0.4321
@@ -35,8 +35,52 @@ def test_rows_agree_with_scikit_learn():
     misses, alarms = 0.01 * (1 - chosen["recall"]), 0.99 * (1 - chosen["specificity"])
     assert chosen["cost"] == pytest.approx(1000 * (50 * misses + alarms))
     assert chosen["precision_on_line"] == pytest.approx(0.01 * chosen["recall"] / (0.01 * chosen["recall"] + alarms))
-    grey = (SCORES >= 0.3) & ~flagged
-    assert chosen["reviewed"] == pytest.approx(0.01 * grey[BAD].mean() + 0.99 * grey[~BAD].mean())
+    assert chosen["reviewed"] == 0.0
+
+
+def test_every_threshold_that_parts_the_photos_differently_has_a_row():
+    scores = SCORES.round(2)
+    record = explore(scores, BAD, chosen=None)
+    assert record["thresholds"] == len(record["rows"]) == len(np.unique(scores)) + 1
+    flagged = {int((scores >= row["threshold"]).sum()) for row in record["rows"]}
+    assert flagged == {int((scores >= cut).sum()) for cut in (*np.unique(scores), 2.0)}
+
+
+def test_many_thresholds_are_thinned_and_counted():
+    scores = np.linspace(0.001, 0.999, 2 * MOST_ROWS)
+    record = explore(scores, scores > 0.5, chosen=0.12345)
+    assert record["thresholds"] == 2 * MOST_ROWS + 1
+    assert len(record["rows"]) == MOST_ROWS + 1
+    assert any(row["threshold"] == 0.12345 for row in record["rows"])
+
+
+@pytest.mark.parametrize("threshold", [0.2, 0.4, 0.9])
+def test_looks_cost_what_a_look_costs_in_a_band_that_reaches_to_the_threshold(threshold):
+    line = Line(Cost(miss=50, false_alarm=1, review=0.5), defect_rate=0.01, parts=1000)
+    new = RNG.random(900) < 0.1
+    record = explore(SCORES, BAD, chosen=threshold, review=Review(low=0.3, high=0.6), is_new=new, line=line)
+    row = next(row for row in record["rows"] if row["threshold"] == threshold)
+    low, high = sorted([0.3, 0.6, threshold])[0], sorted([0.3, 0.6, threshold])[-1]
+    rejected = threshold <= SCORES
+    looks = new | ((low <= SCORES) & (high > SCORES))
+    weights = np.where(BAD, 0.01 / 300, 0.99 / 600)
+    assert row["reviewed"] == pytest.approx(weights[looks].sum())
+    misses = weights[BAD & ~looks & ~rejected].sum()
+    alarms = weights[~BAD & ~looks & rejected].sum()
+    assert row["cost"] == pytest.approx(1000 * (50 * misses + alarms + 0.5 * weights[looks].sum()))
+
+
+def test_the_chosen_row_costs_what_the_inspector_costs():
+    line = Line(Cost(miss=10, false_alarm=1, review=0.5))
+    review, novelty = Review(low=0.3, high=0.6, novelty=2.0), RNG.gamma(2.0, 0.5, 900)
+    decision = Decision(
+        ("bad", "good"), positive="bad", threshold=0.5, review=review, evidence={"line": line.to_record()}
+    )
+    probs, labels = np.stack([SCORES, 1 - SCORES], axis=1), np.where(BAD, 0, 1)
+    record = decision_record(labels, probs, novelty=novelty, decision=decision, seed=7)
+    row = next(row for row in record["explorer"]["rows"] if row["threshold"] == 0.5)
+    assert row["cost"] == pytest.approx(record["economy"]["rows"][0]["cost"])
+    assert row["reviewed"] == pytest.approx(record["economy"]["review_share"])
 
 
 def test_presets_are_told_by_their_consequence():
@@ -45,6 +89,18 @@ def test_presets_are_told_by_their_consequence():
     assert precision_first["precision"] >= 0.99
     assert recall_first["sentence"].startswith("Recall first, threshold 0.")
     assert "of 100 defective parts" in precision_first["sentence"]
+
+
+def test_the_consequence_of_a_preset_is_a_whole_sentence():
+    scores, bad = np.array([0.1, 0.2, 0.6, 0.8]), np.array([False, False, False, True])
+    recall_first, precision_first = explore(scores, bad, chosen=None)["presets"]
+    assert recall_first["sentence"] == (
+        "Recall first, threshold 0.7: of 100 defective parts 0 would pass, of 100 good ones 0 would be rejected; "
+        "of 100 rejects 100 would be defective."
+    )
+    assert precision_first["sentence"].startswith("Precision first, threshold 0.7: ")
+    (strict,) = [one for one in explore(scores, ~bad, chosen=None)["presets"] if one["name"] == "precision first"]
+    assert "of 100 good ones 100 would be rejected; of 100 rejects 75 would be defective." in strict["sentence"]
 
 
 def test_one_kind_of_photo_has_no_rows():
