@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from parts import encode_png
 from teliti.bundle import MODEL, WEIGHTS, Bundle, write_bundle
 from teliti.metrics.decision import Decision
+from teliti.metrics.label_decision import LabelsDecision
 from teliti.metrics.review import Review
 from teliti.transforms.prepare import build_chain
 
@@ -67,14 +68,23 @@ def write_brightness_bundle(
     is_regression: bool = False,
     golden: tuple[int, ...] = (30, 200),
     grey: tuple[float, float] | None = None,
+    has_labels: bool = False,
 ) -> Bundle:
-    """A whole bundle around the network, with golden photos of these grey values; scores within `grey` are reviewed."""
+    """A whole bundle around the network, with golden photos of these grey values; scores within `grey` are reviewed.
+
+    With `has_labels` a photo may have several labels: each class is one, and a bright photo is a reject.
+    """
     review = Review() if grey is None else Review(*grey, sentence="By hand.")
-    decision = Decision(CLASSES, "bright", threshold=threshold, rule="fixed", sentence="By hand.", review=review)
+    decision: Decision | LabelsDecision = Decision(
+        CLASSES, "bright", threshold=threshold, rule="fixed", sentence="By hand.", review=review
+    )
+    if has_labels:
+        decision = LabelsDecision(CLASSES, (threshold or 0.5,) * 2, "bright", rule="fixed", sentence="By hand.")
+    task = "multilabel" if has_labels else "classification"
     outputs = {grey: [float(grey)] if is_regression else [1 - grey / 255, grey / 255] for grey in golden}
     photos = {f"golden/{number}": encode_png(even_photo(grey)) for number, grey in enumerate(golden)}
     facts = {
-        "task": "regression" if is_regression else "classification",
+        "task": "regression" if is_regression else task,
         "decision": None if is_regression else decision.to_record(),
         "prepare": build_chain([], image_size=(SIDE, SIDE), fit="letterbox").to_record(),
         "golden": [

@@ -10,19 +10,28 @@ _MOST_SHOWN = 10
 
 
 def agree(
-    labels: Path, /, *, net: str | None = None, out: Path | None = None, output: OutputOptions = DEFAULT_OUTPUT
+    labels: Path,
+    /,
+    *,
+    net: str | None = None,
+    bundle: Path | None = None,
+    photos: Path | None = None,
+    out: Path | None = None,
+    output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Measure the agreement of several raters, and list the photos that should be labelled again.
 
     Args:
         labels: A CSV file: path,rater,label, or path and a column for each rater; a group column names the part shown.
-        net: The rater that is a net: it is compared with the people.
+        net: The rater that is a net: it is compared with the people. With --bundle: what to call it. [default: net]
+        bundle: A bundle's folder: it judges the photos that the file names, and is compared with the people.
+        photos: The folder that the file's paths start from, for --bundle. [default: that of the file]
         out: A folder for agree.json and relabel.csv; nothing is written without it.
         output: How to speak.
     """
     from teliti.workflow.agree import agree as measure_agreement
 
-    record = measure_agreement(labels, net=net, out=out)
+    record = measure_agreement(labels, net=net, bundle=bundle, photos=photos, out=out, reporter=output.reporter())
     if output.json:
         print_json(record)
         return 0

@@ -5,7 +5,8 @@ The file has a line for each judgement or each photo:
 - `path,rater,label`: one judgement a line; a rater who judged a photo twice is compared with himself;
 - `path,NAME,NAME,...`: one photo a line, a column for each rater.
 
-A `group` column names the part that photos show: repeated shots of one part should get one label.
+A `group` column names the part that photos show: repeated shots of one part should get one label. The net's labels
+are a rater's of the file, or a bundle gives them here (`agree_net`).
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 
-from teliti.errors import CatalogError, StorageError, UserError
+from teliti.errors import UserError
 from teliti.files import spreadsheet_cell, write_json_atomic, write_text_atomic
 from teliti.metrics.agreement import (
     MISSING,
@@ -30,67 +30,58 @@ from teliti.metrics.agreement import (
     krippendorff_alpha,
 )
 from teliti.metrics.intervals import wilson_interval
-from teliti.types import IntArray, Record
+from teliti.types import IntArray, Record, Reporter, SilentReporter
+from teliti.workflow.agree_net import ask_net
+from teliti.workflow.judgements import Judgements, read_judgements
 
 RECORD, QUEUE = "agree.json", "relabel.csv"
-_LONG = {"path", "rater", "label"}
-_GROUP = "group"
+_NET = "net"
 _PRINTED = 4
 _WORDS = ((0.8, "almost perfect"), (0.6, "substantial"), (0.4, "moderate"), (0.2, "fair"), (0.0, "slight"))
-_MOST_PROBLEMS = 100
 
 
-@dataclass
-class _Judgements:
-    """What stands in the file.
-
-    Attributes:
-        first: Label by photo and rater: his first judgement of it.
-        again: Pairs of labels of raters who judged a photo twice, by rater.
-        said: Every label by photo and rater, repeats too.
-        groups: Part that a photo shows.
-        raters: In the order in which they are met.
-    """
-
-    first: dict[str, dict[str, str]] = field(default_factory=dict)
-    again: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
-    said: dict[str, dict[str, list[str]]] = field(default_factory=dict)
-    groups: dict[str, str] = field(default_factory=dict)
-    raters: list[str] = field(default_factory=list)
-
-    def add(self, path: str, rater: str, label: str) -> None:
-        """One judgement."""
-        own = self.first.setdefault(path, {})
-        self.said.setdefault(path, {}).setdefault(rater, []).append(label)
-        if rater not in self.raters:
-            self.raters.append(rater)
-        if rater in own:
-            self.again.setdefault(rater, []).append((own[rater], label))
-        else:
-            own[rater] = label
-
-
-def agree(labels: str | Path, *, net: str | None = None, out: str | Path | None = None, seed: int = 7) -> Record:
+def agree(
+    labels: str | Path,
+    *,
+    net: str | None = None,
+    bundle: str | Path | None = None,
+    photos: str | Path | None = None,
+    out: str | Path | None = None,
+    seed: int = 7,
+    reporter: Reporter | None = None,
+) -> Record:
     """Measure agreement, and list the photos that should be looked at again.
 
     Args:
         labels: The file of judgements.
         net: Name of the rater that is a net: it is compared with the people and left out of the agreement among them.
+            With a bundle: what to call it.
+        bundle: A bundle that judges the photos of the file, as one more rater; None: the file alone.
+        photos: The folder that the file's paths start from, for the bundle; None: that of the file.
         out: A folder for agree.json and relabel.csv; None writes nothing.
         seed: Of the bootstrap draws.
+        reporter: Told how far the bundle is.
 
     Returns:
-        {"schema", "source", "photos", "raters", "classes", "people", "pairs", "net", "repeats", "parts", "queue",
-        "sentences"}; an agreement is {"value", "interval", "photos"}, null where it is undefined.
+        {"schema", "source", "photos", "raters", "classes", "asked", "people", "pairs", "net", "repeats", "parts",
+        "queue", "sentences"}; an agreement is {"value", "interval", "photos"}, null where it is undefined; "asked" says
+        what the bundle judged.
 
     Raises:
         CatalogError: wrong rows; `problems` has every one with its line.
-        UserError: fewer than two raters without repeats, or a net that is no rater.
+        BundleError: missing or damaged bundle.
+        UserError: fewer than two raters without repeats, a net that is no rater, or labels that a bundle does not know.
     """
-    judged = _read(Path(labels))
-    if net is not None and net not in judged.raters:
+    judged, asked = read_judgements(Path(labels)), None
+    if bundle is not None:
+        net = net or _NET
+        asked = _ask(judged, net, bundle=str(bundle), labels=Path(labels), photos=photos, reporter=reporter)
+    elif photos is not None:
+        raise UserError("--photos must stand beside --bundle, got it alone.", hint="Name the bundle that shall judge.")
+    elif net is not None and net not in judged.raters:
         raise UserError(
-            f'--net must be one of {", ".join(judged.raters)}, got "{net}".', hint="Name a rater of the file."
+            f'--net must be one of {", ".join(judged.raters)}, got "{net}".',
+            hint="Name a rater of the file, or give the net itself with --bundle.",
         )
     people = [rater for rater in judged.raters if rater != net]
     record: Record = {
@@ -99,6 +90,7 @@ def agree(labels: str | Path, *, net: str | None = None, out: str | Path | None 
         "photos": len(judged.first),
         "raters": judged.raters,
         "classes": sorted({label for own in judged.first.values() for label in own.values()}),
+        "asked": asked,
         "people": _among(judged, people, seed=seed),
         "pairs": [_pair(judged, *both, seed=seed) for both in combinations(people, 2)],
         "net": [_pair(judged, rater, net, seed=seed) for rater in people] if net is not None else None,
@@ -122,7 +114,7 @@ def agree(labels: str | Path, *, net: str | None = None, out: str | Path | None 
 
 def say_agreement(record: Record) -> list[str]:
     """What the numbers mean, from the record alone."""
-    sentences = []
+    sentences = _say_asked(record)
     people = record["people"]
     if people is not None and people["value"] is not None:
         sentences.append(
@@ -153,79 +145,39 @@ def say_agreement(record: Record) -> list[str]:
     return sentences
 
 
-def _read(path: Path) -> _Judgements:
-    reader = csv.reader(io.StringIO(_text_of(path), newline=""))
-    header = [column.strip() for column in next(reader, [])]
-    lower = [column.lower() for column in header]
-    if "path" not in lower or len(set(lower)) < len(lower) or len(lower) < 2:
+def _ask(
+    judged: Judgements, net: str, *, bundle: str, labels: Path, photos: str | Path | None, reporter: Reporter | None
+) -> Record:
+    """Add the judgements of a bundle to those of the file."""
+    if net in judged.raters:
         raise UserError(
-            f'"{path}" must begin with path,rater,label or with path and a column for each rater, each once, got '
-            f"{', '.join(header) or 'nothing'}.",
-            hint="For instance: path,anna,ben",
+            f'The net must have a name that no rater of "{labels}" has, got "{net}".',
+            hint="Call it otherwise with --net; or leave --bundle out, where its labels stand in the file.",
         )
-    judged, problems = _Judgements(), list[str]()
-    for fields in reader:
-        if not any(one.strip() for one in fields):
-            continue
-        problem = _take(judged, header, [one.strip() for one in fields])
-        if problem:
-            problems.append(f'"{path.name}" line {reader.line_num}: {problem}.')
-    if problems:
-        raise CatalogError(
-            problems[0], hint="Correct the rows and run the command again.", problems=problems[:_MOST_PROBLEMS]
-        )
-    if not judged.first:
-        raise UserError(f'"{path}" must hold at least one judgement, got none.', hint="Add rows below the header.")
-    return judged
+    said = {label for own in judged.said.values() for of_rater in own.values() for label in of_rater}
+    folder = labels.absolute().parent if photos is None else Path(photos)
+    answers = ask_net(bundle, list(judged.first), said=said, photos=folder, reporter=reporter or SilentReporter())
+    for path, label in answers.labels.items():
+        judged.add(path, net, label)
+    return answers.to_record(bundle)
 
 
-def _take(judged: _Judgements, header: Sequence[str], fields: Sequence[str]) -> str | None:
-    """Take one row; what is wrong with it, or None."""
-    if len(fields) != len(header):
-        return f"must have {len(header)} fields, got {len(fields)}"
-    row = dict(zip((column.lower() for column in header), fields, strict=True))
-    path = row["path"]
-    if not path:
-        return "path must not be empty"
-    if row.get(_GROUP):
-        judged.groups[path] = row[_GROUP]
-    if set(row) >= _LONG:
-        if not row["rater"] or not row["label"]:
-            return "rater and label must not be empty"
-        judged.add(path, row["rater"], row["label"])
-        return None
-    if path in judged.first:
-        return f'path must occur once where raters are columns, got "{path}" again'
-    judged.first[path] = {}
-    for column, label in zip(header, fields, strict=True):
-        if column.lower() not in {"path", _GROUP} and label:
-            judged.add(path, column, label)
-    return None
+def _say_asked(record: Record) -> list[str]:
+    """What the bundle judged of the photos, and what it did not."""
+    asked = record.get("asked")
+    if not asked:
+        return []
+    left = []
+    if asked["undecided"]:
+        left.append(f"{asked['undecided']:,} it leaves to a person")
+    if asked["unread"]:
+        first = asked["unread"][0]
+        left.append(f"{len(asked['unread']):,} could not be read (first: {first['path']}, {first['reason']})")
+    words = f"The bundle judged {asked['judged']:,} of {record['photos']:,} photos"
+    return [f"{words}; {', '.join(left)}." if left else f"{words}."]
 
 
-def _text_of(path: Path) -> str:
-    if path.is_dir():
-        raise UserError(f'"{path}" must be a CSV file of judgements, got a folder.', hint="Name the file inside it.")
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError as error:
-        raise UserError(f'"{path}" does not exist.', hint="Give a CSV file of judgements.") from error
-    except UnicodeDecodeError as error:
-        raise UserError(f'"{path}" must be UTF-8 text, got other bytes.', hint="Save the file as UTF-8.") from error
-    except OSError as error:
-        raise StorageError(f'"{path}" could not be read: {error.strerror or error}.', hint="Check the file.") from error
-    first, _, _ = text.partition("\n")
-    delimiter = max(",;\t", key=first.count)
-    return text if delimiter == "," else _with_commas(text, delimiter)
-
-
-def _with_commas(text: str, delimiter: str) -> str:
-    whole = io.StringIO()
-    csv.writer(whole).writerows(csv.reader(io.StringIO(text, newline=""), delimiter=delimiter))
-    return whole.getvalue()
-
-
-def _ratings(judged: _Judgements, raters: Sequence[str]) -> IntArray:
+def _ratings(judged: Judgements, raters: Sequence[str]) -> IntArray:
     """(N, R) class index of each photo and rater, `MISSING` where he did not judge it."""
     numbers: dict[str, int] = {}
     rows = [
@@ -235,7 +187,7 @@ def _ratings(judged: _Judgements, raters: Sequence[str]) -> IntArray:
     return np.array(rows, dtype=np.int64).reshape(len(rows), len(raters))
 
 
-def _among(judged: _Judgements, people: Sequence[str], *, seed: int) -> Record | None:
+def _among(judged: Judgements, people: Sequence[str], *, seed: int) -> Record | None:
     """Agreement among all people: Cohen's kappa of two, Fleiss' of more, Krippendorff's alpha with gaps."""
     if len(people) < 2:
         return None
@@ -256,7 +208,7 @@ def _among(judged: _Judgements, people: Sequence[str], *, seed: int) -> Record |
     }
 
 
-def _pair(judged: _Judgements, first: str, second: str, *, seed: int) -> Record:
+def _pair(judged: Judgements, first: str, second: str, *, seed: int) -> Record:
     ratings = _ratings(judged, [first, second])
     ratings = ratings[(ratings != MISSING).all(axis=1)]
     named = {"first": first, "second": second}
@@ -284,7 +236,7 @@ def _repeat(rater: str, pairs: Sequence[tuple[str, str]], *, seed: int) -> Recor
     }
 
 
-def _parts(judged: _Judgements, raters: Sequence[str]) -> list[Record]:
+def _parts(judged: Judgements, raters: Sequence[str]) -> list[Record]:
     """For each rater, the net too, the share of parts with several shots that got one label."""
     rows = []
     for rater in raters:
@@ -301,7 +253,7 @@ def _parts(judged: _Judgements, raters: Sequence[str]) -> list[Record]:
     return rows
 
 
-def _queue(judged: _Judgements, people: Sequence[str], net: str | None) -> list[Record]:
+def _queue(judged: Judgements, people: Sequence[str], net: str | None) -> list[Record]:
     """Photos that are judged differently by people, by one person twice, by the net, or unlike other shots of the part.
 
     The most disputed come first.

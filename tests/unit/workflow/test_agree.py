@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import cohen_kappa_score
 
-from parts import write_parts
+from handmade import even_photo, write_brightness_bundle
+from parts import encode_png, write_parts
 from teliti.errors import CatalogError, UserError
 from teliti.workflow.agree import agree
 from teliti.workflow.check import clean
@@ -148,3 +149,77 @@ def test_an_unknown_net_a_missing_file_and_other_bytes(tmp_path, ratings):
 def test_a_folder_in_the_place_of_the_file_is_the_users_mistake(tmp_path):
     with pytest.raises(UserError, match="must be a CSV file of judgements, got a folder"):
         agree(tmp_path)
+
+
+GREYS = {"a.png": 200, "b.png": 220, "c.png": 40, "d.png": 100}
+
+
+@pytest.fixture(scope="module")
+def line(tmp_path_factory):
+    """A bundle that rejects bright photos, four photos, and what two people say of them."""
+    folder = tmp_path_factory.mktemp("line")
+    write_brightness_bundle(folder / "bundle")
+    write_brightness_bundle(folder / "unsure", grey=(0.3, 0.6))
+    (folder / "photos").mkdir()
+    for name, grey in GREYS.items():
+        (folder / "photos" / name).write_bytes(encode_png(even_photo(grey)))
+    return folder
+
+
+def judgements(folder, *rows):
+    (folder / "l.csv").write_text("path,group,anna,ben\n" + "\n".join(rows) + "\n")
+    return folder / "l.csv"
+
+
+CLASSES = ("a.png,p1,bright,bright", "b.png,p1,bright,dark", "c.png,p2,dark,dark", "d.png,p2,bright,dark")
+
+
+def test_a_bundle_judges_the_photos_and_is_compared_with_each_person(line, tmp_path):
+    record = agree(judgements(line / "photos", *CLASSES), bundle=line / "bundle", out=tmp_path)
+    assert record["asked"] == {"bundle": str(line / "bundle"), "judged": 4, "undecided": 0, "unread": []}
+    assert record["raters"] == ["anna", "ben", "net"]
+    assert record["people"]["raters"] == 2
+    assert [(row["first"], row["second"], row["same"]) for row in record["net"]] == [
+        ("anna", "net", 0.75), ("ben", "net", 0.75),
+    ]  # fmt: skip
+    net = ["bright", "bright", "dark", "dark"]
+    assert record["net"][0]["value"] == pytest.approx(cohen_kappa_score(["bright", "bright", "dark", "bright"], net))
+    shots = {row["rater"]: row["same"] for row in record["parts"]}
+    assert shots == {"anna": 0.5, "ben": 0.5, "net": 1.0}
+    assert {row["path"]: row["net_differs"] for row in record["queue"]}["d.png"] is True
+    assert record["sentences"][0] == "The bundle judged 4 of 4 photos."
+    assert "net" in (tmp_path / "relabel.csv").read_text().splitlines()[0]
+
+
+def test_verdicts_are_compared_where_people_say_verdicts_and_reviews_are_left_to_people(line):
+    rows = ("a.png,p1,reject,reject", "c.png,p2,pass,pass", "d.png,p2,reject,pass", "e.png,p3,pass,pass")
+    path = judgements(line / "photos", *rows)
+    record = agree(path, bundle=line / "unsure", net="camera 1")
+    assert {row["path"]: row["labels"].get("camera 1") for row in record["queue"]} == {"c.png": "pass", "d.png": None}
+    assert record["sentences"][0] == (
+        "The bundle judged 2 of 4 photos; 1 it leaves to a person, 1 could not be read (first: e.png, the file does "
+        "not exist (any more))."
+    )
+    assert "camera 1 and anna: almost perfect agreement (kappa 1.00" in " ".join(record["sentences"])
+
+
+def test_the_file_may_lie_elsewhere(line, tmp_path):
+    path = judgements(tmp_path, *CLASSES)
+    with pytest.raises(UserError, match=r'none that can be read: "a.png" is the file does not exist'):
+        agree(path, bundle=line / "bundle")
+    assert agree(path, bundle=line / "bundle", photos=line / "photos")["asked"]["judged"] == 4
+
+
+def test_a_bundle_that_cannot_be_compared_is_refused(line, tmp_path):
+    path = judgements(line / "photos", *CLASSES)
+    with pytest.raises(UserError, match=r'name that no rater of .* has, got "anna"'):
+        agree(path, bundle=line / "bundle", net="anna")
+    with pytest.raises(UserError, match="--photos must stand beside --bundle"):
+        agree(path, photos=line / "photos")
+    numbers = write_brightness_bundle(tmp_path / "numbers", is_regression=True)
+    with pytest.raises(UserError, match="must give each photo one class to be compared with people"):
+        agree(path, bundle=numbers.path)
+    wrong = judgements(line / "photos", "a.png,p1,brigth,dark")
+    with pytest.raises(UserError, match='dark, bright or pass and reject, got "brigth"') as caught:
+        agree(wrong, bundle=line / "bundle")
+    assert caught.value.hint == 'Did you mean "bright"?'
