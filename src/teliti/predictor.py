@@ -302,8 +302,8 @@ class Predictor:
         measured = conditions.to_record()
         outside = envelope.outside(measured)
         minded = [replace(one, conditions=measured, warnings=outside) for one in judged]
-        if not outside or envelope.action != "review" or not isinstance(self.bundle.answers, Decision):
-            return minded
+        if not outside or envelope.action != "review" or isinstance(self.bundle.answers, NumberRule):
+            return minded  # a number is no verdict that a person could give instead
         return [replace(one, verdict=REVIEW, reasons=(*outside, *one.reasons)) for one in minded]
 
     def _prepare_samples(

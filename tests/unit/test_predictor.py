@@ -267,6 +267,20 @@ def test_a_photo_outside_is_shown_to_a_person_where_the_bundle_says_so(tmp_path:
     assert (dark.label, dark.score) == ("dark", pytest.approx(30 / 255))
 
 
+def test_a_photo_outside_is_shown_to_a_person_whatever_its_labels_but_a_number_stays_one(tmp_path: Path) -> None:
+    for name, kind in {"labels": {"has_labels": True}, "numbers": {"is_regression": True}}.items():
+        write_brightness_bundle(tmp_path / name, **kind)
+        amend_envelope(tmp_path / name, replace(LIGHTS, action="review"))
+    predictor = Predictor.open(tmp_path / "labels", threads=1)
+    dark, usual, bright = predictor.predict([even_photo(30), even_photo(150), even_photo(220)])
+    assert [one.verdict for one in (dark, usual, bright)] == ["review", "reject", "review"]
+    assert [one.labels for one in (dark, usual, bright)] == [("dark",), ("bright",), ("bright",)]
+    assert bright.reasons[0] == "too bright: light 220 of 255, limit 200"
+    assert bright.reasons[1].startswith("bright 0.863 is at or above its threshold")
+    (number,) = Predictor.open(tmp_path / "numbers", threads=1).predict([even_photo(30)])
+    assert (number.verdict, number.score, number.warnings) == (None, pytest.approx(30), dark.warnings)
+
+
 def test_a_bundle_without_envelope_measures_nothing(brightness: Predictor) -> None:
     (answer,) = brightness.predict([even_photo(30)])
     assert (answer.conditions, answer.warnings) == ({}, ())

@@ -246,7 +246,7 @@ def check_label_rule(decide: DecideRecipe) -> None:
         RecipeError: there is such a key.
     """
     given = decide.model_dump(exclude_none=True, exclude_defaults=True)
-    others = [key for key, value in given.items() if key not in _RULES and value]
+    others = [key for key, value in given.items() if key not in {*_RULES, "envelope"} and value]
     if decide.calibration in {"platt", "none"}:
         others.remove("calibration")
     others += ["cost.review"] if decide.cost is not None and decide.cost.review is not None else []

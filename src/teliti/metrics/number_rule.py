@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from teliti.errors import BundleError
+from teliti.errors import BundleError, RecipeError
+from teliti.recipe import DecideRecipe
 from teliti.types import FloatArray, Prediction, Record
 
 
@@ -73,6 +74,27 @@ class NumberRule:
 
 
 ONE_NUMBER = NumberRule()
+_LOOKS = ("review_share", "max_error_rate", "novelty_share")
+_NO_VERDICT = "A number is no verdict that a person could give instead. "
+
+
+def check_number_rule(decide: DecideRecipe) -> None:
+    """Refuse what [decide] says about photos that are shown to a person.
+
+    Raises:
+        RecipeError: there is such a key.
+    """
+    given = decide.model_dump(exclude_none=True, exclude_defaults=True)
+    looks = [key for key in _LOOKS if given.get(key)]
+    if looks:
+        raise RecipeError(
+            f"decide.{looks[0]} must not stand where numbers are predicted.", hint=f"{_NO_VERDICT}Leave it out."
+        )
+    if decide.envelope == "review":
+        raise RecipeError(
+            'decide.envelope must be "warn" or "off" where numbers are predicted, got "review".',
+            hint=f'{_NO_VERDICT}With "warn" it comes with what lies outside.',
+        )
 
 
 def deviations(targets: FloatArray) -> NDArray[np.float64]:

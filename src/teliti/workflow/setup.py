@@ -13,6 +13,7 @@ from teliti.data.loading import load_prepared
 from teliti.errors import PhotoRefused, RecipeError
 from teliti.metrics.defect_names import pick_positive
 from teliti.metrics.label_decision import check_label_rule, pick_rejects
+from teliti.metrics.number_rule import check_number_rule
 from teliti.metrics.promises import check_class_rule
 from teliti.metrics.tiles import Combine
 from teliti.models.compact import COMPACT
@@ -150,6 +151,8 @@ def resolve_data(recipe: Recipe, photos: Photos, plan: SplitPlan) -> tuple[Recip
         sentence = pick_rejects(classes, recipe.data.positive, recipe.data.pass_classes)
         check_label_rule(recipe.decide)
     else:
+        if photos.catalog.task == "regression":
+            check_number_rule(recipe.decide)
         _check_rule(recipe, has_rejects=positive is not None or bool(recipe.data.pass_classes))
     head = recipe.model.head
     if head == "auto" and recipe.train.mode not in NETWORK_MODES:

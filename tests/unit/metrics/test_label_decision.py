@@ -129,6 +129,8 @@ def test_the_sentence_says_what_rejects_and_how_to_change_it() -> None:
 
 def test_keys_for_classes_alone_are_refused() -> None:
     check_label_rule(DecideRecipe(max_miss_rate=0.1))
+    for action in ("warn", "review", "off"):
+        check_label_rule(DecideRecipe(envelope=action))
     for way in ("auto", "platt", "none"):
         check_label_rule(DecideRecipe(calibration=way))
     with pytest.raises(RecipeError, match=r"decide\.calibration must not stand where a photo may have several labels"):

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from teliti.errors import UserError
-from teliti.metrics.number_rule import NumberRule, deviations
+from teliti.errors import RecipeError, UserError
+from teliti.metrics.number_rule import NumberRule, check_number_rule, deviations
 from teliti.metrics.regression import measure_several
+from teliti.recipe import DecideRecipe
 
 
 def test_one_number_is_the_score_and_several_have_names() -> None:
@@ -18,6 +19,18 @@ def test_one_number_is_the_score_and_several_have_names() -> None:
     assert (several.score, several.values) == (None, {"x": 2.5, "y": 3.0})
     assert several.to_record()["values"] == {"x": 2.5, "y": 3.0}
     assert "values" not in one.to_record()
+
+
+def test_numbers_have_no_verdict_that_a_person_could_give() -> None:
+    check_number_rule(DecideRecipe(envelope="off", novelty_share=0.0))
+    for asked in ({"review_share": 0.1}, {"max_error_rate": 0.1}, {"novelty_share": 0.1}):
+        with pytest.raises(
+            RecipeError, match=rf"decide\.{next(iter(asked))} must not stand where numbers are predicted"
+        ):
+            check_number_rule(DecideRecipe(**asked))
+    with pytest.raises(RecipeError, match=r'decide\.envelope must be "warn" or "off" .* got "review"') as caught:
+        check_number_rule(DecideRecipe(envelope="review"))
+    assert caught.value.hint.startswith("A number is no verdict that a person could give instead.")
 
 
 def test_labels_keep_the_shape_of_the_targets() -> None:

@@ -38,6 +38,8 @@ def test_a_choice_of_the_user_is_kept(make_photos) -> None:
 def test_a_regression_has_no_positive_class(make_photos) -> None:
     recipe, sentence = resolve(make_photos(NUMBERS))
     assert (recipe.data.positive, sentence, recipe.model.head) == (None, "", "svr")
+    with pytest.raises(RecipeError, match=r"decide\.envelope .* where numbers are predicted"):
+        resolve(make_photos(NUMBERS), decide={"envelope": "review"})
 
 
 @pytest.mark.parametrize(
