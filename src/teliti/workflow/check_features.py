@@ -261,14 +261,17 @@ def choose_from_pool(
     places, worth = choose_to_label(known.space.place(matrix), known.points, unsure, count=count)
     findings = []
     for at, value in zip(places.tolist(), worth.tolist(), strict=True):
-        message = "It is unlike the labelled photos."
-        if probs is not None:
-            likely = known.photos.catalog.classes[int(probs[at].argmax())]
-            message = (
-                f'The most likely class is "{likely}" with {probs[at].max():.0%}; it is unlike what was chosen before.'
-            )
+        likely = None if probs is None else known.photos.catalog.classes[int(probs[at].argmax())]
+        message = say_worth(likely, 0.0 if probs is None else float(probs[at].max()))
         findings.append(Finding("add_photo", "info", message, (samples[at].name,), value))
     return findings
+
+
+def say_worth(likely: str | None, probability: float) -> str:
+    """Why a photo is worth labelling: its most likely class and how probable that is; None where no head knows."""
+    if likely is None:
+        return "It is unlike the labelled photos."
+    return f'The most likely class is "{likely}" with {probability:.0%}; it is unlike what was chosen before.'
 
 
 def _margins(probs: FloatArray) -> NDArray[np.float64]:

@@ -28,6 +28,21 @@ def test_what_a_pair_means(first, second, kind, paths):
     assert f"a flipped copy of {paths[1]}" in found.message
 
 
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("bytes", "It is a byte copy of a."),
+        ("resaved", "It is the same picture, saved again, as a."),
+        ("resized", "It is a resized copy of a."),
+        ("flipped", "It is a flipped copy of a."),
+        ("rotated", "It is a turned copy of a."),
+    ],
+)
+def test_how_a_copy_was_made_is_said(kind, words):
+    (found,) = find_copies([sample("a"), sample("b")], [DuplicatePair(0, 1, kind, 0.9)])
+    assert found.message == words
+
+
 def test_a_leak_names_the_parts():
     pair = [sample("a", split="train"), sample("b", split="test")]
     (found,) = find_copies(pair, [DuplicatePair(0, 1, "bytes", 1.0)])

@@ -1,16 +1,20 @@
 """Sentences of the decision and of its doubts are made from the record, and are silent where it says nothing."""
 
+import re
+
 import numpy as np
 import pytest
 
-from teliti.metrics.thresholds import choose_threshold
-from teliti.recipe import DecideRecipe
+from teliti.metrics.promises import Promise
+from teliti.metrics.thresholds import choose_threshold, say_promise
+from teliti.recipe import DecideRecipe, parse_recipe
 from teliti.recipe.decide import Cost
 from teliti.report.consequences import decision_sentences, preset_sentences
 from teliti.report.material import data
 from teliti.report.several import few_photos
 from teliti.report.statements import statements
 from teliti.workflow.agree import say_agreement
+from teliti.workflow.deciding import decide
 
 SCORES = np.concatenate([np.linspace(0.4, 0.95, 300), np.linspace(0.05, 0.6, 700)])
 BAD = np.arange(1000) < 300
@@ -58,6 +62,7 @@ def test_the_cost_stands_beside_the_cheapest_simple_policy(own, words):
     ]
     found = said({"decision": {"economy": {"rows": rows, "unit": "a day", "defect_rate": 0.01, "parts": 1000}}})
     assert f"{words} “threshold 0.5”, the cheapest of the simple policies." in found
+    assert "Of 1,000 parts 1 defects would pass, 1 good parts be rejected, 1 be shown to a person." in found
     assert "(95 % interval 30 to 130)" in found
 
 
@@ -86,6 +91,47 @@ def test_how_probabilities_were_made_is_said_with_why(way, words):
 def test_presets_are_told_by_their_consequence():
     rows = [{"sentence": "Recall first."}, {"name": "without"}]
     assert preset_sentences({"decision": {"explorer": {"presets": rows}}}) == ["Recall first."]
+
+
+@pytest.mark.parametrize(
+    ("promise", "sentence"),
+    [
+        (
+            Promise(0.05, "proven", 0.95, 100, True, 1, 59, 0.047),
+            "Proven: with 95 % confidence at most 5 % of bad pass at the threshold 0.3, the highest that these 100 "
+            "photos of bad prove (exact binomial test, learn-then-test).",
+        ),
+        (
+            Promise(0.05, "expected", 0.95, 100, True, 4, 19, 0.09),
+            "At the threshold 0.3 at most 5 % of bad pass on average over validation sets (conformal risk control); "
+            "this bounds the expected rate, and proves none for this one set.",
+        ),
+        (
+            Promise(0.05, "proven", 0.95, 20, False, 0, 59, 0.139),
+            "These photos cannot prove that at most 5 % of bad pass: that takes 59 photos of bad without a miss, and "
+            "there are 20, so 39 more are needed. The threshold 0.3 is the fall-back, the highest that misses none of "
+            "them, which proves with 95 % confidence only that at most 13.9 % pass.",
+        ),
+    ],
+)
+def test_a_promise_is_said_or_what_it_takes(promise, sentence):
+    assert say_promise(promise, value=0.3, name="bad") == sentence
+
+
+def test_the_share_that_is_looked_at_and_the_limit_of_novelty_are_said():
+    band = choose_threshold(SCORES, BAD, DecideRecipe(review_share=0.05)).review.sentence
+    assert re.fullmatch(r"Scores from 0\.\d+ to 0\.\d+ are shown to a person: \d\.\d % of the parts, where at most 5 % "
+                        r"were allowed\.", band)  # fmt: skip
+    probs = np.stack([SCORES, 1 - SCORES], axis=1)
+    recipe = parse_recipe({"data": {"positive": "bad"}})
+    found = decide(
+        probs, np.where(BAD, 0, 1), classes=("bad", "good"), recipe=recipe, photos="photos", novelty=1 + SCORES
+    )
+    assert re.search(
+        r"Photos unlike the training photos are shown to a person, whatever their score: novelty above \d\.\d+, "
+        r"where 1 is usual and about 2 % of such photos are above\.",
+        found.review.sentence,
+    )
 
 
 def test_the_cheapest_threshold_says_what_it_weighed():

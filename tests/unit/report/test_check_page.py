@@ -65,6 +65,16 @@ def test_everything_stands_on_the_page(pictures):
     for words in (
         "Do this.", "About good/", "More photos would help.", "brightness", "70.0 to 90.0 %", "Random split",
         "3 more stand in findings.csv", "suggested:", "Learning curve; dashed: forecast", "t-SNE", "Group 1: 2 photos",
+        "Teliti check", "Check of ", "What was found", "Errors", "Warnings",
+        "Can the label be told from something else?", "One property at a time", "p, corrected",
+        "How well one property alone tells the class, judged on photos left out. Tick: guessing.",
+        "Would more photos help?", "Learning curve on photos left out", "200.0 %, forecast",
+        "Photos learnt from", "Balanced accuracy", "Learning curve: 80.0 % with 100 photos, forecast 85.0 % with 200",
+        "What a careless split would claim", "Accuracy by out-of-fold answers",
+        "Groups and near-duplicates kept together",
+        "Map of the photos", "Map of 2 photos by t-SNE: photos that look alike lie together",
+        "Photos that look alike lie together (t-SNE)", "The middle photo of each group of photos that look alike:",
+        "Photos per class",
     ):  # fmt: skip
         assert words in page, words
     assert page.count("<img") == 3  # the pair, and the middle of the group

@@ -9,7 +9,7 @@ from teliti.data.findings import Finding
 from teliti.types import SilentReporter
 from teliti.workflow import check_features
 from teliti.workflow.check_curve import judge_curve, judge_price, say_curve
-from teliti.workflow.check_features import describe_set, judge_labels, why_no_features
+from teliti.workflow.check_features import describe_set, judge_labels, say_worth, why_no_features
 from teliti.workflow.check_properties import judge_shortcut
 
 ROWS = [{"photos": 100, "score": 0.8}, {"photos": 1200, "score": 0.9}]
@@ -99,11 +99,18 @@ def test_an_outlier_is_told_by_its_neighbours():
     assert found[0].message.endswith("robust deviations farther away than those of other photos.")
 
 
+def test_why_a_photo_is_worth_labelling_is_said_with_and_without_a_head():
+    assert say_worth("bad", 0.5312) == ('The most likely class is "bad" with 53%; it is unlike what was chosen before.')
+    assert say_worth(None, 0.0) == "It is unlike the labelled photos."
+
+
 def test_why_features_are_left_out_is_said(monkeypatch):
     recipe = SimpleNamespace(train=SimpleNamespace(mode="features"))
     photos = [SimpleNamespace(samples=range(count)) for count in (5, 9_000, 100)]
     assert why_no_features(photos[0], recipe, asked=None) == "5 photos are fewer than 30"
-    assert "9,000 photos are more than 5,000; --features" in why_no_features(photos[1], recipe, asked=None)
+    assert why_no_features(photos[1], recipe, asked=None) == (
+        "9,000 photos are more than 5,000; --features computes them all the same"
+    )
     assert why_no_features(photos[1], recipe, asked=True) is None
     assert why_no_features(photos[2], recipe, asked=False) == "not asked for"
     monkeypatch.setattr(check_features, "is_installed", lambda name: name != "torch")
