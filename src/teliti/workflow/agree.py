@@ -83,10 +83,22 @@ def agree(
             f'--net must be one of {", ".join(judged.raters)}, got "{net}".',
             hint="Name a rater of the file, or give the net itself with --bundle.",
         )
+    record = _measure(judged, net, source=str(labels), asked=asked, seed=seed)
+    record["sentences"] = say_agreement(record)
+    if out is not None:
+        folder = Path(out)
+        record["table"] = str(folder / QUEUE)
+        _write_queue(folder / QUEUE, record["queue"], judged.raters)
+        write_json_atomic(folder / RECORD, record)
+    return record
+
+
+def _measure(judged: Judgements, net: str | None, *, source: str, asked: Record | None, seed: int) -> Record:
+    """All numbers of the record."""
     people = [rater for rater in judged.raters if rater != net]
     record: Record = {
         "schema": 1,
-        "source": str(labels),
+        "source": source,
         "photos": len(judged.first),
         "raters": judged.raters,
         "classes": sorted({label for own in judged.first.values() for label in own.values()}),
@@ -100,15 +112,9 @@ def agree(
     }
     if record["people"] is None and not (record["repeats"] or record["parts"] or record["net"]):
         raise UserError(
-            f'"{labels}" must have at least two raters, or one who judged photos twice, got {len(people)}.',
+            f'"{source}" must have at least two raters, or one who judged photos twice, got {len(people)}.',
             hint="Columns: path,rater,label, or path and a column for each rater.",
         )
-    record["sentences"] = say_agreement(record)
-    if out is not None:
-        folder = Path(out)
-        record["table"] = str(folder / QUEUE)
-        _write_queue(folder / QUEUE, record["queue"], judged.raters)
-        write_json_atomic(folder / RECORD, record)
     return record
 
 
