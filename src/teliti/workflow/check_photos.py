@@ -129,7 +129,8 @@ def examine(catalog: Catalog, *, cache: RowCache, threads: int, reporter: Report
         samples.append(sample)
         healths.append(answer.rows[1])
         marks.append(Fingerprint.from_row(answer.digest, answer.rows[0]))
-    return Examined(catalog, tuple(samples), healths, marks, (*catalog.refused, *refused), decoded)
+    readable = tuple(samples) if refused else catalog.samples
+    return Examined(catalog, readable, healths, marks, (*catalog.refused, *refused), decoded)
 
 
 def find_pairs(examined: Examined, reporter: Reporter) -> list[DuplicatePair]:
