@@ -57,13 +57,17 @@ def explorer_table(record: JsonMapping) -> Html:
         return EMPTY
     has_cost = any(is_number(row.get("cost")) for row in rows)
     has_band = any(row.get("reviewed") for row in rows)
-    head = ["Threshold", "Defects found", "missed", "False alarms", "Good passed", "Recall", "Precision", "Specificity"]
+    head = ["Threshold", "Defects found", "Good ones rejected", "Recall", "Precision", "Specificity"]
     head += (["Shown to a person"] if has_band else []) + (["Cost"] if has_cost else [])
-    keys = ("true_positives", "false_negatives", "false_positives", "true_negatives")
+    of_defects, of_good = (table_at(record, "decision", "explorer").get(key) for key in ("positives", "negatives"))
     cells = []
     for row in rows:
         mark = " (chosen)" if row["threshold"] == table_at(record, "threshold").get("value") else ""
-        cell = [f"{row['threshold']:.3f}{mark}", *(number(row.get(key)) for key in keys)]
+        cell = [
+            f"{row['threshold']:.3f}{mark}",
+            f"{number(row.get('true_positives'))} of {number(of_defects)}",
+            f"{number(row.get('false_positives'))} of {number(of_good)}",
+        ]
         cell += [percent(row.get(key)) for key in ("recall", "precision", "specificity")]
         cell += ([percent(row.get("reviewed"))] if has_band else []) + ([amount(row.get("cost"))] if has_cost else [])
         cells.append(cell)

@@ -37,7 +37,8 @@ def test_everything_has_its_heading(costed):
         "Expected cost a day, by the test part", "What other thresholds would do on the test part", "Every threshold",
         "Recall, precision and specificity over the threshold; the chosen threshold is 0.432",
         "Do probabilities mean what they say?", "Observed share", "0.432 (chosen)", "always reject", "certain",
-        "Defects passed", "Good parts rejected", "Shown to a person", "Defects found", "False alarms", "Good passed",
+        "Defects passed", "Good parts rejected", "Shown to a person", "Defects found", "20 of 20",
+        "Good ones rejected", "40 of 40",
     ):  # fmt: skip
         assert words in page, words
 
