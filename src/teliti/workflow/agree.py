@@ -30,6 +30,7 @@ from teliti.metrics.agreement import (
     krippendorff_alpha,
 )
 from teliti.metrics.intervals import wilson_interval
+from teliti.report.wording import count
 from teliti.types import IntArray, Record, Reporter, SilentReporter
 from teliti.workflow.agree_net import ask_net
 from teliti.workflow.judgements import Judgements, read_judgements
@@ -124,8 +125,8 @@ def say_agreement(record: Record) -> list[str]:
     people = record["people"]
     if people is not None and people["value"] is not None:
         sentences.append(
-            f"{people['raters']} people agree on {people['photos']:,} photos: {_strength(people['value'])} agreement "
-            f"({people['measure']} {_shown(people)})."
+            f"{people['raters']} people agree on {count(people['photos'], 'photo')}: "
+            f"{_strength(people['value'])} agreement ({people['measure']} {_shown(people)})."
         )
     for row in record["net"] or ():
         if row["value"] is not None:
@@ -135,16 +136,19 @@ def say_agreement(record: Record) -> list[str]:
     for row in record["repeats"]:
         low, high = row["interval"] or (row["same"], row["same"])
         sentences.append(
-            f"{row['rater']} repeats the own label for {row['same']:.1%} of {row['photos']:,} photos judged twice "
-            f"({low:.1%} to {high:.1%})."
+            f"{row['rater']} repeats the own label for {row['same']:.1%} of {count(row['photos'], 'photo')} "
+            f"judged twice ({low:.1%} to {high:.1%})."
         )
     for row in record["parts"]:
         sentences.append(
-            f"{row['rater']} gave all shots of a part one label for {row['same']:.1%} of {row['parts']:,} parts."
+            f"{row['rater']} gave all shots of a part one label for {row['same']:.1%} of {count(row['parts'], 'part')}."
         )
     queue = len(record["queue"])
     if queue:
-        sentences.append(f"{queue:,} photos are in the queue to be labelled again, the most disputed first.")
+        sentences.append(
+            f"{count(queue, 'photo')} {'is' if queue == 1 else 'are'} in the queue to be labelled again, the most "
+            "disputed first."
+        )
     best = (people or {}).get("value")
     if best is not None and best < 0.6:
         sentences.append("No inspector can be better than the labels it learns: settle what the classes mean first.")
@@ -179,7 +183,7 @@ def _say_asked(record: Record) -> list[str]:
     if asked["unread"]:
         first = asked["unread"][0]
         left.append(f"{len(asked['unread']):,} could not be read (first: {first['path']}, {first['reason']})")
-    words = f"The bundle judged {asked['judged']:,} of {record['photos']:,} photos"
+    words = f"The bundle judged {asked['judged']:,} of {count(record['photos'], 'photo')}"
     return [f"{words}; {', '.join(left)}." if left else f"{words}."]
 
 
