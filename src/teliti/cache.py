@@ -173,7 +173,7 @@ def _switch_to_wal(connection: sqlite3.Connection) -> None:
         try:
             connection.execute("PRAGMA journal_mode = WAL")
         except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or time.monotonic() > deadline:
+            if "lock" not in str(error) or time.monotonic() > deadline:  # also "locking protocol", of a slow neighbour
                 raise
             time.sleep(0.01)
         else:

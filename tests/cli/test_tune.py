@@ -101,6 +101,7 @@ def test_sensitivity_prints_choices_down_and_networks_across(run, workflow, tmp_
     assert re.search(r"^ *prepare segment, train\.lr", stdout, re.MULTILINE)
     assert "0.810 (0.40)" in stdout
     assert "at chance. A step was long." in stdout
+    assert stdout.count("12 s, 0.10 Wh") == 3  # of every cell what one training took
     lines = csv.read_text(encoding="utf-8").splitlines()
     assert lines[0].startswith("model.backbone,train.lr,accuracy,low,high,repeats")
     assert lines[2].startswith("vgg16,0.005,0.33,0.7,0.9,2,-0.48,harms,True,A step was long.")

@@ -111,7 +111,7 @@ class JustMade(sqlite3.Connection):
     def execute(self, query: str, *values: object) -> sqlite3.Cursor:
         if "journal_mode" in query and JustMade.left:
             JustMade.left -= 1
-            raise sqlite3.OperationalError("database is locked")
+            raise sqlite3.OperationalError("locking protocol" if JustMade.left else "database is locked")
         return super().execute(query, *values)
 
 

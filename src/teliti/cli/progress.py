@@ -152,8 +152,9 @@ class LineReporter:
         self.note(epoch_sentence(row))
 
     def trial(self, row: Record) -> None:
-        """One line for each trial of a search."""
-        self.note(trial_sentence(row))
+        """One line for each trial of a search; those before an interruption had theirs."""
+        if not row.get("earlier"):
+            self.note(trial_sentence(row))
 
 
 def _position(done: int, total: int | None) -> str:

@@ -12,7 +12,7 @@ from teliti.cli.machines import DEFAULT_MACHINES, MachineOptions
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, typed_command
 from teliti.cli.recipe_options import DEFAULT_RECIPE, RecipeOptions
 from teliti.cli.tune import refuse_beside_resume, require_data
-from teliti.cli.variants_table import refuse_two_documents
+from teliti.cli.variants_table import refuse_two_documents, show_found
 
 if TYPE_CHECKING:
     from teliti.workflow.sensitivity import TableRequest
@@ -106,9 +106,9 @@ def sensitivity(
             require_data(data), table.request(), recipe=recipe.load(), repeats=repeats, measure=measure, watts=watts,
             workers=workers, out=out, engine=machines.chosen(), reporter=output.reporter(), command=typed_command(),
         )  # fmt: skip
-    from teliti.cli.sensitivity_table import show_table
+    from teliti.cli.sensitivity_table import print_table, write_table
 
-    show_table(record, csv=csv, output=output)
+    show_found(record, csv=csv, output=output, as_csv=write_table, as_table=print_table)
     return 0
 
 

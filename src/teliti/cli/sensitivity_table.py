@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import csv as csv_format
-import io
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
@@ -13,9 +9,9 @@ from rich.table import Table
 from rich.text import Text
 
 from teliti.cli.escaping import visible
-from teliti.cli.output import OutputOptions, print_json, print_line, print_sentences, stdout_console
+from teliti.cli.output import print_line, print_sentences
+from teliti.cli.variants_table import csv_page
 from teliti.cli.wording import format_count, format_interval, format_number, format_photos, format_seconds
-from teliti.files import spreadsheet_cell, write_text_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,38 +20,23 @@ if TYPE_CHECKING:
 
     from teliti.types import Record
 
-_STDOUT = "-"
 _NOISE = "inside the noise"
 _SEVERAL = "several"  # choices of a grid's cell at once
-
-
-def show_table(record: Record, *, csv: str | None, output: OutputOptions) -> None:
-    """The record of `sensitivity` as JSON, as CSV, or as a table with its sentences."""
-    if csv == _STDOUT:
-        sys.stdout.write(write_table(record))
-        return
-    if csv is not None:
-        write_text_atomic(Path(csv), write_table(record))
-    if output.json:
-        print_json(record)
-    else:
-        print_table(stdout_console(), record)
 
 
 def write_table(record: Record) -> str:
     """One row a cell: its factors, the measure with its interval, the verdict, chance and cause, and what it took."""
     factors = list(record["rows"][0]["factors"])
-    page = io.StringIO()
-    writer = csv_format.writer(page, lineterminator="\r\n")
-    writer.writerow([*factors, record["measure"], "low", "high", "repeats", "difference", "verdict", "at_chance",
-                     "cause", "seconds", "energy_wh"])  # fmt: skip
-    for row in record["rows"]:
-        difference = row["difference"] or {}
-        cells: list[Any] = [*row["factors"].values(), row["mean"], *(row["interval"] or (None, None)), row["repeats"]]
-        cells += [difference.get("mean"), difference.get("verdict"), row["at_chance"], row["cause"]]
-        cells += [row["seconds"], row["energy_wh"]]
-        writer.writerow([spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in cells])
-    return page.getvalue()
+    header = [*factors, record["measure"], "low", "high", "repeats", "difference", "verdict", "at_chance", "cause",
+              "seconds", "energy_wh"]  # fmt: skip
+    return csv_page(header, map(_cells, record["rows"]))
+
+
+def _cells(row: Record) -> list[Any]:
+    difference = row["difference"] or {}
+    found = [row["mean"], *(row["interval"] or (None, None)), row["repeats"]]
+    judged = [difference.get("mean"), difference.get("verdict"), row["at_chance"], row["cause"]]
+    return [*row["factors"].values(), *found, *judged, row["seconds"], row["energy_wh"]]
 
 
 def print_table(console: Console, record: Record) -> None:
@@ -72,7 +53,8 @@ def _table(record: Record) -> Table:
     networks = list(dict.fromkeys(entry["network"] for entry in record["table"]))
     found = {(entry["network"], entry["factor"], entry["value"]): entry for entry in record["table"]}
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="",
-                  caption=f"grey: inside the noise of its base; in brackets: the {record['course']}")  # fmt: skip
+                  caption=f"below each mean: 95 % interval, time and energy of one training; grey: inside the noise of "
+                          f"its base; in brackets: the {record['course']}")  # fmt: skip
     table.add_column("choice", overflow="fold")
     for network in networks:
         table.add_column(visible(network), overflow="fold")
@@ -100,6 +82,7 @@ def _cell(entry: Record | None, record: Record) -> Text:
         (f"{format_number(row['mean'])}{course}", "dim" if is_quiet else "bold"),
         (f"\n{format_interval(row['interval'])}", "dim"),
         (flag, "yellow"),
+        (f"\n{format_seconds(row['seconds'])}, {row['energy_wh']:.2f} Wh", "dim"),
     )
 
 

@@ -85,6 +85,20 @@ class DecodedPhotos:
                 return image
         return read_photo(sample)
 
+    def read_and_keep(self, sample: Sample) -> UInt8Image:
+        """The same; what had to be decoded is kept for the next time.
+
+        Returns:
+            (H, W) grey or (H, W, 3) RGB, uint8.
+
+        Raises:
+            PhotoRefused: not kept, and it cannot be read or decoded.
+        """
+        image = self.read(sample)
+        if sample.name not in self._places:
+            self.keep(sample.name, image)
+        return image
+
 
 def read_photo(sample: Sample) -> UInt8Image:
     """A photo's pixels, decoded from its origin.

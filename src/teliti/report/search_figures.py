@@ -16,6 +16,7 @@ from teliti.report.wording import is_number, number
 Rows = Sequence[Mapping[str, Any]]
 _BEST_SHARE = 0.1  # of the trials that parallel coordinates draw in colour
 _LABEL_LENGTH = 18
+_BELOW = -0.15  # of an axis: where trials pass that have no value on it
 
 
 @dataclass(frozen=True)
@@ -100,16 +101,18 @@ def importance_figure(importance: Mapping[str, float], *, title: str = "What mat
 
 
 def parallel_figure(rows: Rows, axes: Sequence[Axis], *, measure: str, more_is_better: bool) -> Html:
-    """One line a trial across all parameters that every trial has; the best tenth in colour."""
+    """One line a trial across all parameters, below an axis where it has no value there; the best tenth in colour."""
     done = [row for row in rows if is_number(row["mean"])]
-    whole = [axis for axis in axes if all(int(row["number"]) in axis.positions for row in done)]
-    if len(done) < 2 or not whole:
+    drawn = [axis for axis in axes if any(int(row["number"]) in axis.positions for row in done)]
+    if len(done) < 2 or not drawn:
         return EMPTY
     low, high = span_of([float(row["mean"]) for row in done])
     value = Axis(measure, {int(row["number"]): float(row["mean"]) for row in done}, (low, high),
                  [(mark, tick_text(mark)) for mark in ticks((low, high))])  # fmt: skip
-    columns = [*whole, value]
-    plane = Plane((0.0, len(columns) - 1.0), (0.0, 1.0), width=180 * len(columns), height=340, left=70, right=70)
+    columns = [*drawn, value]
+    has_gaps = any(int(row["number"]) not in axis.positions for row in done for axis in drawn)
+    bottom = _BELOW if has_gaps else 0.0
+    plane = Plane((0.0, len(columns) - 1.0), (bottom, 1.0), width=180 * len(columns), height=340, left=70, right=70)
     ranked = sorted(done, key=lambda row: float(row["mean"]), reverse=more_is_better)
     best = {int(row["number"]) for row in ranked[: max(1, round(_BEST_SHARE * len(ranked)))]}
     lines = [
@@ -119,8 +122,8 @@ def parallel_figure(rows: Rows, axes: Sequence[Axis], *, measure: str, more_is_b
     ]  # fmt: skip
     drawing = plane.drawing(
         *lines,
-        join([_column(plane, at, axis) for at, axis in enumerate(columns)]),
-        alt=f"{len(done)} trials over {', '.join(axis.name for axis in whole)}; the best {len(best)} in colour",
+        join([_column(plane, at, axis, trials=done) for at, axis in enumerate(columns)]),
+        alt=f"{len(done)} trials over {', '.join(axis.name for axis in drawn)}; the best {len(best)} in colour",
     )
     return figure(drawing, title=f"Parallel coordinates, the best {len(best)} in colour", names=[])
 
@@ -143,7 +146,7 @@ def slice_figures(rows: Rows, axes: Sequence[Axis], *, measure: str) -> Html:
     return element("div", *panels, class_="pair") if panels else EMPTY
 
 
-def _column(plane: Plane, at: int, axis: Axis) -> Html:
+def _column(plane: Plane, at: int, axis: Axis, *, trials: Rows) -> Html:
     x = plane.x(float(at))
     pieces = [
         element("line", x1=x, x2=x, y1=plane.y(0.0), y2=plane.y(1.0), class_="axis"),
@@ -153,12 +156,16 @@ def _column(plane: Plane, at: int, axis: Axis) -> Html:
     for position, words in axis.ticks:
         y = plane.y((position - low) / (high - low))
         pieces.append(element("text", words, x=x + 5, y=y + 4, class_="tick"))
+    if any(int(row["number"]) not in axis.positions for row in trials):
+        pieces.append(element("text", "not chosen", x=x + 5, y=plane.y(_BELOW) + 4, class_="tick"))
     return join(pieces)
 
 
 def _share(axis: Axis, trial: int) -> float:
+    """How far up an axis a trial stands; below it where the parameter was not chosen at all."""
     low, high = axis.span
-    return (axis.positions[trial] - low) / (high - low)
+    place = axis.positions.get(trial)
+    return _BELOW if place is None else (place - low) / (high - low)
 
 
 def _short(words: str, length: int = _LABEL_LENGTH) -> str:

@@ -81,7 +81,8 @@ def _finalists(record: JsonMapping, measure: str) -> Html:
 def _importance(record: JsonMapping) -> Html:
     drawn = [importance_figure(_shares(table_at(record, "importance")))]
     for choice, shares in table_at(record, "importance_under").items():
-        drawn.append(importance_figure(_shares(shares), title=f"What mattered among the trials with {choice}"))
+        words = " or ".join(choice.split("|"))
+        drawn.append(importance_figure(_shares(shares), title=f"What mattered among the trials with {words}"))
     if not any(drawn):
         return EMPTY
     note = (

@@ -5,6 +5,7 @@
     train.epochs=10..50..10         the same in steps
     train.batch_size=16,32,64       one of these
     model.c@rbf_svm=log(1, 100)     only where an earlier line has chosen rbf_svm
+    units@dense|dense+dense=32,64   only where an earlier line has chosen one of these
 
 A key is a dotted recipe key, or a word that the caller gives a meaning. Whether a key and its values can be used is
 asked before anything runs: the caller's `accepts` is tried with every choice and with both ends of a range.
@@ -46,7 +47,7 @@ class Parameter:
         step: Between the numbers of a range; None: every number.
         is_log: Equal ratios are equally likely.
         is_whole: Whole numbers only.
-        only: The choice of an earlier parameter under which this one is chosen at all; None: always.
+        only: The choices of an earlier parameter, joined by |, under which this one is chosen at all; None: always.
     """
 
     key: str
@@ -88,10 +89,9 @@ class Space:
     parameters: tuple[Parameter, ...]
 
     def applies(self, parameter: Parameter, point: Mapping[str, Any]) -> bool:
-        """True where the choice that a parameter waits for was made."""
-        return parameter.only is None or parameter.only in {
-            point.get(other.name) for other in self.parameters if other.choices
-        }
+        """True where a choice that a parameter waits for was made."""
+        made = {point.get(other.name) for other in self.parameters if other.choices}
+        return parameter.only is None or not made.isdisjoint(parameter.only.split("|"))
 
     def values(self, point: Mapping[str, str | int | float]) -> dict[str, Any]:
         """Each chosen key with its value."""
@@ -129,9 +129,10 @@ def _check_condition(parameter: Parameter, earlier: Sequence[Parameter]) -> None
     if parameter.only is None:
         return
     known = [choice for other in earlier for choice in other.choices]
-    if parameter.only not in known:
+    unknown = [choice for choice in parameter.only.split("|") if choice not in known]
+    if unknown:
         raise UserError(
-            f"--space {parameter.name}: behind @ must stand a choice of an earlier key, got {parameter.only!r}.",
+            f"--space {parameter.name}: behind @ must stand a choice of an earlier key, got {unknown[0]!r}.",
             hint=f"So far there are: {', '.join(known) or 'none'}.",
         )
 

@@ -1,7 +1,8 @@
-"""What a search may choose, put into a recipe: any key, and two words of their own, `prepare` and `augment`.
+"""What a search may choose, put into a recipe: any key, and words of their own.
 
 `prepare` takes the words of `teliti prepare --compare` (none, clahe, clahe+median, mine.toml); `augment` takes none,
-light, strong, operations by name joined by +, or a recipe or policy file.
+light, strong, operations by name joined by +, or a recipe or policy file. `hidden` puts dense layers in front of the
+closing one of a network that learns: none, dense, dense+dense; `units` and `activation` say of what kind.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from teliti.recipe import Recipe, load_recipe, nest_value, override_recipe
 from teliti.transforms.operations import OPERATIONS
 from teliti.transforms.policy_file import read_policy
 from teliti.types import Record
+from teliti.workflow.hidden import OF_HIDDEN, with_hidden
 from teliti.workflow.setup import check_recipe
 from teliti.workflow.variants import variant_steps
 
@@ -42,13 +44,15 @@ def apply_choices(base: Recipe, values: Mapping[str, Any]) -> Recipe:
 
     Args:
         base: Everything else.
-        values: Dotted keys, `prepare` or `augment`, to values.
+        values: Dotted keys, or the words of this module, to values.
 
     Raises:
         RecipeError: an unknown key or word, or a value that the key does not take.
     """
     recipe = base
     for key, value in values.items():
+        if key in OF_HIDDEN:
+            continue
         if key == PREPARE:
             nested: Record = {PREPARE: variant_steps(str(value))}
         elif key == AUGMENT:
@@ -56,7 +60,8 @@ def apply_choices(base: Recipe, values: Mapping[str, Any]) -> Recipe:
         else:
             nested = nest_value(key, value)
         recipe = override_recipe(recipe, nested)
-    return recipe
+    hidden = {key: values[key] for key in OF_HIDDEN if key in values}
+    return with_hidden(recipe, **hidden) if hidden else recipe
 
 
 def accept_choice(base: Recipe, key: str, value: Any) -> None:

@@ -25,6 +25,7 @@ from teliti.files import sha256_hex
 from teliti.transforms.prepare import PrepareChain
 from teliti.types import Catalog, Refused, Reporter, Sample
 from teliti.workflow.fitness import Readable, without_unfit
+from teliti.workflow.shared_pictures import SharedPictures
 
 _SHOWN = 3
 
@@ -43,6 +44,7 @@ class Photos:
         decoded: Pixels of the photos that were decoded while reading; kept for the features.
         beside: (N) SHA-256 of the files that lie beside each photo, 32 bytes a file; empty where none do.
         conditions: (N) light, blur, size and scale of each; empty where they were not measured.
+        pictures: What a preparation made of all photos of the job, for all its trainings; None: each makes its own.
     """
 
     catalog: Catalog
@@ -53,6 +55,7 @@ class Photos:
     decoded: DecodedPhotos = field(default_factory=DecodedPhotos, compare=False, repr=False)
     beside: tuple[bytes, ...] = ()
     conditions: tuple[Conditions, ...] = ()
+    pictures: SharedPictures | None = field(default=None, compare=False, repr=False)
 
     @property
     def digests(self) -> list[bytes]:

@@ -34,7 +34,7 @@ class TrialReporter(Protocol):
     """A reporter that can show the trials of a search as they end."""
 
     def trial(self, row: Record) -> None:
-        """{"number", "factors", "state", "mean", "measure", "seconds", "best": whether it is the best so far}."""
+        """{"number", "factors", "state", "mean", "measure", "seconds", "best": so far, "earlier": than this start}."""
         ...
 
 
@@ -88,10 +88,24 @@ def search_trials(job: SearchJob) -> None:
 
     total = wanted if wanted < _MOST_TRIALS else None
     with job.reporter.task("Trying", total) as advance:
-        advance(len(study.rows()))
+        advance(_tell_earlier(job))
         for outcome in job.engine.run(tasks(), job.trainer, answer=answer):
             _tell(job, outcome)
             advance(1)
+
+
+def _tell_earlier(job: SearchJob) -> int:
+    """Show the trials that were done when the search was interrupted; how many there are."""
+    rows = job.study.rows()
+    for number, row in enumerate(rows, 1):
+        _show(job, row, rows[:number], earlier=True)
+    return len(rows)
+
+
+def _show(job: SearchJob, row: TrialRow, rows: Sequence[TrialRow], *, earlier: bool) -> None:
+    if isinstance(job.reporter, TrialReporter):
+        told = {**_trial_record(row), "measure": job.measure, "best": row is _best(job, rows), "earlier": earlier}
+        job.reporter.trial(told)
 
 
 def _warm(job: SearchJob, training: Training) -> Training:
@@ -111,8 +125,7 @@ def _tell(job: SearchJob, outcome: Outcome[Record]) -> None:
         job.study.finish(number, float(found["values"][job.measure]), facts)
     rows = job.study.rows()
     row = next(row for row in rows if row.number == number)
-    if isinstance(job.reporter, TrialReporter):
-        job.reporter.trial({**_trial_record(row), "measure": job.measure, "best": row is _best(job, rows)})
+    _show(job, row, rows, earlier=False)
     if len(rows) >= _HOPELESS and all(row.state == "failed" for row in rows):
         hint = outcome.trouble.hint if outcome.trouble else ""
         raise RunError(f"None of the first {len(rows)} trials could be done: {row.reason}", hint=hint)
@@ -250,6 +263,6 @@ def _trial_record(row: TrialRow) -> Record:
     }
 
 
-def _best(job: SearchJob, rows: list[TrialRow]) -> TrialRow | None:
+def _best(job: SearchJob, rows: Sequence[TrialRow]) -> TrialRow | None:
     done = [row for row in rows if row.state == "done" and row.value is not None]
     return max(done, key=lambda row: job.sign * float(row.value or 0.0), default=None)

@@ -15,20 +15,19 @@ from pathlib import Path
 
 from teliti import __version__
 from teliti.errors import UserError
-from teliti.files import write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe, parse_seconds
 from teliti.report.sensitivity_page import render_sensitivity
-from teliti.runtime import default_threads, environment_record, require
+from teliti.runtime import environment_record, require
 from teliti.tuning.engines import Engine
 from teliti.tuning.ledger import Ledger, do_missing
 from teliti.tuning.machines import Machines
 from teliti.tuning.sensitivity import Cell, Factor, make_cells
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.course_table import SOURCE, course_value
-from teliti.workflow.job_folder import asked_recipe, held, open_job_folder, read_job
-from teliti.workflow.photos import Photos, shareable_photos, stay_findable
+from teliti.workflow.job_folder import PICTURES, Asked, do_job, finish_job
+from teliti.workflow.photos import Photos
 from teliti.workflow.ranking import MEASURES
-from teliti.workflow.repeats import plan_repeats, take_photos
+from teliti.workflow.repeats import plan_repeats
 from teliti.workflow.run_folder import RunFolder
 from teliti.workflow.sensitivity_cells import NETWORK, cell_records
 from teliti.workflow.sensitivity_cost import Cost, fitting_repeats, probe_networks, tell_cost
@@ -38,9 +37,8 @@ from teliti.workflow.sensitivity_recipes import (
     base_recipe,
     cell_recipe,
     check_networks,
-    some_photos,
 )
-from teliti.workflow.shared_base import SharedBase, share_base, without_budget
+from teliti.workflow.shared_base import SharedBase, make_trainer, share_base, without_budget
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.trainings import Trainer, Training, divisions_of
 from teliti.workflow.trial import check_measure
@@ -164,7 +162,8 @@ def sensitivity(
         "workers": workers,
     }
     place = None if out is None else Path(out)
-    return _start(str(source), chosen, request, out=place, engine=engine, reporter=reporter, command=command)
+    own = without_budget(chosen)
+    return _start(Asked("sensitivity", str(source), own, request, place, engine, reporter or SilentReporter(), command))
 
 
 def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engine | Machines | None = None) -> Record:
@@ -178,50 +177,27 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engi
     Raises:
         UserError: not the folder of a table, or in use by another process.
     """
-    state = read_job(Path(folder), kind="sensitivity")
-    chosen = asked_recipe(state)
-    return _start(
-        state["source"], chosen, state["request"], out=Path(folder), engine=engine, reporter=reporter,
-        command=state["command"],
-    )  # fmt: skip
+    return _start(Asked.before(folder, kind="sensitivity", engine=engine, reporter=reporter))
 
 
-def _start(
-    source: str,
-    chosen: Recipe,
-    request: Record,
-    *,
-    out: Path | None,
-    engine: Engine | Machines | None,
-    reporter: Reporter | None,
-    command: str | None,
-) -> Record:
+def _start(asked: Asked) -> Record:
     require("torch", extra="train", purpose="fill a sensitivity table")
-    reporter = reporter or SilentReporter()
-    table = TableRequest(**request["table"])
+    table = TableRequest(**asked.request["table"])
     cells = table.cells()
     check_networks(table.networks)
-    asked = base_recipe(chosen, quick=table.quick)
+    base = base_recipe(asked.recipe, quick=table.quick)
     for cell in cells:
-        cell_recipe(asked, cell)  # a mistake is told before anything is read
-    workers = request["workers"] or default_threads()
+        cell_recipe(base, cell)  # a mistake is told before anything is read
     shared, photos, _ = share_base(
-        source, asked, prepares=list(table.prepares), worker_threads=max(1, default_threads() // workers),
-        reporter=reporter,
-    )  # fmt: skip
-    request = {**request, "measure": check_measure(request["measure"], task=photos.catalog.task)}
-    folder, state = open_job_folder(
-        out, kind="sensitivity", source=source, request=request, digest=photos.digest,
-        command=command or f"teliti sensitivity {source}",
-    )  # fmt: skip
-    if state["state"] == "done":
-        reporter.note("This table is finished already.")
-        return dict(state["record"])
-    threads = shared.base.train.threads or 1
-    with held(folder, engine, workers=request["workers"], threads=threads, verb="sensitivity") as opened:
-        folder.write_recipe(chosen)
-        return _run(_open(folder, state, photos, shared=shared, cells=cells, quick=table.quick, engine=opened,
-                          reporter=reporter))  # fmt: skip
+        asked.source, base, prepares=list(table.prepares), workers=asked.request["workers"], reporter=asked.reporter
+    )
+    request = {**asked.request, "measure": check_measure(asked.request["measure"], task=photos.catalog.task)}
+
+    def run(folder: RunFolder, state: Record, engine: Engine) -> Record:
+        return _run(_open(folder, state, photos, shared=shared, cells=cells, quick=table.quick, engine=engine,
+                          reporter=asked.reporter))  # fmt: skip
+
+    return do_job(asked, request, run, digest=photos.digest, threads=shared.base.train.threads or 1)
 
 
 def _open(
@@ -235,13 +211,13 @@ def _open(
     engine: Engine,
     reporter: Reporter,
 ) -> _Job:
-    base, request = shared.base, state["request"]
-    taken = take_photos(photos, some_photos(photos, QUICK_PHOTOS, seed=base.seed)) if quick else photos
-    repeats = plan_repeats(taken, base, repeats=request["repeats"])
-    divisions = tuple(divisions_of(repeats, photos))
-    trainer = Trainer(
-        stay_findable(state["source"]), photos.digest, shared.readers, divisions,
-        shared=engine.share(shareable_photos(photos)),
+    base = shared.base
+    repeats = plan_repeats(
+        photos, base, repeats=state["request"]["repeats"], most_photos=QUICK_PHOTOS if quick else None
+    )
+    trainer = make_trainer(
+        shared, photos, divisions_of(repeats, photos), source=state["source"], pictures=folder.path / PICTURES,
+        engine=engine,
     )  # fmt: skip
     recipes = {cell.name: cell_recipe(base, cell) for cell in cells}
     ledger = Ledger(folder.path / "trainings")
@@ -261,10 +237,7 @@ def _run(job: _Job) -> Record:
         _train(job, repeats)
     record = _record(job, repeats)
     record["seconds"] = watch.to_record()
-    job.folder.write_record("sensitivity.json", record)
-    write_text_atomic(job.folder.report, render_sensitivity(record))
-    job.folder.write_state({**job.state, "state": "done", "record": record})
-    return record
+    return finish_job(job.folder, job.state, record, page=render_sensitivity(record))
 
 
 def _tell(job: _Job, costs: Mapping[str, Cost]) -> int:
@@ -283,13 +256,7 @@ def _tell(job: _Job, costs: Mapping[str, Cost]) -> int:
 
 def _train(job: _Job, repeats: int) -> None:
     """All cells of the first repeat, then of the next: what a budget cuts off is the last repeat."""
-    tasks = {
-        _key(cell, number): Training(
-            override_recipe(job.recipes[cell.name], {"seed": job.shared.base.seed + number}), number, "test"
-        )
-        for number in range(repeats)
-        for cell in job.cells
-    }
+    tasks = {_key(cell, number): _training(job, cell, number) for number in range(repeats) for cell in job.cells}
 
     def on_done(key: str, record: Record) -> None:
         value = record.get("values", {}).get(job.request["measure"])
@@ -298,6 +265,14 @@ def _train(job: _Job, repeats: int) -> None:
 
     do_missing(tasks, job.trainer, engine=job.engine, ledger=job.ledger, title="Training cells",
                reporter=job.reporter, on_done=on_done)  # fmt: skip
+
+
+def _training(job: _Job, cell: Cell, number: int) -> Training:
+    recipe = override_recipe(job.recipes[cell.name], {"seed": job.shared.base.seed + number})
+    training = Training(recipe, number, "test")
+    if _key(cell, number) in job.ledger:
+        return training
+    return job.shared.warm(training, job.trainer, engine=job.engine, reporter=job.reporter)
 
 
 def _record(job: _Job, repeats: int) -> Record:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from teliti.errors import RecipeError
 from teliti.models.compact import COMPACT
 from teliti.recipe import Recipe, load_recipe, override_recipe, parse_recipe, read_value, recipe_values
@@ -14,16 +12,14 @@ from teliti.recipe.shipped import shipped_recipe
 from teliti.registry import closest
 from teliti.runtime import require
 from teliti.tuning.sensitivity import Cell
-from teliti.types import IntArray, Record
+from teliti.types import Record
 from teliti.workflow.choices import apply_choices
 from teliti.workflow.learn import check_network, learns_network
-from teliti.workflow.photos import Photos
 from teliti.workflow.sensitivity_cells import NETWORK
 from teliti.workflow.setup import check_recipe
 
 QUICK_PHOTOS, QUICK_SIDE, QUICK_EPOCHS = 300, 64, ("4", "8")
 _VGG = "vgg"
-_FEWEST_OF_CLASS = 4
 
 
 def base_recipe(chosen: Recipe, *, quick: bool) -> Recipe:
@@ -101,25 +97,3 @@ def cell_recipe(base: Recipe, cell: Cell) -> Recipe:
         sized = recipe if recipe.data.image_size != "auto" else override_recipe(recipe, {"data": {"image_size": 224}})
         check_network(sized)
     return recipe
-
-
-def some_photos(photos: Photos, limit: int, *, seed: int) -> IntArray:
-    """(M,) positions of at most so many photos, each class by its share; all of them where there are no more.
-
-    Args:
-        photos: All photos.
-        limit: Most of them.
-        seed: Of the choice.
-    """
-    count = len(photos.samples)
-    if count <= limit:
-        return np.arange(count)
-    order = np.random.default_rng(seed).permutation(count)
-    if photos.catalog.task == "regression":
-        return np.sort(order[:limit])
-    targets = photos.targets[order]
-    kept = []
-    for label, total in enumerate(photos.counts()):
-        share = max(min(total, _FEWEST_OF_CLASS), total * limit // count)
-        kept.append(order[targets == label][:share])
-    return np.sort(np.concatenate(kept))

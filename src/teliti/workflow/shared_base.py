@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from teliti.cache import RowCache
@@ -13,13 +14,21 @@ from teliti.runtime import default_threads
 from teliti.training.feature_columns import widest
 from teliti.tuning.engines import Engine, Shared
 from teliti.tuning.space import Space
-from teliti.types import Record, Reporter
+from teliti.types import Catalog, Record, Reporter
 from teliti.workflow.choices import apply_choices
 from teliti.workflow.learn import check_network, learns_network, settle_network_recipe
-from teliti.workflow.photos import Photos, read_photos
+from teliti.workflow.photos import Photos, read_photos, shareable_photos, stay_findable
 from teliti.workflow.plan import SplitPlan, plan_split
-from teliti.workflow.setup import check_recipe, fit_recipe_numbers, recipe_steps, resolve_data, resolve_setup
-from teliti.workflow.trainings import Trainer, Training
+from teliti.workflow.setup import (
+    build_recipe_chain,
+    check_recipe,
+    fit_recipe_numbers,
+    recipe_steps,
+    resolve_data,
+    resolve_setup,
+)
+from teliti.workflow.shared_pictures import SharedPictures, key_of
+from teliti.workflow.trainings import Division, Trainer, Training
 
 _WITHOUT_A_PASS = {"model": {"head", "c", "gamma", "stages", "pooling", "dropout"}}  # cost no pass of the backbone
 
@@ -31,11 +40,13 @@ class SharedBase:
     Attributes:
         base: Resolved on the photos, with the threads of one worker.
         readers: Recipes whose prepare steps decide which photos can be used.
+        catalog: For the outputs of a network.
         wide: `stages` and `pooling` of the one pass that serves all choices; empty where networks learn.
     """
 
     base: Recipe
     readers: tuple[Recipe, ...]
+    catalog: Catalog
     wide: Record = field(default_factory=dict)
     _warmed: dict[tuple[str, tuple[int, ...] | None], Shared | None] = field(
         default_factory=dict, compare=False, repr=False
@@ -73,7 +84,7 @@ class SharedBase:
         recipe = settle_network_recipe(apply_choices(self.base, values))
         check_recipe(recipe)
         if learns_network(recipe):
-            check_network(recipe)
+            check_network(recipe, self.catalog)
         recipe = override_recipe(recipe, {"seed": recipe.seed + seed_shift})
         return Training(
             recipe, division, measured_on, told if learns_network(recipe) else None,
@@ -86,16 +97,18 @@ class SharedBase:
         Returns:
             The training, with the way to it where the engine carries it.
         """
-        if learns_network(training.recipe):
-            return training
         key = _pass_of(training), trainer.divisions[training.division].kept
+        if learns_network(training.recipe):
+            key = key_of(build_recipe_chain(training.recipe)), None
         if key not in self._warmed:
-            self._warmed[key] = engine.share(trainer.warm(training, reporter=reporter))
+            made = trainer.warm(training, reporter=reporter)
+            made = made.to_memory() if isinstance(made, SharedPictures) else made
+            self._warmed[key] = None if made is None else engine.share(made)
         return replace(training, shared=self._warmed[key])
 
 
 def share_base(
-    source: str, asked: Recipe, *, prepares: Sequence[Any], worker_threads: int, reporter: Reporter
+    source: str, asked: Recipe, *, prepares: Sequence[Any], workers: int | None, reporter: Reporter
 ) -> tuple[SharedBase, Photos, SplitPlan]:
     """Read the photos once and resolve the recipe on them.
 
@@ -103,7 +116,7 @@ def share_base(
         source: As for `train`.
         asked: The recipe as it was given.
         prepares: Choices of the preparation; a photo that one of them refuses takes no part.
-        worker_threads: Of each worker.
+        workers: Trainings at the same time, which share the threads; None: one for each core.
         reporter: Told how far it is.
 
     Raises:
@@ -126,7 +139,28 @@ def share_base(
     if not learns_network(base):  # the engine that a probe chooses is the same for all
         setup = resolve_setup(base, numbers=fit_recipe_numbers(base, photos, plan))
         base = override_recipe(base, {"train": {"engine": setup.engine.name}})
-    return SharedBase(override_recipe(base, {"train": {"threads": worker_threads}}), readers), photos, plan
+    threads = max(1, default_threads() // (workers or default_threads()))
+    base = override_recipe(base, {"train": {"threads": threads}})
+    return SharedBase(base, readers, photos.catalog), photos, plan
+
+
+def make_trainer(
+    shared: SharedBase, photos: Photos, divisions: Sequence[Division], *, source: str, pictures: Path, engine: Engine
+) -> Trainer:
+    """What does a job's trainings; this process need not read the photos again.
+
+    Args:
+        shared: Of the job.
+        photos: All photos.
+        divisions: By position.
+        source: As for `train`.
+        pictures: The folder of pictures that the trainings share.
+        engine: Where they run.
+    """
+    carried = engine.share(shareable_photos(photos))
+    trainer = Trainer(stay_findable(source), photos.digest, shared.readers, tuple(divisions), shared=carried,
+                      pictures=pictures)  # fmt: skip
+    return trainer.read_already(photos)
 
 
 def without_budget(recipe: Recipe) -> Recipe:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from teliti.errors import RecipeError
-from teliti.models.compact import COMPACT, plan_network
-from teliti.recipe import Recipe, nest_value, override_recipe, read_value
+from collections.abc import Sequence
+
+from teliti.recipe import Recipe
 from teliti.types import Task
+from teliti.workflow.hidden import takes_hidden
 from teliti.workflow.learn import learns_network
+
+DEFAULT = "default"
 
 _STAGES = "model.stages=[-1],[-2],[-2,-1],[-3,-2],[-3,-2,-1],auto"
 _POOLING = "model.pooling=avg,avgmax,stats"
@@ -23,9 +26,11 @@ _NUMBER_HEADS = (
     "model.c@svr=log(0.1,50)",
     "model.gamma@svr=log(0.2,5)",
 )
-_TOP = '[{kind="avg_pool",kernel_size="global"},{kind="flatten"},{kind="dense",units=%d,activation="%s"}]'
-_TOPS = ",".join(["[]", *(_TOP % top for top in ((64, "relu"), (256, "relu"), (256, "tanh")))])
-_SOME_SIZE = (64, 64)
+_HIDDEN = (
+    "hidden=none,dense,dense+dense",
+    "units@dense|dense+dense=32,64,128,256",
+    "activation@dense|dense+dense=relu,tanh,silu",
+)
 _RATES = {"finetune": "train.lr=log(5e-5,5e-3)", "scratch": "train.lr=log(1e-4,1e-2)"}
 
 
@@ -49,20 +54,22 @@ def default_space(recipe: Recipe, task: Task) -> list[str]:
     ]
     if not recipe.prepare:
         lines.append("prepare=none,clahe")
-    if _takes_a_top(recipe):
-        lines.append(f"model.layers={_TOPS}")
-    return lines
+    return [*lines, *_HIDDEN] if takes_hidden(recipe) else lines
 
 
-def _takes_a_top(recipe: Recipe) -> bool:
-    """True where layers of one's own can be put on the network: it ends in a map, and has none yet."""
-    if recipe.model.layers:
-        return False
-    if recipe.model.backbone not in COMPACT:
-        return True
-    topped = override_recipe(recipe, nest_value("model.layers", read_value(_TOP % (64, "relu"))))
-    try:
-        plan_network(topped.model, num_outputs=2, image_size=_SOME_SIZE)
-    except RecipeError:
-        return False
-    return True
+def space_lines(lines: Sequence[str], recipe: Recipe, task: Task) -> list[str]:
+    """The lines of a space with the default one written out.
+
+    Args:
+        lines: As given; "default" stands for the default space, whose lines for keys that others name are left out;
+            none at all: the default space alone.
+        recipe: See `default_space`.
+        task: Likewise.
+    """
+    named = {_key_of(line) for line in lines if line != DEFAULT}
+    usual = [line for line in default_space(recipe, task) if _key_of(line) not in named]
+    return [own for line in lines or [DEFAULT] for own in (usual if line == DEFAULT else [line])]
+
+
+def _key_of(line: str) -> str:
+    return line.partition("=")[0].strip()

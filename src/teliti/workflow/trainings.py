@@ -2,7 +2,7 @@
 
 A `Trainer` is what an engine sends to its workers: where the photos are, and how they are divided. A worker reads the
 photos once. In the features mode it takes the columns that a recipe wants from one wide pass of the backbone, which
-the cache holds, so that a training costs a head.
+the cache holds, so that a training costs a head. In the other modes it takes prepared photos from one file.
 """
 
 from __future__ import annotations
@@ -25,9 +25,11 @@ from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.fit import fit_inspector, outputs_of, photo_outputs, reject_indices
 from teliti.workflow.learn import learns_network
 from teliti.workflow.photos import Photos, read_photos
+from teliti.workflow.pictures import share_pictures
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.repeats import Repeats, take_photos
-from teliti.workflow.setup import Setup, fit_recipe_numbers, recipe_steps, resolve_setup
+from teliti.workflow.setup import Setup, build_recipe_chain, fit_recipe_numbers, recipe_steps, resolve_setup
+from teliti.workflow.shared_pictures import SharedPictures, find_pictures
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.trial import NetworkTrial, Scores, import_heads, measure_chooser, measure_test, size_of_head
 
@@ -59,7 +61,7 @@ class Training:
         told: The measure that is told after every epoch of a network, so that the driver may stop it; None: none.
         stages: `model.stages` of the pass that serves all recipes, for the features mode.
         pooling: Likewise.
-        shared: Gives a `Pass` from `Trainer.warm`; None: the cache of this machine has its rows.
+        shared: Gives what `Trainer.warm` returned; None: this machine has it, in its cache or as a file.
     """
 
     recipe: Recipe
@@ -97,6 +99,7 @@ class Trainer:
         divisions: By position.
         cache: The cache's folder; None: the usual place.
         shared: Gives the driver's `Photos`, so that a worker need not read them all; None: it reads them.
+        pictures: The folder of pictures that trainings of networks share; None: each prepares its own.
     """
 
     source: str
@@ -105,6 +108,7 @@ class Trainer:
     divisions: tuple[Division, ...]
     cache: Path | None = None
     shared: Shared | None = None
+    pictures: Path | None = None
 
     def __call__(self, training: Training, ask: Ask) -> Record:
         """What came out.
@@ -145,18 +149,45 @@ class Trainer:
         kept = self.divisions[division].kept
         return photos if kept is None else take_photos(photos, np.asarray(kept))
 
-    def warm(self, training: Training, *, reporter: Reporter) -> Pass:
-        """Compute the features that a training needs, before several workers would do so at once."""
+    def read_already(self, photos: Photos) -> Trainer:
+        """The same, in a process that has the photos and need not read them again."""
+        _keep_only(_read_photos, _key_of(self), photos)
+        return self
+
+    def warm(self, training: Training, *, reporter: Reporter) -> Pass | SharedPictures | None:
+        """What many trainings share, made before several workers would make it at once.
+
+        Returns:
+            The features of a pass; for a network the pictures; None where every training makes its own.
+        """
+        if learns_network(training.recipe):
+            return self._share_pictures(training, reporter=reporter)
         photos, plan = self.photos(training.division), self.divisions[training.division].plan
         setup = _wide_setup(training, photos, plan, threads=default_threads())
         features = setup.learning_features(photos, plan, cache=RowCache(self.cache), reporter=reporter)
         return Pass(replace(features, computed=0), find_columns(setup.backbone), setup.combine)
 
+    def _share_pictures(self, training: Training, *, reporter: Reporter) -> SharedPictures | None:
+        if self.pictures is None:
+            return None
+        chain = build_recipe_chain(training.recipe)
+        return share_pictures(self.pictures, _read(self), chain, threads=default_threads(), reporter=reporter)
+
     def _train(self, training: Training, photos: Photos, teller: _Teller) -> Scores:
         plan = self.divisions[training.division].plan
         if learns_network(training.recipe):
+            photos = replace(photos, pictures=self._find_pictures(training))
             return NetworkTrial(teller)(training.recipe, photos, plan, reporter=SilentReporter())
         return _train_head(training, photos, plan, cache=RowCache(self.cache))
+
+    def _find_pictures(self, training: Training) -> SharedPictures | None:
+        if training.shared is not None:
+            found: SharedPictures = training.shared()
+            return found
+        if self.pictures is None:
+            return None
+        names = [sample.name for sample in _read(self).samples]
+        return find_pictures(self.pictures, build_recipe_chain(training.recipe), names)
 
 
 def divisions_of(repeats: Repeats, photos: Photos) -> list[Division]:
@@ -199,12 +230,15 @@ class _Teller:
             raise _Stopped
 
 
+def _key_of(trainer: Trainer) -> tuple[str, ...]:
+    return trainer.source, trainer.digest, str(trainer.cache), repr(trainer.readers)
+
+
 def _read(trainer: Trainer) -> Photos:
-    key = (trainer.source, trainer.digest, str(trainer.cache), repr(trainer.readers))
+    key = _key_of(trainer)
     if key not in _read_photos:
-        _read_photos.clear()
         if trainer.shared is not None:
-            _read_photos[key] = trainer.shared()
+            _keep_only(_read_photos, key, trainer.shared())
             return _read_photos[key]
         readers = trainer.readers
         photos = read_photos(
@@ -216,11 +250,16 @@ def _read(trainer: Trainer) -> Photos:
             raise RunError(
                 f'The photos of "{trainer.source}" have changed since this began.', hint="Start again with a new --out."
             )
-        _read_photos[key] = photos
+        _keep_only(_read_photos, key, photos)
     return _read_photos[key]
 
 
 _read_photos: dict[tuple[str, ...], Photos] = {}  # of this process: a worker reads them once
+
+
+def _keep_only(kept: dict[tuple[str, ...], Photos], key: tuple[str, ...], photos: Photos) -> None:
+    kept.clear()
+    kept[key] = photos
 
 
 def _train_head(training: Training, photos: Photos, plan: SplitPlan, *, cache: RowCache) -> Scores:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from functools import partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from teliti.errors import UserError
 from teliti.files import sha256_hex, write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, parse_seconds
 from teliti.report.search_page import render_search
-from teliti.runtime import default_threads, require
+from teliti.runtime import require
 from teliti.training.linear import resolve_head
 from teliti.tuning.engines import Engine
 from teliti.tuning.ledger import Ledger
@@ -27,17 +27,17 @@ from teliti.tuning.space import Point, Space, parse_space
 from teliti.tuning.study import Study
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.choices import PREPARE, accept_choice, apply_choices
-from teliti.workflow.job_folder import asked_recipe, held, open_job_folder, read_job
-from teliti.workflow.photos import Photos, shareable_photos, stay_findable
+from teliti.workflow.job_folder import PICTURES, Asked, do_job, finish_job
+from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.ranking import MEASURES
 from teliti.workflow.repeats import plan_repeats
 from teliti.workflow.run_folder import RunFolder
 from teliti.workflow.search_job import SearchJob, measure_finalists, measure_winner, record_search, search_trials
-from teliti.workflow.shared_base import SharedBase, share_base, without_budget
-from teliti.workflow.spaces import default_space
+from teliti.workflow.shared_base import SharedBase, make_trainer, share_base, without_budget
+from teliti.workflow.spaces import DEFAULT, space_lines
 from teliti.workflow.stopwatch import Stopwatch
-from teliti.workflow.trainings import Division, Trainer, divisions_of
+from teliti.workflow.trainings import Division, divisions_of
 from teliti.workflow.trial import check_measure
 
 DEFAULT_REPEATS, DEFAULT_FINALISTS = 3, 4
@@ -67,7 +67,7 @@ def tune(
     Args:
         source: Labelled photos, as for `train`.
         recipe: Everything that is not searched; its `train.budget` bounds the search. A path, or None for the defaults.
-        space: Lines as `teliti.tuning.space` reads them; none: `default_space`.
+        space: Lines as `teliti.tuning.space` reads them, "default" for those of `default_space`; none: these.
         trials: How many; None: 40, or with a budget as many as fit.
         repeats: Divisions that every finalist is trained on.
         finalists: How many of the best trials are measured again, beside the recipe as given.
@@ -90,12 +90,12 @@ def tune(
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     _check_counts(trials=trials, repeats=repeats, finalists=finalists)
     lines, budget = list(space), chosen.train.budget
-    asked = without_budget(chosen)
-    if lines:
-        parse_space(lines, accepts=partial(accept_choice, asked))  # before anything is read
+    own = without_budget(chosen)
+    if lines and DEFAULT not in lines:
+        parse_space(lines, accepts=partial(accept_choice, own))  # before anything is read
     request: Record = {
         "space": lines,
-        "recipe": dump_recipe(asked),
+        "recipe": dump_recipe(own),
         "trials": trials,
         "budget_s": None if budget is None else parse_seconds(budget),
         "repeats": repeats,
@@ -105,7 +105,7 @@ def tune(
         "storage": storage,
     }
     place = None if out is None else Path(out)
-    return _start(str(source), asked, request, out=place, engine=engine, reporter=reporter, command=command)
+    return _start(Asked("tune", str(source), own, request, place, engine, reporter or SilentReporter(), command))
 
 
 def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engine | Machines | None = None) -> Record:
@@ -119,53 +119,29 @@ def resume(folder: str | Path, *, reporter: Reporter | None = None, engine: Engi
     Raises:
         UserError: not the folder of a search, or in use by another process.
     """
-    state = read_job(Path(folder), kind="tune")
-    asked = asked_recipe(state)
-    return _start(
-        state["source"], asked, state["request"], out=Path(folder), engine=engine, reporter=reporter,
-        command=state["command"],
-    )  # fmt: skip
+    return _start(Asked.before(folder, kind="tune", engine=engine, reporter=reporter))
 
 
-def _start(
-    source: str,
-    asked: Recipe,
-    request: Record,
-    *,
-    out: Path | None,
-    engine: Engine | Machines | None,
-    reporter: Reporter | None,
-    command: str | None,
-) -> Record:
+def _start(asked: Asked) -> Record:
     for library in ("optuna", "torch", "sklearn"):
         require(library, extra="train", purpose="search")
-    reporter, watch = reporter or SilentReporter(), Stopwatch()
-    workers = request["workers"] or default_threads()
+    watch, lines = Stopwatch(), asked.request["space"]
     shared, photos, plan = share_base(
-        source, asked, prepares=_prepares(request["space"], asked), worker_threads=max(1, default_threads() // workers),
-        reporter=reporter,
+        asked.source, asked.recipe, prepares=_prepares(lines, asked.recipe), workers=asked.request["workers"],
+        reporter=asked.reporter,
     )  # fmt: skip
-    request = {**request, "measure": _measure_of(request["measure"], photos)}
-    lines = request["space"] or default_space(shared.base, photos.catalog.task)
-    space = parse_space(lines, accepts=_accepts(shared.base, photos))
-    folder, state = open_job_folder(
-        out,
-        kind="tune",
-        source=source,
-        request=request,
-        digest=photos.digest,
-        command=command or f"teliti tune {source}",
-    )
-    if state["state"] == "done":
-        reporter.note("This search is finished already.")
-        return dict(state["record"])
-    threads = shared.base.train.threads or 1
-    with held(folder, engine, workers=request["workers"], threads=threads, verb="tune") as opened:
-        folder.write_recipe(asked)
-        job = _open(folder, state, photos=photos, plan=plan, asked=asked, shared=shared, space=space, engine=opened,
-                    watch=watch, reporter=reporter)  # fmt: skip
+    request = {**asked.request, "measure": _measure_of(asked.request["measure"], photos)}
+    space = parse_space(
+        space_lines(lines, shared.base, photos.catalog.task), accepts=_accepts(shared.base, photos)
+    )  # fmt: skip
+
+    def run(folder: RunFolder, state: Record, engine: Engine) -> Record:
+        job = _open(folder, state, photos=photos, plan=plan, shared=shared, space=space, engine=engine, watch=watch,
+                    reporter=asked.reporter)  # fmt: skip
         with closing(job.study):
             return _run(job, state, watch=watch)
+
+    return do_job(asked, request, run, digest=photos.digest, threads=shared.base.train.threads or 1)
 
 
 def _open(
@@ -174,7 +150,6 @@ def _open(
     *,
     photos: Photos,
     plan: SplitPlan,
-    asked: Recipe,
     shared: SharedBase,
     space: Space,
     engine: Engine,
@@ -187,20 +162,19 @@ def _open(
         folder.write_state(state)
     repeats = plan_repeats(photos, shared.base, repeats=request["repeats"])
     divisions = (Division(None, plan), *divisions_of(repeats, photos))
-    storage = request["storage"] or folder.path / JOURNAL
+    trainer = make_trainer(
+        shared, photos, divisions, source=state["source"], pictures=folder.path / PICTURES, engine=engine
+    )
+    shared = shared.with_space(space)
     study = Study(
-        space, storage=storage, name=_study_name(state, space), owner=state["owner"], seed=asked.seed,
+        space, storage=request["storage"] or folder.path / JOURNAL, name=_study_name(state, space),
+        owner=state["owner"], seed=shared.base.seed,
         more_is_better=MEASURES[photos.catalog.task][request["measure"]],
     )  # fmt: skip
-    trainer = Trainer(
-        stay_findable(state["source"]), photos.digest, shared.readers, divisions,
-        shared=engine.share(shareable_photos(photos)),
-    )  # fmt: skip
-    shared = shared.with_space(space)
-    ledger = Ledger(folder.path / "trainings")
     before_s = 0.0
     if request["budget_s"] is not None:
         before_s = sum(float(row.facts.get("seconds", 0.0)) for row in study.rows()) / engine.slots
+    ledger = Ledger(folder.path / "trainings")
     return SearchJob(folder, request, photos, plan, shared, space, study, engine, trainer, ledger, reporter,
                      lambda: before_s + watch.elapsed())  # fmt: skip
 
@@ -227,10 +201,7 @@ def _run(job: SearchJob, state: Record, *, watch: Stopwatch) -> Record:
     record["best"]["recipe"] = str(job.folder.path / WINNER)
     record["best"]["recipe_toml"] = dump_recipe(recipe)
     record["seconds"] = watch.to_record()
-    write_text_atomic(job.folder.report, render_search(record))
-    job.folder.write_record("tune.json", record)
-    job.folder.write_state({**state, "state": "done", "record": record})
-    return record
+    return finish_job(job.folder, state, record, page=render_search(record))
 
 
 def _measure_of(measure: str | None, photos: Photos) -> str:
@@ -238,12 +209,11 @@ def _measure_of(measure: str | None, photos: Photos) -> str:
     return check_measure(measure or ("roc_auc" if is_pair else None), task=photos.catalog.task)
 
 
-def _prepares(lines: Iterable[str], asked: Recipe) -> list[Any]:
+def _prepares(lines: Sequence[str], asked: Recipe) -> list[Any]:
     """Choices of the preparation in a space, which decide what photos can be used."""
-    if not lines:
-        return []
-    space = parse_space(lines, accepts=partial(accept_choice, asked))
-    return [value for one in space.parameters if one.key == PREPARE for value in one.ends()]
+    own = [line for line in space_lines(lines, asked, "classification") if line.partition("=")[0].strip() == PREPARE]
+    space = parse_space(own, accepts=partial(accept_choice, asked)).parameters if own else ()
+    return [value for one in space for value in one.ends()]
 
 
 def _accepts(base: Recipe, photos: Photos) -> Callable[[str, Any], None]:

@@ -32,6 +32,16 @@ def test_kept_photos_come_back_without_their_file():
         decoded.read(Sample("other", Gone()))
 
 
+def test_what_had_to_be_decoded_is_kept_if_that_is_wished(tmp_path):
+    path = tmp_path / "b.png"
+    path.write_bytes(encode(noise(2, 8, 8, 3), "PNG"))
+    decoded, sample = DecodedPhotos(), Sample("b.png", FileOrigin(path))
+    assert np.array_equal(decoded.read_and_keep(sample), noise(2, 8, 8, 3))
+    path.unlink()
+    assert np.array_equal(decoded.read_and_keep(sample), noise(2, 8, 8, 3))
+    assert len(decoded) == 1
+
+
 def test_what_does_not_fit_is_decoded_from_its_file(tmp_path):
     path = tmp_path / "b.png"
     path.write_bytes(encode(noise(2, 8, 8, 3), "PNG"))

@@ -38,9 +38,22 @@ def test_all_four_figures_tell_what_they_show() -> None:
     assert "Mean absolute error of 3 trials; the best so far ends at 0.500" in told
     assert "What mattered: train.lr 0.80, augment 0.20" in told
     assert "What mattered among the trials with svr: model.gamma@svr 0.90, train.lr 0.10" in told
-    assert "3 trials over train.lr, augment; the best 1 in colour" in told
+    assert "3 trials over train.lr, augment, model.gamma@svr; the best 1 in colour" in told
     assert "Mean absolute error of 3 trials over train.lr" in told
     assert "Mean absolute error of 1 trials over model.gamma@svr" in told
+
+
+def test_a_trial_without_a_choice_passes_below_its_axis() -> None:
+    parallel = re.search(r"<svg[^>]+3 trials over.*?</svg>", render_search(RECORD), re.DOTALL)[0]
+    label = float(re.search(r'<text[^>]* y="([\d.]+)"[^>]*>not chosen<', parallel)[1])
+    drawn = re.findall(r'<path d="M([^"]+)"[^>]*class="(?:curve s0|thread)"', parallel)
+    lines = [[tuple(map(float, point.split())) for point in line.split("L")] for line in drawn]
+    assert parallel.count(">not chosen<") == 1
+    assert len(lines) == 3
+    below = [line for line in lines if abs(line[2][1] - label) < 5.0]
+    assert len(below) == 2  # of three trials one has a gamma
+    everyone = [y for line in lines for x, y in line if (x, y) not in {one[2] for one in below}]
+    assert max(everyone) < label - 5.0
 
 
 def test_a_trial_that_was_stopped_is_in_the_table_alone() -> None:

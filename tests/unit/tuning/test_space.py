@@ -52,6 +52,14 @@ def test_a_parameter_under_a_condition_is_chosen_only_there() -> None:
     assert space.values({"model.head": "rbf_svm", "model.c@rbf_svm": 4.0}) == {"model.head": "rbf_svm", "model.c": 4.0}
 
 
+def test_a_condition_may_name_several_choices() -> None:
+    space = space_of("model.head=logistic,linear_svm,rbf_svm", "model.c@logistic|linear_svm=log(1e-4,0.1)")
+    chosen = [space.applies(space.parameters[1], {"model.head": head}) for head in space.parameters[0].choices]
+    assert chosen == [True, True, False]
+    with pytest.raises(UserError, match="must stand a choice of an earlier key, got 'svr'"):
+        space_of("model.head=logistic,linear_svm", "model.c@logistic|svr=1..2")
+
+
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [

@@ -45,6 +45,28 @@ def test_groups_stay_whole(make_photos) -> None:
         assert names[0].isdisjoint(names[1])
 
 
+def test_so_many_are_drawn_from_the_photos_that_are_not_sealed(make_photos) -> None:
+    photos = make_photos(["a"] * 31 + ["b"] * 60 + ["c"] * 129)
+    repeats = plan_repeats(photos, HOLD_OUT, repeats=2, most_photos=50)
+    sealed = {photos.samples[place].name for place in plan_split(photos, HOLD_OUT).indices("test")}
+    assert {sample.name for sample in repeats.photos.samples}.isdisjoint(sealed)
+    assert repeats.photos.counts() == [7, 14, 29]  # 50 by the shares of 25, 48 and 103: 7.1, 13.6, 29.3
+    assert (repeats.sealed, len(sealed)) == (44, 44)
+    assert "50 photos drawn from 176, stratified" in repeats.sentence
+    again = plan_repeats(photos, HOLD_OUT, repeats=2, most_photos=50)
+    assert [sample.name for sample in again.photos.samples] == [sample.name for sample in repeats.photos.samples]
+    everyone = plan_repeats(photos, HOLD_OUT, repeats=2, most_photos=176)
+    assert len(everyone.photos.samples) == 176
+    assert "drawn" not in everyone.sentence
+
+
+def test_a_rare_class_keeps_four_photos_and_numbers_have_no_classes(make_photos) -> None:
+    photos = make_photos(["a"] * 200 + ["b"] * 8)
+    assert plan_repeats(photos, HOLD_OUT, repeats=2, most_photos=40).photos.counts()[1] == 4
+    numbers = make_photos([float(number) for number in range(60)])
+    assert len(plan_repeats(numbers, HOLD_OUT, repeats=2, most_photos=30).photos.samples) == 30
+
+
 def test_a_given_split_keeps_its_test_part_sealed(make_photos) -> None:
     parts = (["train"] * 20 + ["val"] * 10 + ["test"] * 10) * 2
     photos = make_photos(["good"] * 40 + ["ng"] * 40, parts=parts)

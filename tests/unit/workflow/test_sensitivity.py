@@ -16,6 +16,7 @@ from teliti.recipe import parse_recipe
 from teliti.tuning.ledger import Ledger
 from teliti.tuning.sensitivity import Cell, Factor, make_cells
 from teliti.types import SilentReporter
+from teliti.workflow import pictures
 from teliti.workflow.course_table import course_value
 from teliti.workflow.finalists import Finalist, choose_finalist
 from teliti.workflow.plan import SplitPlan
@@ -118,6 +119,37 @@ def test_interrupted_it_goes_on_to_the_same_table(filled, photos, tmp_path) -> N
     assert "Every cell" in page
     assert "0.00000001" in page
     assert json.loads((tmp_path / "o" / "sensitivity.json").read_text(encoding="utf-8"))["rows"] == record["rows"]
+
+
+def test_quick_draws_three_hundred_photos(photos, tmp_path, monkeypatch) -> None:
+    asked = {}
+
+    def plan(*_, **choices):
+        asked.update(choices)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("teliti.workflow.sensitivity.plan_repeats", plan)
+    for quick in (True, False):
+        with pytest.raises(RunInterrupted):
+            sensitivity(photos, replace(TABLE, quick=quick), recipe=RECIPE, out=tmp_path / str(quick))
+        assert asked["most_photos"] == (300 if quick else None)
+
+
+def test_all_trainings_share_the_photos_of_a_preparation(photos, tmp_path, monkeypatch) -> None:
+    written = []
+
+    def write(file, samples, chain, **choices):
+        written.append(len(samples))
+        return write_pictures(file, samples, chain, **choices)
+
+    write_pictures = pictures._write
+    monkeypatch.setattr(pictures, "_write", write)
+    table = replace(TABLE, prepares=("none", "clahe"), epochs=("1",), rates=("0.001",))
+    record = sensitivity(photos, table, recipe=RECIPE, repeats=2, out=tmp_path / "o", engine=InlineEngine())
+    assert len(record["rows"]) == 2
+    assert written.count(40) == 2  # all photos once for each preparation
+    assert len(written) <= 4  # and some for the probes
+    assert not (tmp_path / "o" / "pictures").exists()
 
 
 def test_a_budget_that_holds_no_two_repeats_is_refused(photos, tmp_path) -> None:

@@ -9,9 +9,10 @@ import pytest
 from teliti.recipe import parse_recipe
 from teliti.tuning.space import parse_space
 from teliti.workflow.choices import accept_choice, apply_choices
-from teliti.workflow.spaces import default_space
+from teliti.workflow.spaces import default_space, space_lines
 
-OF_NETWORKS = {"train.lr", "train.epochs", "train.batch_size", "model.dropout", "augment"}
+OF_HIDDEN = {"hidden", "units", "activation"}
+OF_NETWORKS = {"train.lr", "train.epochs", *OF_HIDDEN, "model.dropout", "train.batch_size", "augment"}
 
 
 def space_of(values: dict, task: str = "classification"):
@@ -22,24 +23,35 @@ def space_of(values: dict, task: str = "classification"):
 @pytest.mark.parametrize(
     ("values", "keys"),
     [
-        ({"train": {"mode": "finetune"}}, {*OF_NETWORKS, "prepare", "model.layers"}),
+        ({"train": {"mode": "finetune"}}, {*OF_NETWORKS, "prepare"}),
         ({"train": {"mode": "scratch"}, "model": {"backbone": "mlp"}}, {*OF_NETWORKS, "prepare"}),
-        ({"train": {"mode": "finetune"}, "prepare": [{"step": "clahe"}]}, {*OF_NETWORKS, "model.layers"}),
+        ({"train": {"mode": "finetune"}, "prepare": [{"step": "clahe"}]}, OF_NETWORKS),
         ({"train": {"mode": "scratch"}, "model": {"backbone": "none", "layers": [
             {"kind": "flatten"}, {"kind": "dense", "units": 8}]}}, {*OF_NETWORKS, "prepare"}),
+        ({"train": {"mode": "scratch", "loss": "perceptron"}, "model": {"backbone": "perceptron"}},
+         {*OF_NETWORKS, "prepare"} - OF_HIDDEN),
     ],
 )  # fmt: skip
 def test_a_network_is_searched_for_what_the_course_names(values: dict, keys: set[str]) -> None:
     assert {one.key for one in space_of(values).parameters} == keys
 
 
-def test_the_tops_vary_layers_units_and_activation() -> None:
+def test_units_and_activation_are_chosen_where_there_is_a_hidden_layer() -> None:
     space = space_of({"train": {"mode": "finetune"}})
-    tops = next(one for one in space.parameters if one.key == "model.layers").ends()
-    dense = [layer for top in tops for layer in top if layer["kind"] == "dense"]
-    assert {len(top) for top in tops} == {0, 3}
-    assert {layer["units"] for layer in dense} == {64, 256}
-    assert {layer["activation"] for layer in dense} == {"relu", "tanh"}
+    named = {one.key: one for one in space.parameters}
+    for hidden in named["hidden"].choices:
+        assert [space.applies(named[key], {"hidden": hidden}) for key in ("units", "activation")] == [
+            hidden != "none"
+        ] * 2
+
+
+def test_the_default_space_may_stand_beside_lines_of_ones_own() -> None:
+    recipe = parse_recipe({"train": {"mode": "scratch"}, "model": {"backbone": "mlp"}})
+    usual = default_space(recipe, "classification")
+    assert space_lines([], recipe, "classification") == usual
+    own = space_lines(["default", "train.lr=0.1,0.2", "train.optimizer=sgd,adamw"], recipe, "classification")
+    kept = [line for line in usual if not line.startswith("train.lr=")]
+    assert own == [*kept, "train.lr=0.1,0.2", "train.optimizer=sgd,adamw"]
 
 
 def test_epochs_are_around_those_of_the_recipe() -> None:

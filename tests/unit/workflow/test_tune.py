@@ -6,6 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
+import timm
+import torch
+from safetensors.torch import save_file
 
 import teliti
 from conftest import TINY_RECIPE
@@ -13,13 +16,13 @@ from inline_engine import InlineEngine
 from parts import write_parts
 from teliti.cache import RowCache
 from teliti.errors import RecipeError, RunError, RunInterrupted, UserError
-from teliti.recipe import load_recipe, override_recipe, parse_recipe
+from teliti.recipe import Recipe, load_recipe, override_recipe, parse_recipe
 from teliti.types import SilentReporter
+from teliti.workflow import pictures
 from teliti.workflow.finalists import fitting_finalists
 from teliti.workflow.sensitivity import resume as resume_table
 from teliti.workflow.tune import resume, tune
 
-RECIPE = parse_recipe({**TINY_RECIPE, "data": {"image_size": 64, "folds": 0}})
 SPACE = ["model.stages=[-1],[-2],auto", "model.pooling=avg,stats", "model.c=log(1e-4,0.1)"]
 
 
@@ -43,9 +46,19 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def searched(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Told]:
+def recipe(tmp_path_factory: pytest.TempPathFactory) -> Recipe:
+    """The features mode on a backbone that is exported in a second; as wide as the space, so that it is once."""
+    weights = tmp_path_factory.mktemp("weights") / "test_resnet.safetensors"
+    torch.manual_seed(0)
+    save_file(timm.create_model("test_resnet").state_dict(), weights)
+    model = {"backbone": "test_resnet", "weights": str(weights), "head": "logistic", "c": 1.0}
+    return parse_recipe({"data": {"image_size": 32, "folds": 0}, "model": model, "train": TINY_RECIPE["train"]})
+
+
+@pytest.fixture(scope="module")
+def searched(photos: Path, recipe: Recipe, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, Told]:
     told, out = Told(), tmp_path_factory.mktemp("search") / "out"
-    record = tune(photos, recipe=RECIPE, space=SPACE, trials=6, repeats=2, finalists=2, out=out,
+    record = tune(photos, recipe=recipe, space=SPACE, trials=6, repeats=2, finalists=2, out=out,
                   engine=InlineEngine(), reporter=told)  # fmt: skip
     return record, told
 
@@ -76,28 +89,32 @@ def test_the_winner_is_a_finalist_within_one_standard_error(searched) -> None:
 
 def test_training_the_winner_gives_what_the_search_measured_on_the_test_part(searched, photos, tmp_path) -> None:
     record, _ = searched
-    recipe = load_recipe(Path(record["best"]["recipe"]))
-    trained = teliti.train(str(photos), recipe=recipe, out=tmp_path / "run")
+    winner = load_recipe(Path(record["best"]["recipe"]))
+    trained = teliti.train(str(photos), recipe=winner, out=tmp_path / "run")
     assert trained["test"]["roc_auc"] == pytest.approx(record["best"]["test"]["roc_auc"], abs=1e-6)
 
 
-def test_a_finished_search_is_read_back(searched, photos) -> None:
+def test_a_finished_search_is_read_back(searched, photos, recipe) -> None:
     record, _ = searched
     assert resume(record["folder"], engine=InlineEngine(stop_after=0)) == record
     assert json.loads((Path(record["folder"]) / "tune.json").read_text(encoding="utf-8"))["rows"] == record["rows"]
     with pytest.raises(UserError, match=r"must be asked the same as when it began, and finalists is another"):
-        tune(photos, recipe=RECIPE, space=SPACE, trials=6, repeats=2, finalists=1, out=record["folder"])
+        tune(photos, recipe=recipe, space=SPACE, trials=6, repeats=2, finalists=1, out=record["folder"])
     with pytest.raises(UserError, match="must be the folder of teliti sensitivity, got one of teliti tune"):
         resume_table(record["folder"])
 
 
-def test_an_interrupted_search_goes_on_and_ends_as_the_other(searched, photos, tmp_path) -> None:
-    whole, _ = searched
-    for stop in (3, 4, 2):
+def test_an_interrupted_search_goes_on_and_ends_as_the_other(searched, photos, recipe, tmp_path) -> None:
+    whole, whole_rows = searched[0], searched[1].rows
+    for stop in (3, 4):
+        told = Told()
         with pytest.raises(RunInterrupted) as caught:
-            tune(photos, recipe=RECIPE, space=SPACE, trials=6, repeats=2, finalists=2, out=tmp_path / "out",
-                 engine=InlineEngine(stop_after=stop))  # fmt: skip
+            tune(photos, recipe=recipe, space=SPACE, trials=6, repeats=2, finalists=2, out=tmp_path / "out",
+                 engine=InlineEngine(stop_after=stop), reporter=told)  # fmt: skip
         assert caught.value.verb == "tune"
+    shown = [(row["number"], row["earlier"]) for row in told.rows]
+    assert shown == [(0, True), (1, True), (2, True), (3, False), (4, False), (5, False)]
+    assert [row["best"] for row in told.rows] == [row["best"] for row in whole_rows]
     record = resume(tmp_path / "out", engine=InlineEngine())
     for key in ("factors", "mean", "state"):
         assert [row[key] for row in record["rows"]] == [row[key] for row in whole["rows"]]
@@ -115,7 +132,7 @@ def test_the_report_shows_the_search(searched) -> None:
 
 NETWORK = parse_recipe(
     {
-        "data": {"image_size": 32},
+        "data": {"image_size": 16},
         "model": {"backbone": "mlp"},
         "train": {"mode": "scratch", "epochs": 4, "precision": "f32", "replicas": 1},
     }
@@ -127,9 +144,9 @@ def test_a_search_whose_every_trial_fails_says_why(photos, tmp_path) -> None:
         tune(photos, recipe=NETWORK, space=["train.lr=1e25,1e30"], trials=9, out=tmp_path / "o", engine=InlineEngine())
 
 
-def test_a_stage_that_the_backbone_does_not_have_is_refused(photos, tmp_path) -> None:
-    with pytest.raises(RecipeError, match=r"model\.stages must lie in 0\.\.6"):
-        tune(photos, recipe=RECIPE, space=["model.stages=[90],[1]"], out=tmp_path / "o", engine=InlineEngine())
+def test_a_stage_that_the_backbone_does_not_have_is_refused(photos, recipe, tmp_path) -> None:
+    with pytest.raises(RecipeError, match=r"model\.stages must lie in 0\.\.4"):
+        tune(photos, recipe=recipe, space=["model.stages=[90],[1]"], out=tmp_path / "o", engine=InlineEngine())
 
 
 @pytest.mark.parametrize(
@@ -141,25 +158,39 @@ def test_a_stage_that_the_backbone_does_not_have_is_refused(photos, tmp_path) ->
         ({"space": ["train.mode=scratch,finetune"]}, "train.mode is no choice of a search"),
         ({"space": ["model.head=logistic,ridge"]}, "--space model.head: model.head must be one of"),
         ({"space": ["augment=none,fliip"]}, "augment: augmentation must be one of"),
+        ({"space": ["default", "hidden=none,dense"]}, "hidden needs a network that learns"),
         ({"measure": "loss"}, "The measure of a classification must be one of"),
     ],
 )
-def test_mistakes_are_told_before_a_folder_is_made(photos, tmp_path, choices, sentence) -> None:
+def test_mistakes_are_told_before_a_folder_is_made(photos, recipe, tmp_path, choices, sentence) -> None:
     with pytest.raises(UserError) as caught:
-        tune(photos, recipe=RECIPE, out=tmp_path / "out", engine=InlineEngine(), **{"trials": 2, **choices})
+        tune(photos, recipe=recipe, out=tmp_path / "out", engine=InlineEngine(), **{"trials": 2, **choices})
     assert sentence in caught.value.message
     assert not (tmp_path / "out").exists()
 
 
-def test_a_network_is_searched_and_a_poor_trial_may_be_stopped(photos, tmp_path) -> None:
-    record = tune(photos, recipe=NETWORK, space=["train.lr=log(1e-5,1e-1)", "train.batch_size=8,16"], trials=7,
-                  repeats=2, finalists=1, out=tmp_path / "out", engine=InlineEngine())  # fmt: skip
+def test_a_network_is_searched_and_a_poor_trial_may_be_stopped(photos, tmp_path, monkeypatch) -> None:
+    written = []
+
+    def write(file, samples, chain, **choices):
+        written.append((len(samples), len(chain.steps)))
+        return write_pictures(file, samples, chain, **choices)
+
+    write_pictures = pictures._write
+    monkeypatch.setattr(pictures, "_write", write)
+    space = ["train.lr=log(1e-5,1e-1)", "train.batch_size=8,16", "prepare=none,clahe", "hidden=none,dense",
+             "units@dense=4,8"]  # fmt: skip
+    record = tune(photos, recipe=NETWORK, space=space, trials=7, repeats=2, finalists=1, out=tmp_path / "out",
+                  engine=InlineEngine())  # fmt: skip
     assert record["trials"]["done"] + record["trials"]["pruned"] == 7
     assert record["best"]["test"]["roc_auc"] is not None
+    assert {row["factors"]["prepare"] for row in record["rows"]} == {"none", "clahe"}
+    assert sorted(written) == [(48, 1), (48, 2)]  # all photos once for each preparation, whatever was trained
+    assert not (tmp_path / "out" / "pictures").exists()
 
 
-def test_a_budget_ends_the_trials_and_thins_the_finals(photos, tmp_path) -> None:
-    short = override_recipe(RECIPE, {"train": {"budget": 0.001}})
+def test_a_budget_ends_the_trials_and_thins_the_finals(photos, recipe, tmp_path) -> None:
+    short = override_recipe(recipe, {"train": {"budget": 0.001}})
     record = tune(photos, recipe=short, space=SPACE, repeats=2, out=tmp_path / "out", engine=InlineEngine())
     assert len(record["rows"]) == 1
     assert {row["name"] for row in record["finalists"]} == {"as given", "trial 0"}
@@ -170,11 +201,11 @@ def test_as_many_finalists_as_fit(left_s: float, count: int) -> None:
     assert fitting_finalists([10.0, 10.0, 10.0], repeats=2, left_s=left_s + 10.0) == count
 
 
-def test_a_database_keeps_searches_apart_whose_values_do_not_compare(photos, tmp_path) -> None:
+def test_a_database_keeps_searches_apart_whose_values_do_not_compare(photos, recipe, tmp_path) -> None:
     begun = []
     for number, measure in enumerate(("roc_auc", "accuracy", "roc_auc")):
         engine = InlineEngine()
-        tune(photos, recipe=RECIPE, space=SPACE[2:], trials=1, repeats=2, finalists=1, measure=measure,
+        tune(photos, recipe=recipe, space=SPACE[2:], trials=1, repeats=2, finalists=1, measure=measure,
              storage=f"sqlite:///{tmp_path / 'trials.db'}", out=tmp_path / str(number), engine=engine)  # fmt: skip
         begun.append("0" in engine.begun)
     assert begun == [True, True, False]  # the last one asks what the first one asked, and its trial is there
@@ -182,10 +213,10 @@ def test_a_database_keeps_searches_apart_whose_values_do_not_compare(photos, tmp
 
 @pytest.mark.usefixtures("searched")
 def test_the_rows_of_the_cache_are_those_of_one_space() -> None:
-    spaces = [space for space in RowCache().overview() if "stats" in space["about"] and " 64x64 " in space["about"]]
-    assert len([space for space in spaces if "stages 3,4,5,6" in space["about"]]) == 1
+    spaces = [space["about"] for space in RowCache().overview() if space["about"].startswith("test_resnet 32x32")]
+    assert len([about for about in spaces if "stages 1,2,3,4 stats" in about]) == 1
 
 
-def test_an_unknown_key_is_a_recipe_error(photos) -> None:
+def test_an_unknown_key_is_a_recipe_error(photos, recipe) -> None:
     with pytest.raises(RecipeError, match=r"train\.lrr is not a recipe key"):
-        tune(photos, recipe=RECIPE, space=["train.lrr=1..2"])
+        tune(photos, recipe=recipe, space=["train.lrr=1..2"])
