@@ -43,8 +43,8 @@ def tune(
     Args:
         data: Labelled photos, as for `teliti train`.
         space: What to choose from, for instance "train.lr=log(1e-4,1e-1)" "model.dropout=0..0.6"
-            "train.batch_size=16,32,64" "model.c@rbf_svm=log(1,100)" "augment=none,light,strong" "prepare=none,clahe".
-            [default: what matters most in the mode]
+            "train.batch_size=16,32,64" "model.c@rbf_svm=log(1,100)" "augment=none,light,strong" "prepare=none,clahe";
+            "default" stands for what matters most in the mode. [default: that alone]
         trials: How many recipes to try. [default: 40, or with --budget as many as fit]
         repeats: Divisions of the photos that every finalist is trained on.
         finalists: How many of the best trials are measured again, beside the recipe as given.
