@@ -16,6 +16,8 @@ from teliti.report.wording import is_number, number
 Rows = Sequence[Mapping[str, Any]]
 _BEST_SHARE = 0.1  # of the trials that parallel coordinates draw in colour
 _LABEL_LENGTH = 18
+_COLUMN, _NARROW_COLUMN, _FEW_COLUMNS = 180, 120, 5  # pixels of parallel coordinates: the whole is scaled to the page
+_AXIS_LENGTH = 14
 _BELOW = -0.15  # of an axis: where trials pass that have no value on it
 
 
@@ -112,7 +114,8 @@ def parallel_figure(rows: Rows, axes: Sequence[Axis], *, measure: str, more_is_b
     columns = [*drawn, value]
     has_gaps = any(int(row["number"]) not in axis.positions for row in done for axis in drawn)
     bottom = _BELOW if has_gaps else 0.0
-    plane = Plane((0.0, len(columns) - 1.0), (bottom, 1.0), width=180 * len(columns), height=340, left=70, right=70)
+    wide = _COLUMN if len(columns) <= _FEW_COLUMNS else _NARROW_COLUMN
+    plane = Plane((0.0, len(columns) - 1.0), (bottom, 1.0), width=wide * len(columns), height=360, left=70, right=70)
     ranked = sorted(done, key=lambda row: float(row["mean"]), reverse=more_is_better)
     best = {int(row["number"]) for row in ranked[: max(1, round(_BEST_SHARE * len(ranked)))]}
     lines = [
@@ -147,10 +150,11 @@ def slice_figures(rows: Rows, axes: Sequence[Axis], *, measure: str) -> Html:
 
 
 def _column(plane: Plane, at: int, axis: Axis, *, trials: Rows) -> Html:
-    x = plane.x(float(at))
+    x, (key, at_sign, only) = plane.x(float(at)), axis.name.partition("@")
+    name = key.rpartition(".")[2] + at_sign + only
     pieces = [
         element("line", x1=x, x2=x, y1=plane.y(0.0), y2=plane.y(1.0), class_="axis"),
-        element("text", _short(axis.name), x=x, y=plane.height - 8, class_="title middle"),
+        element("text", _short(name, _AXIS_LENGTH), x=x, y=plane.height - 8, class_="title middle"),
     ]
     low, high = axis.span
     for position, words in axis.ticks:

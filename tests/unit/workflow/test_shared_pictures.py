@@ -31,6 +31,14 @@ QUIET = {"threads": 1, "reporter": SilentReporter()}
 Disk = namedtuple("Disk", "total used free")
 
 
+class Carrier(InlineEngine):
+    """Gives workers what it carries as Ray does: arrays that nobody can write to."""
+
+    def share(self, value):
+        value.images.setflags(write=False)
+        return lambda: value
+
+
 @pytest.fixture(scope="module")
 def photos(parts_folder: Path) -> Photos:
     return read_photos(str(parts_folder), use_group=True, cache=RowCache(), **QUIET)
@@ -131,12 +139,15 @@ def test_a_training_gives_the_same_numbers_from_shared_pictures(parts_folder, tm
         }
     )
     values = []
-    for folder in (None, tmp_path / "pictures"):
+    for folder, engine in (
+        (None, InlineEngine()), (tmp_path / "mapped", InlineEngine()), (tmp_path / "carried", Carrier()),
+    ):  # fmt: skip
         base, photos, plan = share_base(str(parts_folder), recipe, prepares=[], workers=1, reporter=SilentReporter())
         trainer = Trainer(str(parts_folder), photos.digest, base.readers, (Division(None, plan),), pictures=folder)
-        training = Training(base.base, 0, "test")
-        training = base.warm(training, trainer.read_already(photos), engine=InlineEngine(), reporter=SilentReporter())
-        if folder is not None:
-            monkeypatch.setattr("teliti.workflow.pictures._write", None)  # nobody prepares a photo any more
-        values.append(trainer(training, lambda _: None)["values"])
-    assert values[0] == values[1]
+        trainer, training = trainer.read_already(photos), Training(base.base, 0, "test")
+        training = base.warm(training, trainer, engine=engine, reporter=SilentReporter())
+        with monkeypatch.context() as patch:
+            if folder is not None:
+                patch.setattr("teliti.workflow.pictures._write", None)  # nobody prepares a photo any more
+            values.append(trainer(training, lambda _: None)["values"])
+    assert values[0] == values[1] == values[2]
