@@ -37,6 +37,7 @@ def compare(
     cost: Annotated[str | None, Parameter(metavar="miss=50,false_alarm=1")] = None,
     defect_rate: float | None = None,
     per_day: int | None = None,
+    tolerance: Annotated[str | None, Parameter(metavar="0.1|x=1,y=2")] = None,
     fail_on: Annotated[
         list[Literal["worse", "missed", "flips"]] | None, Parameter(negative="", show_default=False)
     ] = None,
@@ -53,14 +54,19 @@ def compare(
         cost: What a miss, a false alarm and a review cost. [default: those of the bundles' own recipe]
         defect_rate: With --cost: share of defects on the line.
         per_day: With --cost: parts a day.
+        tolerance: Of numbers: how far they may move, in their own unit. [default: OLD's mean absolute error]
         fail_on: Leave with exit code 3 when NEW is shown to be worse, when a defect is newly missed, or when any
-            verdict changes; repeatable.
+            verdict changes or number moves; repeatable.
         output: How to speak.
     """
     decide = _decide_of(cost, defect_rate, per_day)
+    from teliti.cli.tolerance import read_tolerance
     from teliti.workflow.flips import compare as compare_bundles
 
-    record = compare_bundles(old, new, data, labels=labels, decide=decide, out=out, reporter=output.reporter())
+    record = compare_bundles(
+        old, new, data, labels=labels, decide=decide, tolerance=read_tolerance(tolerance), out=out,
+        reporter=output.reporter(),
+    )  # fmt: skip
     unmet = [reason for gate in dict.fromkeys(fail_on or ()) if (reason := _unmet(record, gate))]
     if fail_on:
         record = record | {"gate": {"met": not unmet, "reasons": unmet}}
@@ -92,8 +98,10 @@ def _decide_of(cost: str | None, defect_rate: float | None, per_day: int | None)
 def _unmet(record: Record, gate: str) -> str | None:
     """Why a gate is not met, or None."""
     if gate == "flips":
-        changed = record["changed"]
-        return f"{changed:,} photos change their verdict: the gate flips is not met." if changed else None
+        changed, what = record["changed"] + record.get("relabelled", 0), "change their verdict"
+        what = "move by more than the tolerance" if record.get("tolerance") else what
+        what = f"{what} or labels" if record.get("labels") else what
+        return f"{changed:,} photos {what}: the gate flips is not met." if changed else None
     if not record["labelled"]:
         raise UserError(
             f"--fail-on {gate} must have labels to judge by, and these photos have none.",

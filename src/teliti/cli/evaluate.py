@@ -9,7 +9,7 @@ from cyclopts import Parameter
 
 from teliti.cli.failures import describe_failure, print_failure
 from teliti.cli.gates import parse_gate, reasons_unmet
-from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, print_sentences, stdout_console
+from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, stdout_console
 from teliti.errors import GateError
 
 
@@ -49,8 +49,6 @@ def evaluate(
 
         console = stdout_console()
         print_result(console, record)
-        if "evidence" in record and record["evidence"]["sentence"] not in record["warnings"]:
-            print_sentences(console, [record["evidence"]["sentence"]], mark="-")
         print_places(console, record)
     for reason in unmet:
         print_failure(describe_failure(GateError(reason)))

@@ -100,9 +100,10 @@ class EvidenceGate:
         if evidence is None:
             raise UserError(
                 "--fail-on cheating must stand beside --evidence, got it alone.",
-                hint='For instance --evidence otsu, or --evidence "{stem}_mask.png".',
+                hint='For instance --evidence otsu, or --evidence "{stem}_mask.png"; with train --set '
+                "data.part_mask=otsu.",
             )
-        if evidence["status"] == "clean":
+        if evidence["status"] in {"clean", "hidden"}:
             return None
         return f"{evidence['sentence'].removesuffix('.')}: the gate cheating is not met."
 

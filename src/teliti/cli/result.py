@@ -213,6 +213,9 @@ def _side_facts(record: Record) -> Iterator[str]:
             "Exported network against trained network: largest difference "
             f"{parity['max_abs_difference']:.1e}, changed verdicts {parity['changed_verdicts']}."
         )
+    evidence = record.get("evidence")
+    if evidence and evidence["sentence"] not in (record.get("warnings") or ()):
+        yield str(evidence["sentence"])
     price = record.get("split_price")
     if price:
         yield str(price["sentence"])

@@ -33,6 +33,7 @@ def stress(
     /,
     *,
     sweep: Annotated[list[str] | None, Parameter(negative="", metavar="NAME")] = None,
+    tolerance: Annotated[str | None, Parameter(metavar="0.1|x=1,y=2")] = None,
     loss: float = 0.02,
     changed: float = 0.1,
     photos: int = _MOST_PHOTOS,
@@ -48,8 +49,9 @@ def stress(
         data: Labelled photos, as for `teliti train`; photos that the bundle has seen are left out. [default: its run's]
         sweep: Only this: darker, brighter, tint, blur, pixels, noise, jpeg, rotation, shift, smaller, larger or
             occlusion; repeatable.
-        loss: Accuracy may fall and the miss rate rise by so much, as a share.
-        changed: So large a share of the verdicts may change.
+        tolerance: Of a bundle that predicts numbers: how far they may move. [default: its mean absolute error]
+        loss: Accuracy may fall and the miss rate rise by so much, as a share; of verdicts alone.
+        changed: So large a share of the verdicts may change, or of the numbers move by more than the tolerance.
         photos: At most so many photos, spread evenly.
         out: A folder for the page, the camera set-up card and the record.
         update: Put the limits into the bundle, whose predictions warn of photos outside.
@@ -57,12 +59,13 @@ def stress(
         output: How to speak.
     """
     gates = [_limit_gate(text) for text in fail_on or ()]
+    from teliti.cli.tolerance import read_tolerance
     from teliti.metrics.stress import Bounds
     from teliti.workflow.stress import stress as stress_bundle
 
     record = stress_bundle(
-        bundle, data, sweeps=sweep or (), bounds=Bounds(_share("loss", loss), _share("changed", changed)), most=photos,
-        out=out, update=update, reporter=output.reporter(),
+        bundle, data, sweeps=sweep or (), bounds=Bounds(_share("loss", loss), _share("changed", changed)),
+        tolerance=read_tolerance(tolerance), most=photos, out=out, update=update, reporter=output.reporter(),
     )  # fmt: skip
     unmet = [reason for gate in gates if (reason := gate.verdict(record["limits"])) is not None]
     if gates:

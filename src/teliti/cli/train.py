@@ -39,7 +39,8 @@ def train(
         data: A folder with one folder for each class, train/val/test folders of such, a CSV, IDX or zip file, or elpv.
         out: The run's folder; must be new or empty. [default: a new folder in runs]
         resume: Go on with an interrupted run instead; its folder holds its own recipe.
-        fail_on: Leave with exit code 3 when this holds, as for `evaluate`; "unproven": what was asked cannot be shown.
+        fail_on: Leave with exit code 3 when this holds, as for `evaluate`; "unproven": what was asked cannot be shown;
+            "cheating": the background alone beats chance.
         workers: With --engine ray: how many workers share each batch of a network that learns.
         machines: Where; ray needs --workers.
         recipe: Which recipe.

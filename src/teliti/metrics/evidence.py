@@ -16,7 +16,7 @@ from teliti.metrics.intervals import wilson_interval
 from teliti.types import FloatArray, IntArray, Record
 
 CHANCE = 0.5
-CHEATING, CLEAN, UNKNOWN = "cheating", "clean", "unknown"
+CHEATING, CLEAN, UNKNOWN, HIDDEN = "cheating", "clean", "unknown", "hidden"
 
 
 def measure_view(labels: IntArray, probs: FloatArray, *, positive: int | None, seed: int) -> Record:

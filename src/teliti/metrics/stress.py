@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from teliti.metrics.intervals import wilson_interval
 from teliti.types import Record
 
-_SLACK = 1e-9  # a loss of exactly the bound is inside
+SLACK = 1e-9  # a loss of exactly the bound is inside
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ def measure_level(clean: Verdicts, now: Verdicts, *, bad: NDArray[np.bool_], bou
     lost = [(int(clean.right.sum()) - right, photos)]
     if total:
         lost.append((missed - int(clean.missed.sum()), total))
-    is_inside = all(count <= max(bounds.loss * of, float(bounds.loss > 0.0)) + _SLACK for count, of in lost)
+    is_inside = all(count <= max(bounds.loss * of, float(bounds.loss > 0.0)) + SLACK for count, of in lost)
     return {
         "photos": photos,
         "unchanged": same / photos,
@@ -84,7 +84,7 @@ def measure_level(clean: Verdicts, now: Verdicts, *, bad: NDArray[np.bool_], bou
         "miss_rate": missed / total if total else None,
         "miss_rate_interval": list(wilson_interval(missed, total) or ()) if total else None,
         "loss": max(count / of for count, of in lost),
-        "holds": is_inside and 1.0 - same / photos <= bounds.changed + _SLACK,
+        "holds": is_inside and 1.0 - same / photos <= bounds.changed + SLACK,
     }
 
 

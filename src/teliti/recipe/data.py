@@ -44,6 +44,9 @@ class DataRecipe(Section):
         split: Shares of the three parts.
         group: True uses the label file's `group` column when it has one.
         near_duplicates: Keep near-duplicates on one side of the split.
+        part_mask: Where the part is on a photo, for the report's question whether the net looks at it: a method, or the
+            name pattern of a mask or of a file of boxes; "auto": the mask of the prepare steps, else boxes beside the
+            photos; "off": nobody asks.
         folds: "auto" (few photos of a class: 5), 0 (never), or a number of folds from 2.
         seed: Seed of the split; the recipe's seed when unset.
     """
@@ -57,6 +60,7 @@ class DataRecipe(Section):
     split: SplitFractions = SplitFractions()
     group: bool = True
     near_duplicates: bool = True
+    part_mask: str = "auto"
     folds: Literal["auto"] | Annotated[int, Field(ge=0, le=50)] = "auto"
     seed: Seed | None = None
 

@@ -81,6 +81,8 @@ class TrainRecipe(Section):
         ensemble: Answer with the mean of the trained network's and that features-mode head's logits: fewer mistakes,
             and twice the work for each verdict. "auto", the default of "finetune": unless it is worse on the photos
             that choose the epoch, or the network alone is right on all of them.
+        price_split: What a random split, which parts groups and near-duplicates, would have claimed: "auto" tells it by
+            heads, of a network that learns on its frozen backbone; "train" trains a second network to tell; "off".
         label_smoothing: Share of the target that is spread over all classes.
         class_weights: "balanced" lets each class weigh the same.
         clip_norm: Longest gradient that is taken as it is; unset: never shortened, with "finetune" 5.
@@ -128,6 +130,7 @@ class TrainRecipe(Section):
     focal_gamma: _AtLeastZero = 2.0
     soft_targets: _BelowOne = 0.0
     ensemble: Literal["auto"] | bool = False
+    price_split: Literal["auto", "train", "off"] = "auto"
     label_smoothing: _BelowOne = 0.0
     class_weights: Literal["none", "balanced"] = "none"
     clip_norm: _Positive | None = None

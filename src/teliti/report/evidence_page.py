@@ -1,8 +1,8 @@
-"""The page of an evidence record: the sentence, the three views with their measures, and photos in each view."""
+"""Where the evidence is, as a page of its own and as a section: the sentence, the three views, photos in each."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from teliti.report.figures import interval_bar
 from teliti.report.frame import Section, frame_page
@@ -16,16 +16,20 @@ from teliti.types import JsonMapping, Record, UInt8Image
 _VIEWS = {"whole": "Whole photo", "part": "Part alone", "background": "Background alone"}
 
 
-def render_evidence(record: Record, pictures: Sequence[tuple[str, dict[str, UInt8Image]]]) -> str:
+Shown = Sequence[tuple[str, Mapping[str, UInt8Image]]]
+"""Name of a photo, and by view (H, W, 3) or (H, W) uint8."""
+
+
+def render_evidence(record: Record, pictures: Shown) -> str:
     """The page.
 
     Args:
         record: Of `teliti evaluate --evidence`, with `evidence` in it.
-        pictures: Name of a photo, and by view (H, W, 3) or (H, W) uint8.
+        pictures: Photos in each view.
     """
     evidence = table_at(record, "evidence")
     sections = [
-        Section("verdict", "Does the net look at the part?", _verdict(evidence)),
+        Section("verdict", "Does the net look at the part?", _found(evidence)),
         Section("photos", "What the net was shown", _photos(pictures)),
     ]
     notes = [name(record.get("source", "")), count(evidence.get("photos"), "photo"), f"parts by {evidence.get('how')}"]
@@ -38,9 +42,14 @@ def render_evidence(record: Record, pictures: Sequence[tuple[str, dict[str, UInt
     )
 
 
-def _verdict(evidence: JsonMapping) -> Html:
-    status = str(evidence.get("status"))
-    tone: Tone = "error" if status == "cheating" else "good" if status == "clean" else "warning"
+def evidence_section(record: JsonMapping, pictures: Shown) -> Html:
+    """The same as a section of a run's report; nothing where nobody looked for evidence."""
+    evidence = table_at(record, "evidence")
+    return join([_found(evidence), _photos(pictures)]) if evidence.get("sentence") else EMPTY
+
+
+def _found(evidence: JsonMapping) -> Html:
+    tone = _TONES.get(str(evidence.get("status")), "warning")
     rows = []
     for view, title in _VIEWS.items():
         found = table_at(evidence, "views", view)
@@ -51,19 +60,20 @@ def _verdict(evidence: JsonMapping) -> Html:
     head = ["Shown", "ROC AUC", "95 % interval", "0 to 1, the tick is chance"]
     measured = table("How well the classes are told apart", head=head, rows=rows) if rows else EMPTY
     left_out = evidence.get("left_out")
-    hints = [element("p", _HOW, class_="hint")]
+    hints = [element("p", f"Parts by {evidence.get('how')}. {_HOW}", class_="hint")] if rows else []
     if left_out:
         hints.append(element("p", f"{count(left_out, 'photo')} were left out: no part was found.", class_="hint"))
     return join([callout(str(evidence.get("sentence")), tone=tone), measured, *hints])
 
 
+_TONES: Mapping[str, Tone] = {"cheating": "error", "clean": "good", "hidden": "good"}
 _HOW = (
     "What is covered is mid-grey. For the background alone the part of one photo of every other class is covered as "
     "well, so that the hole itself tells nothing. What lies outside the marked part counts as background."
 )
 
 
-def _photos(pictures: Sequence[tuple[str, dict[str, UInt8Image]]]) -> Html:
+def _photos(pictures: Shown) -> Html:
     cards = [
         element("figure", picture(image, alt=f"{title}: {said}"), element("figcaption", _VIEWS[said]), class_="photo")
         for title, views in pictures

@@ -13,8 +13,13 @@ def evidence_sentence(record: JsonMapping) -> str:
     """Whether the net looks at the part.
 
     Args:
-        record: Of `evidence`: {"status", "why_unknown", "views"}.
+        record: Of `evidence`: {"status", "why_unknown", "views", "hidden_by"}.
     """
+    if record["status"] == "hidden":
+        return (
+            f"The prepare step {record['hidden_by']} covers what it takes for background, so that the net cannot go by "
+            "it; it sees the part and its outline."
+        )
     if record["status"] == "unknown":
         return f"Whether the net looks at the part could not be judged: {record['why_unknown']}."
     background, part, whole = (_area(record, view) for view in ("background", "part", "whole"))

@@ -8,16 +8,15 @@ from pathlib import Path
 from teliti.report.frame import Section, frame_page
 from teliti.report.markup import EMPTY, Html, element, join, name
 from teliti.report.pictures import picture
-from teliti.report.reading import list_at, table_at, tables_at
+from teliti.report.reading import is_regression, list_at, table_at, tables_at
 from teliti.report.tables import bullets, callout, table
-from teliti.report.wording import count, is_interval, is_number, number, percent
+from teliti.report.wording import count, is_interval, is_number, number, number_interval, percent
 from teliti.types import JsonMapping, Record, UInt8Image
 
 MOST_CARDS = 24
 """Photos that are shown of one kind; the others stand in the table beside the page."""
 
 _ERRORS = (("errors", "Wrong answers"), ("missed", "Defects that pass"), ("false_alarms", "Good parts rejected"))
-_NO_KIND = "Changed verdicts"
 
 
 def render_flips(record: Record, pictures: Mapping[str, UInt8Image], titles: Mapping[str, tuple[str, str]]) -> str:
@@ -30,7 +29,8 @@ def render_flips(record: Record, pictures: Mapping[str, UInt8Image], titles: Map
     """
     content = [
         ("summary", "What changed", _summary(record)),
-        ("numbers", "Errors side by side", join([_errors(record), _cost(record)])),
+        ("numbers", "Errors side by side", join([_errors(record), _amounts(record), _cost(record)])),
+        ("labels", "Label by label", _labels(record)),
         ("directions", "From which verdict to which", _directions(record, titles)),
         *_kinds(record, pictures, titles),
     ]
@@ -76,6 +76,39 @@ def _errors(record: JsonMapping) -> Html:
     return join([table("The same photos, twice", head=head, rows=rows), element("p", hint, class_="hint")])
 
 
+def _amounts(record: JsonMapping) -> Html:
+    rows = [
+        [
+            str(one["name"]),
+            *(number(one.get(part)) for part in ("photos", "old", "new", "smaller", "larger")),
+            number_interval(one.get("interval")),
+            number(one.get("p")),
+        ]
+        for one in tables_at(record, "amounts")
+        if one.get("photos")
+    ]
+    if not rows:
+        return EMPTY
+    head = ["", "Photos", "Old", "New", "Nearer", "Farther", "Difference, 95 % interval", "p"]
+    hint = (
+        "Old and new are mean absolute errors. p: Fisher's randomisation test, how often so large a difference would "
+        "come from swapping old and new by a coin, photo by photo."
+    )
+    return join([table("The same photos, twice", head=head, rows=rows), element("p", hint, class_="hint")])
+
+
+def _labels(record: JsonMapping) -> Html:
+    found = tables_at(record, "labels")
+    if not found:
+        return EMPTY
+    parts = {"gained": "Gain it", "lost": "Lose it", "old": "Wrong, old", "new": "Wrong, new", "p": "p"}
+    kept = {key: title for key, title in parts.items() if key in found[0]}
+    rows = [[name(one["label"]), *(number(one[key]) for key in kept)] for one in found]
+    hint = "Of many labels one in twenty looks changed by chance at p below 0.05." if "p" in kept else ""
+    written = table("Photos that gain or lose each label", head=["Label", *kept.values()], rows=rows)
+    return join([written, element("p", hint, class_="hint") if hint else EMPTY])
+
+
 def _cost(record: JsonMapping) -> Html:
     cost = table_at(record, "cost")
     if not is_number(cost.get("difference")):
@@ -105,7 +138,7 @@ def _kinds(
     record: JsonMapping, pictures: Mapping[str, UInt8Image], titles: Mapping[str, tuple[str, str]]
 ) -> Iterator[tuple[str, str, Html]]:
     for kind, own in _by_kind(record):
-        title, meaning = titles.get(kind, (_NO_KIND, ""))
+        title, meaning = titles.get(kind, ("Changed numbers" if is_regression(record) else "Changed verdicts", ""))
         rest = len(own) - MOST_CARDS
         content = [
             element("p", meaning) if meaning else None,
@@ -138,7 +171,9 @@ def _card(flip: JsonMapping, pictures: Mapping[str, UInt8Image]) -> Html:
 
 def _said(which: str, said: JsonMapping) -> Html:
     score = f" {said.get('score'):.3f}" if is_number(said.get("score")) else ""
-    return element("span", f"{which}: ", name(said.get("verdict")), score)
+    labels = ", ".join(map(str, list_at(said, "labels")))
+    found = element("span", " (", name(labels), ")") if labels and labels != said.get("verdict") else None
+    return element("span", f"{which}: ", name(said.get("verdict")), found, score)
 
 
 def _points(interval: object) -> str:

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from teliti.report import findings, learning, making, material
 from teliti.report.deciding import deciding
+from teliti.report.evidence_page import evidence_section
 from teliti.report.frame import Section, frame_page
 from teliti.report.markup import Html, name
 from teliti.report.pictures import ReportPictures
@@ -51,6 +52,7 @@ def _sections(record: Record, pictures: ReportPictures) -> list[tuple[str, str, 
         ),
         ("decision", "The decision", deciding(record)),
         ("classes", _part_heading(record), findings.per_class(record)),
+        ("evidence", "Does the net look at the part?", evidence_section(record, pictures.evidence)),
         ("mistakes", "Worst mistakes", findings.mistakes(record, pictures.mistakes)),
         ("samples", "Sample photos", material.samples(pictures)),
         ("view", "As the network sees it", material.network_view(record, pictures)),

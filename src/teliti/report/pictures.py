@@ -28,11 +28,14 @@ class ReportPictures:
         samples: By class name: photo names and photos, uint8 RGB (H, W, 3).
         mistakes: By photo name, uint8 RGB (H, W, 3).
         network_view: Name, the photo as decoded, and as the network sees it; both uint8 RGB (H, W, 3).
+        evidence: Name of a photo, and it whole, its part alone, its background alone, by view; uint8 (H, W, 3) or
+            (H, W).
     """
 
     samples: Mapping[str, Sequence[tuple[str, UInt8Image]]] = field(default_factory=dict)
     mistakes: Mapping[str, UInt8Image] = field(default_factory=dict)
     network_view: tuple[str, UInt8Image, UInt8Image] | None = None
+    evidence: Sequence[tuple[str, Mapping[str, UInt8Image]]] = ()
 
 
 def picture(image: UInt8Image, *, alt: str, size: int = THUMBNAIL_SIZE) -> Html:

@@ -209,6 +209,8 @@ def _price(record: JsonMapping) -> list[str]:
     price = table_at(record, "split_price")
     if not price.get("sentence"):
         return []
+    if price.get("by") == "network":
+        return [str(price["sentence"])]
     return [f"{price['sentence']} Both are out-of-fold answers for the photos that were learnt from."]
 
 

@@ -10,10 +10,11 @@ from teliti.report.figures import figure
 from teliti.report.frame import Section, frame_page
 from teliti.report.markup import EMPTY, Html, element, join, name, text, unbroken
 from teliti.report.pictures import picture
-from teliti.report.reading import table_at, tables_at
+from teliti.report.reading import is_regression, table_at, tables_at
 from teliti.report.stress_words import (
     bounds_sentence,
     clean_sentence,
+    error_words,
     kept_sentence,
     level_words,
     limit_sentence,
@@ -116,23 +117,31 @@ _LIMITS_OF_THIS = (
 
 
 def _sweep(row: Mapping[str, Any], record: JsonMapping, pictures: Mapping[str, UInt8Image]) -> Html:
-    sweep = str(row["name"])
-    levels = tables_at(row, "levels")
+    sweep, numbers = str(row["name"]), is_regression(record)
     cells = [
         [
             level_words(sweep, one["level"]),
             _with_interval(one, "unchanged"),
-            _with_interval(one, "accuracy"),
-            _with_interval(one, "miss_rate"),
-            f"{100 * one['loss']:+.1f}",
+            *(_number_cells(one) if numbers else _verdict_cells(one)),
             "yes" if one["holds"] else "no",
         ]
-        for one in levels
+        for one in tables_at(row, "levels")
     ]
-    head = ["Level", "Verdicts unchanged", "Right answers", "Missed", "Points lost", "Holds"]
-    measured = table("Each level on the same photos, with 95 % intervals", head=head, rows=cells)
+    head = ["Numbers unchanged", "Mean absolute error", "Tolerances lost"] if numbers else _VERDICT_HEAD
+    measured = table("Each level on the same photos, with 95 % intervals", head=["Level", *head, "Holds"], rows=cells)
     drawn = element("div", _curve(row, record), class_="pair")
     return join([unbroken(element("p", limit_sentence(row), class_="lead")), drawn, _photos(row, pictures), measured])
+
+
+_VERDICT_HEAD = ["Verdicts unchanged", "Right answers", "Missed", "Points lost"]
+
+
+def _verdict_cells(one: Mapping[str, Any]) -> list[str]:
+    return [_with_interval(one, "accuracy"), _with_interval(one, "miss_rate"), f"{100 * one['loss']:+.1f}"]
+
+
+def _number_cells(one: Mapping[str, Any]) -> list[str]:
+    return [error_words(tables_at(one, "errors")), f"{one['loss']:+.2f}" if is_number(one["loss"]) else MISSING]
 
 
 def _with_interval(one: Mapping[str, Any], key: str) -> str:
@@ -144,7 +153,8 @@ def _curve(row: Mapping[str, Any], record: JsonMapping) -> Html:
     sweep, clean, levels = str(row["name"]), table_at(record, "clean"), tables_at(row, "levels")
     start = {"unchanged": 1.0, "accuracy": clean.get("accuracy"), "miss_rate": clean.get("miss_rate")}
     points = [start, *levels]
-    lines = {"Verdicts unchanged": "unchanged", "Right answers": "accuracy", "Missed": "miss_rate"}
+    first = "Numbers unchanged" if is_regression(record) else "Verdicts unchanged"
+    lines = {first: "unchanged", "Right answers": "accuracy", "Missed": "miss_rate"}
     kept = {title: key for title, key in lines.items() if all(is_number(one.get(key)) for one in points)}
     ticks = [(0.0, "as is"), *((at + 1.0, short_level(sweep, one["level"])) for at, one in enumerate(levels))]
     plane = Plane((0.0, max(1.0, len(points) - 1.0)), (0.0, 1.0), height=260, left=64)

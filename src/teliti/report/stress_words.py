@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from teliti.report.reading import table_at, tables_at
-from teliti.report.wording import count, is_interval, is_number, percent, percent_interval
+from teliti.report.number_words import numbers_in_words, tolerance_sentence
+from teliti.report.reading import is_regression, table_at, tables_at
+from teliti.report.wording import (
+    count,
+    is_interval,
+    is_number,
+    listed,
+    number,
+    number_interval,
+    percent,
+    percent_interval,
+)
 from teliti.types import JsonMapping, Record
 
 
@@ -100,12 +110,12 @@ def limit_sentence(row: JsonMapping) -> str:
         row: One of the record's `sweeps`.
     """
     sweep = str(row["name"])
-    words, broken = _WORDS[sweep], row["first_broken"]
+    words, broken, about = _WORDS[sweep], row["first_broken"], row.get("about") or "verdicts"
     if row["why_not"]:
         return f"{words.title} was not tried: {row['why_not']}."
     at = "" if broken is None else f"at {level_words(sweep, broken)}"
     if row["limit"] == row["neutral"]:
-        return f"{words.never}: {at} verdicts no longer hold."
+        return f"{words.never}: {at} {about} no longer hold."
     held = words.may.format(level_words(sweep, row["limit"]) + words.of)
     return f"{held}; {f'{at} no longer' if at else 'further was not tried'}."
 
@@ -120,18 +130,28 @@ def card_sentences(record: JsonMapping) -> list[Record]:
 
 def bounds_sentence(record: JsonMapping) -> str:
     """What "hold" means, and on how many photos it was seen."""
-    bounds = table_at(record, "bounds")
+    bounds, photos = table_at(record, "bounds"), count(record.get("photos"), "photo")
+    if is_regression(record):
+        tolerance = table_at(record, "tolerance")
+        by = numbers_in_words(table_at(tolerance, "values"))
+        said = (
+            f"Numbers hold while at most {100 * bounds['changed']:g} % of them move by more than {by} and the mean "
+            f"absolute error rises by no more than that, seen on {photos}."
+        )
+        return f"{said} {tolerance_sentence(tolerance, whose='the bundle')}".strip()
     alone = " (or one photo)" if bounds["loss"] else ""
     return (
         f"Verdicts hold while at most {100 * bounds['changed']:g} % of them change and accuracy falls, or the miss "
         f"rate rises, by at most {100 * bounds['loss']:g} points{alone}, seen on "
-        f"{count(record.get('photos'), 'photo')}."
+        f"{photos}."
     )
 
 
 def clean_sentence(record: JsonMapping) -> str:
     """How good the verdicts are on the photos as they are."""
     clean = table_at(record, "clean")
+    if is_regression(record):
+        return f"As they are, the numbers of the photos err by {error_words(tables_at(clean, 'errors'))} on average."
     said = f"As they are, {percent(clean.get('accuracy'))} of the photos get the right answer"
     if is_interval(clean.get("accuracy_interval")):
         said += f" (95 % interval {percent_interval(clean['accuracy_interval'])})"
@@ -140,6 +160,16 @@ def clean_sentence(record: JsonMapping) -> str:
         if is_interval(clean.get("miss_rate_interval")):
             said += f" ({percent_interval(clean['miss_rate_interval'])})"
     return f"{said}."
+
+
+def error_words(rows: Sequence[JsonMapping]) -> str:
+    """Mean absolute errors with their intervals, of several numbers each with its name."""
+    said = []
+    for row in rows:
+        spread = f" (95 % interval {number_interval(row['interval'])})" if is_interval(row.get("interval")) else ""
+        name = f"{row['name']} " if len(rows) > 1 else ""
+        said.append(f"{name}{number(row.get('mae'))}{spread}")
+    return listed(said)
 
 
 def kept_sentence(record: JsonMapping) -> str:

@@ -17,6 +17,7 @@ from teliti.recipe import Recipe
 from teliti.runtime import default_threads
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.learn import learns_network, settle_network_recipe
+from teliti.workflow.part_finding import aside_files
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.ranking import MEASURES, rank_variants
@@ -72,7 +73,8 @@ def compare_variants(
     photos = read_photos(
         source, use_group=base.data.group, cache=cache, threads=base.train.threads or default_threads(),
         reporter=reporter,
-        chains=[recipe_steps(recipe) for recipe in variants.values()], task=base.data.task,
+        chains=[recipe_steps(recipe) for recipe in variants.values()],
+        aside=aside_files([*variants.values()]), task=base.data.task,
     )  # fmt: skip
     measure = check_measure(measure, task=photos.catalog.task)
     shared = plan_repeats(photos, base, repeats=repeats)

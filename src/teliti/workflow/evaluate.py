@@ -38,6 +38,7 @@ from teliti.predictor import Predictor
 from teliti.report.evidence_page import render_evidence
 from teliti.types import Catalog, Label, Record, Reporter, Sample, SilentReporter
 from teliti.workflow.evidence import Evidence, find_evidence
+from teliti.workflow.part_finding import BOXES, names_file
 from teliti.workflow.photos import label_matrix, leave_out_companions
 from teliti.workflow.run_folder import RunFolder, create_run_folder
 from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
@@ -74,7 +75,7 @@ def evaluate(
     reporter = SilentReporter() if reporter is None else reporter
     watch = Stopwatch()
     predictor = Predictor.open(bundle)
-    catalog, answers = _read(source, predictor.bundle, reporter), predictor.bundle.answers
+    catalog, answers = _read(source, predictor.bundle, reporter, evidence=evidence), predictor.bundle.answers
     looked = None if evidence is None else _look(predictor, catalog.samples, evidence, watch=watch, reporter=reporter)
     folder = None if out is None else create_run_folder(Path(out), source=str(source))
     with watch.stage("predict"):
@@ -109,9 +110,11 @@ def evaluate(
     return record
 
 
-def _read(source: str | Path, bundle: Bundle, reporter: Reporter) -> Catalog:
+def _read(source: str | Path, bundle: Bundle, reporter: Reporter, *, evidence: str | None) -> Catalog:
     catalog = read_catalog(str(source), task=wanted_task(bundle))
-    catalog = measured_part(leave_out_companions(catalog, bundle.chain.beside_patterns), reporter)
+    marked = [evidence] if evidence is not None and names_file(evidence) else []
+    patterns = [*bundle.chain.beside_patterns, *BOXES, *marked]
+    catalog = measured_part(leave_out_companions(catalog, patterns), reporter)
     check_labels(catalog, bundle)
     return catalog
 

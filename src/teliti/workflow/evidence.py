@@ -7,7 +7,7 @@ have the same kind of hole. The part alone keeps its own outline, which belongs 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -16,24 +16,21 @@ import numpy as np
 
 from teliti.data.decoded import DecodedPhotos, read_photo
 from teliti.data.loading import map_ahead
-from teliti.data.part_masks import read_part_mask
 from teliti.errors import PhotoRefused, UserError
 from teliti.imaging.framing import PADDING_VALUE
 from teliti.metrics.decision import Decision
-from teliti.metrics.evidence import UNKNOWN, judge_views, measure_view
+from teliti.metrics.evidence import HIDDEN, UNKNOWN, judge_views, measure_view
 from teliti.predictor import Predictor
-from teliti.registry import closest
 from teliti.report.evidence_words import evidence_sentence
 from teliti.transforms.steps import Working
-from teliti.transforms.steps_mask import Mask, Method, Segment
+from teliti.transforms.steps_mask import Mask
 from teliti.types import Record, Reporter, Sample, UInt8Image
+from teliti.workflow.part_finding import FindPart, hiding_step, part_finder
 from teliti.workflow.sealed import even_choice
 
 MOST_PHOTOS = 400
 View = Literal["whole", "part", "background"]
 _SEED = 7
-_LEAST_PART, _MOST_PART = 0.01, 0.9  # share of the photo; a mask outside is none
-_MOST_EDGE = 0.25  # share of the photo's edge that a segmented part may touch
 _LEAST_LEFT = 0.05  # share of the photo that must stay when the parts are covered
 _FEWEST = 8  # photos of a class
 _LOOKED_AT, _SHOWN = 40, 4
@@ -91,7 +88,7 @@ class Evidence:
     """What was found, and what the net was shown.
 
     Attributes:
-        record: {"how", "photos", "left_out", "status", "why_unknown", "views", "sentence"}.
+        record: {"how", "photos", "left_out", "status", "why_unknown", "views", "hidden_by", "sentence"}.
         views: The photos.
     """
 
@@ -99,7 +96,9 @@ class Evidence:
     views: Views
 
 
-def find_evidence(predictor: Predictor, samples: Sequence[Sample], how: str, *, reporter: Reporter) -> Evidence:
+def find_evidence(
+    predictor: Predictor, samples: Sequence[Sample], how: str, *, reporter: Reporter, most: int = MOST_PHOTOS
+) -> Evidence:
     """Measure a bundle on whole photos, on their parts and on their backgrounds.
 
     Args:
@@ -108,6 +107,7 @@ def find_evidence(predictor: Predictor, samples: Sequence[Sample], how: str, *, 
         how: otsu, kmeans, watershed or grabcut find the part; a name pattern with {stem} names the mask, or the .xml
             file with boxes, beside each photo.
         reporter: Told how far it is.
+        most: Photos at most, spread evenly.
 
     Raises:
         UserError: a bundle of another task, or a way to find parts that does not exist.
@@ -118,8 +118,10 @@ def find_evidence(predictor: Predictor, samples: Sequence[Sample], how: str, *, 
             f'"{predictor.bundle.path}" must give one class a photo for --evidence, and it does not.',
             hint="Evaluate it without --evidence.",
         )
-    find = _finder(how)
-    chosen = even_choice(samples, most=MOST_PHOTOS)
+    find, hidden = part_finder(how, predictor.bundle.chain), hiding_step(predictor.bundle.chain)
+    if hidden is not None:
+        return untold(how, status=HIDDEN, hidden_by=hidden)
+    chosen = even_choice(samples, most=most)
     views = _find_parts(chosen, find, decision, threads=predictor.threads, reporter=reporter)
     record: Record = {"how": how, "photos": len(views.samples), "left_out": len(chosen) - len(views.samples)}
     why = _why_unknown(views, decision)
@@ -130,44 +132,29 @@ def find_evidence(predictor: Predictor, samples: Sequence[Sample], how: str, *, 
         }
         why = None if judge_views(measured) != UNKNOWN else "the whole photos are not shown to beat chance either"
     record |= {"status": UNKNOWN if why else judge_views(measured), "why_unknown": why, "views": measured}
+    record["hidden_by"] = None
     record["sentence"] = evidence_sentence(record)
     return Evidence(record, views)
 
 
-def _finder(how: str) -> Callable[[Sample, UInt8Image], UInt8Image]:
-    """What gives the mask of a photo; raises PhotoRefused."""
-    methods: tuple[Method, ...] = get_args(Method)
-    if how in methods:
-        step = Segment(method=next(method for method in methods if method == how))
+def untold(how: str, *, status: str, why: str | None = None, hidden_by: str | None = None) -> Evidence:
+    """Evidence that no photo was asked for, and why.
 
-        def segment(sample: Sample, photo: UInt8Image) -> UInt8Image:  # noqa: ARG001 - the pixels say it
-            mask = step.mask(Working(photo, photo))
-            edge = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
-            if not _LEAST_PART <= (mask > 0).mean() <= _MOST_PART or (edge > 0).mean() > _MOST_EDGE:
-                raise PhotoRefused("part and background cannot be told apart")
-            return mask
-
-        return segment
-    if "{stem}" not in how:
-        near = closest(how, methods)
-        raise UserError(
-            f'--evidence must be {", ".join(methods)}, or a file name with {{stem}}, got "{how}".',
-            hint=f'Did you mean "{near}"?' if near else 'For masks beside the photos: "{stem}_mask.png".',
-        )
-
-    def read(sample: Sample, photo: UInt8Image) -> UInt8Image:
-        size = photo.shape[0], photo.shape[1]
-        try:
-            return read_part_mask(sample, how, size=size)
-        except PhotoRefused:  # nothing is marked on it: what other photos have marked is covered
-            return np.zeros(size, dtype=np.uint8)
-
-    return read
+    Args:
+        how: How parts are found.
+        status: "unknown" or "hidden".
+        why: Why nothing can be said.
+        hidden_by: The prepare step that covers the background.
+    """
+    record: Record = {"how": how, "photos": 0, "left_out": 0, "status": status, "why_unknown": why, "views": {}}
+    record["hidden_by"] = hidden_by
+    record["sentence"] = evidence_sentence(record)
+    return Evidence(record, Views((), (), (), DecodedPhotos()))
 
 
 def _find_parts(
     samples: Sequence[Sample],
-    find: Callable[[Sample, UInt8Image], UInt8Image],
+    find: FindPart,
     decision: Decision,
     *,
     threads: int,

@@ -15,14 +15,17 @@ REFUSED = "refused"
 KINDS = {
     "newly_missed": ("Newly missed", "A defect that the old bundle stopped now passes."),
     "new_false_alarm": ("New false alarm", "A good part is rejected now."),
+    "farther": ("Farther from the truth", "The number moves, and errs more than before."),
     "newly_wrong": ("Newly wrong", "The old bundle named the class, the new one names another."),
     "newly_refused": ("Newly refused", "The new bundle cannot use the photo."),
     "newly_reviewed": ("Newly shown to a person", "The old bundle decided by itself."),
     "caught_otherwise": ("Caught in another way", "Neither lets the defect pass."),
     "still_wrong": ("Wrong in another way", "Both name a wrong class."),
+    "other_labels": ("Other labels, same verdict", "The verdict stays, and what was found on the photo is another."),
     "no_longer_refused": ("No longer refused", "The new bundle can use the photo."),
     "no_longer_reviewed": ("No longer shown to a person", "The new bundle decides by itself, and is right."),
     "false_alarm_gone": ("False alarm gone", "A good part is no longer rejected."),
+    "nearer": ("Nearer to the truth", "The number moves, and errs no more than before."),
     "newly_right": ("Newly right", "The new bundle names the class, the old one did not."),
     "newly_caught": ("Newly caught", "A defect that passed is stopped now."),
 }
@@ -75,9 +78,11 @@ def kind_of(sample: Sample, old: str, new: str, *, truth: Truth) -> str:
     Args:
         sample: With its label.
         old: Verdict of the old bundle, or "refused".
-        new: Of the new one, another.
+        new: Of the new one, another; the same where only labels changed.
         truth: What verdicts mean.
     """
+    if old == new:
+        return "other_labels"
     if truth.has_verdicts:
         kind = _of_verdicts(old, new, is_bad=truth.is_bad(sample))
     else:
@@ -100,6 +105,8 @@ def sort_flips(flips: Sequence[Record]) -> list[Record]:
 
 
 def _moved(flip: Record) -> float:
+    if flip.get("moved") is not None:
+        return float(flip["moved"])
     old, new = flip["old"]["score"], flip["new"]["score"]
     return abs(new - old) if old is not None and new is not None else 1.0
 

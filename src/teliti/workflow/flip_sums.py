@@ -21,6 +21,7 @@ from teliti.workflow.paired import adjust_for_many
 LEVEL = 0.05
 SEED = 7
 _OUTCOMES = {PASS: PASSED, REVIEW: REVIEWED, REJECT: REJECTED}
+NO_LABELS = "The photos have no labels, so that no change is for the better or worse here."
 _WORDS = {"errors": "more errors", "missed": "more missed defects", "false_alarms": "more false alarms"}
 
 Answer = Prediction | PhotoRefused
@@ -67,12 +68,14 @@ def sum_flips(both: Both, flips: Sequence[Record], *, line: Line | None) -> Reco
         flips: Their rows.
         line: Costs; None where nobody said any.
     """
-    photos, changed = len(both.samples), len(flips)
-    directions = Counter((one["old"]["verdict"], one["new"]["verdict"], one["kind"]) for one in flips)
+    turned = [one for one in flips if one["old"]["verdict"] != one["new"]["verdict"]]
+    photos, changed = len(both.samples), len(turned)
+    directions = Counter((one["old"]["verdict"], one["new"]["verdict"], one["kind"]) for one in turned)
     kinds = Counter(one["kind"] for one in flips if one["kind"] is not None)
     record: Record = {
-        "same": photos - changed,
+        "same": photos - len(flips),
         "changed": changed,
+        "relabelled": len(flips) - changed,
         "share": changed / photos,
         "share_interval": list(wilson_interval(changed, photos) or ()),
         "directions": [
@@ -82,7 +85,28 @@ def sum_flips(both: Both, flips: Sequence[Record], *, line: Line | None) -> Reco
         "kinds": {kind: kinds[kind] for kind in KINDS if kinds[kind]} if both.is_labelled else None,
         **dict.fromkeys(("tested", "errors", "missed", "false_alarms", "cost")),
     }
+    record["labels"] = _labels(both) if any(one.labels is not None for one in _predictions(both.new)) else None
     return record | _measured(both, line=line) if both.is_labelled else record
+
+
+def _predictions(answers: Sequence[Answer]) -> list[Prediction]:
+    return [one for one in answers if isinstance(one, Prediction)]
+
+
+def _labels(both: Both) -> list[Record]:
+    """By label: photos that gain and lose it, of all that both can use; and its errors, of those that count."""
+    pairs = [(o, n) for o, n in zip(both.old, both.new, strict=True) if len(_predictions((o, n))) == 2]
+    rows = []
+    for name in both.truth.classes:
+        found = np.array([[name in (getattr(one, "labels", None) or ()) for one in pair] for pair in pairs], dtype=bool)
+        old, new = found.reshape(-1, 2).T
+        row: Record = {"label": name, "gained": int((new & ~old).sum()), "lost": int((old & ~new).sum())}
+        if both.is_labelled:
+            wrong = [[(name in (one.labels or ())) != (name in s.class_names) for one in pair]
+                     for s, *pair in both.judged()]  # fmt: skip
+            row |= _paired(np.array(wrong, dtype=bool).reshape(-1, 2))
+        rows.append(row)
+    return rows
 
 
 def _measured(both: Both, *, line: Line | None) -> Record:
@@ -144,9 +168,10 @@ def say_flips(record: Record) -> list[str]:
         if record["changed"]
         else f"None of {record['photos']:,} photos changes its verdict; of such photos fewer than {high:.1f} % do."
     ]
+    if record.get("relabelled"):
+        sentences.append(f"Photos that keep their verdict and change their labels: {record['relabelled']:,}.")
     if record["errors"] is None:
-        sentences.append("The photos have no labels, so that no change is for the better or worse here.")
-        return [*sentences, *_say_seen(record)]
+        return [*sentences, NO_LABELS, *say_seen(record)]
     sentences.append(_say_errors(record["errors"]))
     missed = record["missed"]
     if missed is not None and missed["photos"]:
@@ -156,12 +181,14 @@ def say_flips(record: Record) -> list[str]:
         )
     if record["cost"] is not None:
         sentences.append(_say_cost(record["cost"]))
-    worse = record["worse"]
+    return [*sentences, say_worse(record["worse"]), *say_seen(record)]
+
+
+def say_worse(worse: Record) -> str:
+    """Whether the new bundle is shown to be worse."""
     if worse["shown"]:
-        sentences.append("NEW is shown to be worse.")
-    else:
-        sentences.append("NEW is not shown to be worse; that does not prove it as good: read the intervals.")
-    return [*sentences, *_say_seen(record)]
+        return "NEW is shown to be worse."
+    return "NEW is not shown to be worse; that does not prove it as good: read the intervals."
 
 
 def _say_errors(errors: Record) -> str:
@@ -185,7 +212,7 @@ def _say_cost(cost: Record) -> str:
     )
 
 
-def _say_seen(record: Record) -> list[str]:
+def say_seen(record: Record) -> list[str]:
     """Photos that a bundle knows flatter it."""
     seen, photos = record["seen"], record["photos"]
     known = [

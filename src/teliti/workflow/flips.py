@@ -19,6 +19,7 @@ from teliti.errors import CatalogError, PhotoRefused, UserError
 from teliti.files import write_json_atomic, write_text_atomic
 from teliti.metrics.answers import AnswerRule
 from teliti.metrics.decision import Decision
+from teliti.metrics.label_decision import LabelsDecision
 from teliti.metrics.line import Line
 from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
@@ -29,10 +30,12 @@ from teliti.workflow.check_pictures import shrink_photos
 from teliti.workflow.evaluate import measured_part
 from teliti.workflow.flip_kinds import KINDS, REFUSED, Truth, kind_of, sort_flips
 from teliti.workflow.flip_sums import Answer, Both, judge_worse, say_flips, sum_flips
+from teliti.workflow.number_flips import judge_worse_numbers, say_number_flips, sum_number_flips
 from teliti.workflow.prepare import read_samples
 from teliti.workflow.run_folder import RunFolder
 from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
 from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.tolerances import check_tolerance
 
 REPORT, TABLE, RECORD = "compare.html", "flips.csv", "compare.json"
 _COLUMNS = ("path", "label", "kind", "tested", "old_verdict", "new_verdict", "old_score", "new_score", "old_reasons",
@@ -46,6 +49,7 @@ def compare(
     *,
     labels: bool = True,
     decide: Mapping[str, Any] | None = None,
+    tolerance: float | Mapping[str, float] | None = None,
     out: str | Path | None = None,
     reporter: Reporter | None = None,
 ) -> Record:
@@ -58,13 +62,16 @@ def compare(
         labels: False: the photos are taken without labels, whatever their folders are called.
         decide: `cost`, `defect_rate` and `per_day` as in the recipe's [decide]; None takes those of the new bundle, or
             of the old one.
+        tolerance: Of bundles that predict numbers: how far a number may move, of several by name; None: the mean
+            absolute error of the old one, without labels a tenth of the spread of its answers.
         out: A folder for compare.html, flips.csv and compare.json; None writes nothing.
         reporter: Told how far it is.
 
     Returns:
         {"schema", "old", "new", "task", "classes", "photos", "labelled", "refused", "seen", "tested", "same",
         "flips", "directions", "kinds", "errors", "missed", "false_alarms", "cost", "worse", "sentences", "seconds"};
-        what needs labels is None without them.
+        what needs labels is None without them. Of bundles with several labels a photo `labels` tells the changes of
+        each; of those that predict numbers `tolerance` and `amounts` stand in the place of verdicts and their errors.
 
     Raises:
         BundleError: a missing or damaged bundle.
@@ -73,7 +80,8 @@ def compare(
     reporter, watch = reporter or SilentReporter(), Stopwatch()
     line = _line_of(decide)
     pair = Predictor.open(old), Predictor.open(new)
-    truth = _common_truth(*(one.bundle.answers for one in pair))
+    truth, rule = _common_truth(*(one.bundle.answers for one in pair)), pair[1].bundle.answers
+    check_tolerance(tolerance, rule)
     catalog = _read(str(source), pair, labels=labels, reporter=reporter)
     with watch.stage("predict"):
         answers = [_answer(one, catalog.samples, reporter) for one in pair]
@@ -81,9 +89,16 @@ def compare(
     if not both.samples:
         raise CatalogError(f'"{source}" has no usable photo.', hint="Give photos in JPEG, PNG, BMP, TIFF or WebP.")
     record: Record = {"schema": 1, "version": __version__, "old": str(old), "new": str(new), "source": str(source)}
-    record |= _describe(both, catalog, task=pair[0].bundle.task, line=line or _line_of_bundles(pair))
-    record["worse"] = judge_worse(record)
-    record["sentences"] = say_flips(record)
+    record |= _describe(both, catalog, task=pair[0].bundle.task)
+    if isinstance(rule, NumberRule):
+        record |= sum_number_flips(both, rule, tolerance=tolerance)
+        record["worse"] = judge_worse_numbers(record)
+        record["sentences"] = say_number_flips(record)
+    else:
+        flips = _list_flips(both)
+        record |= {**sum_flips(both, flips, line=line or _line_of_bundles(pair)), "flips": flips}
+        record["worse"] = judge_worse(record)
+        record["sentences"] = say_flips(record)
     if out is not None:
         with watch.stage("report"):
             _write(Path(out), record, both.samples)
@@ -93,9 +108,8 @@ def compare(
     return record
 
 
-def _describe(both: Both, catalog: Catalog, *, task: Task, line: Line | None) -> Record:
-    """What was asked, and what changed."""
-    flips = _list_flips(both)
+def _describe(both: Both, catalog: Catalog, *, task: Task) -> Record:
+    """What was asked."""
     return {
         "task": task,
         "classes": list(both.truth.classes),
@@ -104,8 +118,6 @@ def _describe(both: Both, catalog: Catalog, *, task: Task, line: Line | None) ->
         "labelled": both.is_labelled,
         "refused": len(catalog.refused) + len(catalog.samples) - len(both.samples),
         "seen": {"old": sum(both.seen_old), "new": sum(both.seen_new)},
-        **sum_flips(both, flips, line=line),
-        "flips": flips,
     }
 
 
@@ -122,16 +134,23 @@ def _line_of_bundles(pair: Sequence[Predictor]) -> Line | None:
     return None
 
 
+_GIVES: Mapping[type, str] = {Decision: "a class", LabelsDecision: "labels", NumberRule: "numbers"}
+
+
 def _common_truth(old: AnswerRule, new: AnswerRule) -> Truth:
     """What verdicts mean, where both bundles mean the same by them."""
-    if isinstance(old, NumberRule) or isinstance(new, NumberRule):
+    if isinstance(old, NumberRule) and isinstance(new, NumberRule):
+        if old.names != new.names:
+            names = " and ".join(", ".join(one.names) or "one without a name" for one in (old, new))
+            raise UserError(
+                f"Bundles to compare must predict the same numbers, got {names}.",
+                hint="Train both on the same columns of numbers.",
+            )
+        return Truth((), frozenset(), has_verdicts=False)
+    if isinstance(old, NumberRule) or isinstance(new, NumberRule) or type(old) is not type(new):
+        kinds = " and ".join(_GIVES[type(one)] for one in (old, new))
         raise UserError(
-            "Bundles to compare must give verdicts or class names, got one that gives numbers.",
-            hint="Measure both with `teliti evaluate`.",
-        )
-    if type(old) is not type(new):
-        raise UserError(
-            "Bundles to compare must both give one class a photo, or both several labels, got one of each.",
+            f"Bundles to compare must both give a class, labels, or numbers of a photo, got {kinds}.",
             hint="Measure both with `teliti evaluate`.",
         )
     if set(old.classes) != set(new.classes):
@@ -198,7 +217,7 @@ def _list_flips(both: Both) -> list[Record]:
     rows = []
     for sample, old, new, tested in zip(both.samples, both.old, both.new, both.tested(), strict=True):
         before, after = _said(old), _said(new)
-        if before["verdict"] == after["verdict"]:
+        if (before["verdict"], before.get("labels")) == (after["verdict"], after.get("labels")):
             continue
         kind = kind_of(sample, before["verdict"], after["verdict"], truth=both.truth) if both.is_labelled else None
         label = list(sample.label) if isinstance(sample.label, tuple) else sample.label
@@ -211,7 +230,8 @@ def _list_flips(both: Both) -> list[Record]:
 def _said(answer: Answer) -> Record:
     if isinstance(answer, PhotoRefused):
         return {"verdict": REFUSED, "score": None, "reasons": [answer.reason]}
-    return {"verdict": answer.verdict, "score": answer.score, "reasons": list(answer.reasons)}
+    labels = {} if answer.labels is None else {"labels": list(answer.labels)}
+    return {"verdict": answer.verdict, "score": answer.score, **labels, "reasons": list(answer.reasons)}
 
 
 def _write(folder: Path, record: Record, samples: Sequence[Sample]) -> None:

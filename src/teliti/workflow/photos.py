@@ -99,6 +99,7 @@ def read_photos(
     threads: int,
     reporter: Reporter,
     chains: Sequence[PrepareChain] = (),
+    aside: Sequence[str] = (),
     task: WantedTask = "auto",
 ) -> Photos:
     """Read every photo of a source once.
@@ -111,13 +112,15 @@ def read_photos(
         reporter: Told how far it is.
         chains: Prepare steps that the photos will go through. Files that they need beside a photo, for instance masks,
             are no photos themselves; a photo without them, or that a step refuses, is refused.
+        aside: Name patterns of further files beside photos that are no photos themselves; none need be there.
         task: What the labels of a label file are.
 
     Raises:
         CatalogError: the source cannot be read, or no photo of it (or of one of its classes) can be used.
     """
     patterns = tuple(dict.fromkeys(pattern for chain in chains for pattern in chain.beside_patterns))
-    catalog = leave_out_companions(read_catalog(source, use_group=use_group, task=task), patterns)
+    beside = tuple(dict.fromkeys([*patterns, *aside]))
+    catalog = leave_out_companions(read_catalog(source, use_group=use_group, task=task), beside)
     decoded = DecodedPhotos()
     readable, unreadable = _read_all(catalog.samples, cache=cache, threads=threads, reporter=reporter, decoded=decoded)
     complete, incomplete = _with_companions(readable, patterns, threads=threads)
@@ -138,9 +141,9 @@ def read_photos(
     if catalog.task == "multilabel":
         _check_labels(catalog, samples)
     marks = tuple(item.mark for item in usable)
-    beside = tuple(item.beside for item in usable) if patterns else ()
+    digests = tuple(item.beside for item in usable) if patterns else ()
     conditions = tuple(item.conditions for item in usable if item.conditions is not None)
-    return Photos(catalog, samples, marks, class_targets(catalog, samples), refused, decoded, beside, conditions)
+    return Photos(catalog, samples, marks, class_targets(catalog, samples), refused, decoded, digests, conditions)
 
 
 def _read_all(
@@ -177,14 +180,14 @@ def leave_out_companions(catalog: Catalog, patterns: Sequence[str]) -> Catalog:
     if not left_out:
         return catalog
     labels = {sample.label for sample in samples}
-    if len(labels) < 2:
+    if len(labels) < 2 and len(samples) < len(catalog.samples):
         raise CatalogError(
             f'"{catalog.source}" must have photos of at least two classes beside their masks, got {len(labels)}.',
-            hint="Check the pattern of mask_from_file.",
+            hint="Check the name pattern of the masks.",
         )
     used = {name for sample in samples for name in sample.class_names}
     classes = tuple(name for name in catalog.classes if name in used)
-    note = f"{left_out} files beside photos are used as their masks."
+    note = f"{left_out} files beside photos are their masks or boxes, and no photos."
     return replace(catalog, samples=tuple(samples), refused=refused, classes=classes, notes=(*catalog.notes, note))
 
 

@@ -32,6 +32,7 @@ from teliti.transforms import policy_named
 from teliti.transforms.augment import AugmentChain, build_augment, photo_rng
 from teliti.transforms.policy_file import expand_policies
 from teliti.types import IntArray, Record, Reporter, Sample, UInt8Image
+from teliti.workflow.part_finding import aside_files
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import SplitPlan, plan_split
 from teliti.workflow.policy_measures import Ground
@@ -177,6 +178,7 @@ def open_trial_photos(
         threads=threads,
         reporter=reporter,
         chains=[recipe_steps(recipe)],
+        aside=aside_files([recipe]),
         task=recipe.data.task,
     )
     if photos.targets.ndim == 2:

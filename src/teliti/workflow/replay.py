@@ -22,6 +22,7 @@ from teliti.files import hash_file, spreadsheet_cell
 from teliti.recipe import Recipe, override_recipe, recipe_values
 from teliti.runtime import default_threads, environment_record
 from teliti.types import Record, Reporter, SilentReporter
+from teliti.workflow.part_finding import aside_files
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.run_folder import RunFolder
 from teliti.workflow.sealed import SPLITS_FILE
@@ -127,7 +128,8 @@ def _scratch(out: Path | None) -> Iterator[tuple[Path, Path]]:
 def _read(source: str, recipe: Recipe, reporter: Reporter) -> Photos:
     return read_photos(
         source, use_group=recipe.data.group, cache=RowCache(), threads=recipe.train.threads or default_threads(),
-        reporter=reporter, chains=[recipe_steps(recipe)], task=recipe.data.task,
+        reporter=reporter, chains=[recipe_steps(recipe)],
+        aside=aside_files([recipe]), task=recipe.data.task,
     )  # fmt: skip
 
 

@@ -22,12 +22,12 @@ from teliti.recipe.model import NO_BACKBONE
 from teliti.recipe.sections import parse_seconds
 from teliti.recipe.train import TrainRecipe
 from teliti.training.backbone_file import BackboneFile
-from teliti.training.features import compute_features
+from teliti.training.features import Features, compute_features
 from teliti.training.linear import FittedHead, fit_head
 from teliti.types import FloatArray, IntArray, Reporter
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
-from teliti.workflow.setup import fit_recipe_numbers, resolve_setup
+from teliti.workflow.setup import Setup, fit_recipe_numbers, resolve_setup
 
 if TYPE_CHECKING:
     from torch import nn
@@ -98,10 +98,16 @@ def options_after(options: TrainRecipe, opinion: SecondOpinion | None, *, second
 
 def has_second_opinion(recipe: Recipe) -> bool:
     """True for a recipe that asks for softer targets or an ensemble, of classes, with weights that are given."""
-    train, model = recipe.train, recipe.model
-    frozen = model.backbone not in {*COMPACT, NO_BACKBONE} and model.weights != "random"
+    train = recipe.train
     is_asked = train.soft_targets > 0.0 or train.ensemble is True
-    return train.mode == "finetune" and is_asked and train.loss != "perceptron" and frozen
+    return is_asked and train.loss != "perceptron" and starts_from_weights(recipe)
+
+
+def starts_from_weights(recipe: Recipe) -> bool:
+    """True where a network learns whose weights are given, so that it has features before."""
+    model = recipe.model
+    is_given = model.backbone not in {*COMPACT, NO_BACKBONE} and model.weights != "random"
+    return recipe.train.mode == "finetune" and is_given
 
 
 def ask_frozen_network(
@@ -123,21 +129,12 @@ def ask_frozen_network(
     Raises:
         PhotoRefused: a photo changed since it was read.
     """
-    values: dict[str, Any] = {"train": {"mode": "features", "precision": "f32"}, "model": {"layers": []}}
-    asked = override_recipe(recipe, {**values, "augment": []})  # not in the run's precision: a replay knows that one
+    asked_of = np.sort(np.concatenate([learnt, held])) if recipe.train.ensemble is not False else learnt
     try:
-        with reporter.task("Preparing the frozen network", 1) as advance:
-            setup = resolve_setup(asked, numbers=fit_recipe_numbers(asked, photos, plan))
-            advance(1)
+        setup, features = frozen_features(recipe, photos, plan, indices=asked_of, reporter=reporter)
     except RecipeError as error:  # weights made for photos of one size, for instance
         reporter.note(f"The labels alone are learnt: {error.message}")
         return None
-    asked_of = np.sort(np.concatenate([learnt, held])) if recipe.train.ensemble is not False else learnt
-    own = asked_of.tolist()
-    features = compute_features(
-        [photos.samples[index] for index in own], [photos.digests[index] for index in own], setup.source,
-        cache=RowCache(), reporter=reporter, read=photos.decoded.read,
-    )  # fmt: skip
     owners = asked_of[features.owners]  # a row for each tile of a photo
 
     def fit(rows: NDArray[np.bool_]) -> FittedHead:
@@ -156,6 +153,35 @@ def ask_frozen_network(
         reporter.note("Too few photos of a class for softer targets: the labels alone are learnt.")
         return None
     return replace(opinion, partner=Partner(whole.weights, setup.backbone, whole.oof_logits[~is_learnt]))
+
+
+def frozen_features(
+    recipe: Recipe, photos: Photos, plan: SplitPlan, *, indices: IntArray, reporter: Reporter
+) -> tuple[Setup, Features]:
+    """The features mode's set-up of a network that learns, and the features of some photos, counted anew from 0.
+
+    Args:
+        recipe: From `resolve_data`.
+        photos: All photos.
+        plan: Says whom number steps are fitted on.
+        indices: (M,) positions of the photos.
+        reporter: Told about long work.
+
+    Raises:
+        RecipeError: the frozen network takes no photos of this size.
+        PhotoRefused: a photo changed since it was read.
+    """
+    values: dict[str, Any] = {"train": {"mode": "features", "precision": "f32"}, "model": {"layers": []}}
+    asked = override_recipe(recipe, {**values, "augment": []})  # not in the run's precision: a replay knows that one
+    with reporter.task("Preparing the frozen network", 1) as advance:
+        setup = resolve_setup(asked, numbers=fit_recipe_numbers(asked, photos, plan))
+        advance(1)
+    own = indices.tolist()
+    features = compute_features(
+        [photos.samples[index] for index in own], [photos.digests[index] for index in own], setup.source,
+        cache=RowCache(), reporter=reporter, read=photos.decoded.read,
+    )  # fmt: skip
+    return setup, features
 
 
 def _softmax(logits: NDArray[Any]) -> FloatArray:

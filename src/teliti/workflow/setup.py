@@ -32,6 +32,7 @@ from teliti.transforms.policy_file import expand_policies
 from teliti.transforms.prepare import PrepareChain, build_chain, chain_without_frame
 from teliti.transforms.steps_numbers import FittedNumbers, fit_numbers
 from teliti.types import IntArray, Reporter, Sample, UInt8Image
+from teliti.workflow.part_finding import check_part_mask
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
 
@@ -97,11 +98,12 @@ def check_recipe(recipe: Recipe) -> None:
     """Find in a moment what would stop the run later: prepare and augment steps, weights. Imports no torch.
 
     Raises:
-        RecipeError: a step or weights that cannot be used.
+        RecipeError: a step, weights or a way to find parts that cannot be used.
     """
     size = recipe.data.image_size
     smallest = (8, 8) if size == "auto" else _pair(size)
     build_chain((step.model_dump() for step in recipe.prepare), image_size=smallest, fit=recipe.data.fit)
+    check_part_mask(recipe)
     augment = build_augment(expand_policies(step.model_dump() for step in recipe.augment))
     if recipe.train.mode not in NETWORK_MODES:
         _check_frozen(recipe)

@@ -17,6 +17,7 @@ from teliti.tuning.space import Space
 from teliti.types import Catalog, Record, Reporter
 from teliti.workflow.choices import apply_choices
 from teliti.workflow.learn import check_network, learns_network, settle_network_recipe
+from teliti.workflow.part_finding import aside_files
 from teliti.workflow.photos import Photos, read_photos, shareable_photos, stay_findable
 from teliti.workflow.plan import SplitPlan, plan_split
 from teliti.workflow.setup import (
@@ -132,6 +133,7 @@ def share_base(
     photos = read_photos(
         source, use_group=asked.data.group, cache=RowCache(), threads=asked.train.threads or default_threads(),
         reporter=reporter, chains=[recipe_steps(reader) for reader in readers],
+        aside=aside_files(readers),
         task=asked.data.task,
     )  # fmt: skip
     plan = plan_split(photos, asked)

@@ -7,13 +7,15 @@ features and settings of the head; only what stays together differs.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from teliti.cache import RowCache
 from teliti.errors import SplitError
 from teliti.metrics.intervals import draw_counts, percentile_interval
-from teliti.metrics.tiles import combine_parts
+from teliti.metrics.tiles import Combine, combine_parts
 from teliti.recipe import Recipe, override_recipe
 from teliti.training.features import Features
 from teliti.training.linear import fit_head
@@ -24,6 +26,14 @@ from teliti.workflow.plan import SplitPlan
 from teliti.workflow.setup import learnt_photos
 
 _DRAWS = 400
+HEAD, FROZEN, NETWORK = "head", "frozen", "network"
+BY = {
+    HEAD: "",
+    FROZEN: "Both are of a head on the frozen backbone, not of the network that learnt, which may be flattered more; "
+    'train.price_split = "train" trains a second one to tell.',
+    NETWORK: "The first is of a second network, trained and tested on a random split and thrown away.",
+}
+"""What was asked in the place of the inspector itself, by the record's `by`."""
 
 
 def price_of_groups(honest: NDArray[np.bool_], careless: NDArray[np.bool_], groups: IntArray, *, seed: int) -> Record:
@@ -59,9 +69,10 @@ def say_price(record: Record) -> str:
         f"Accuracy you would have believed with a random split: {record['random']:.1%}. With groups and "
         f"near-duplicates kept together: {record['grouped']:.1%}."
     )
-    if not flatters(record):
-        return f"{said} The difference is not shown to be real."
-    return f"{said} The random split flatters by {100 * interval[0]:.1f} to {100 * interval[1]:.1f} points."
+    shown = "The difference is not shown to be real."
+    if flatters(record):
+        shown = f"The random split flatters by {100 * interval[0]:.1f} to {100 * interval[1]:.1f} points."
+    return " ".join(filter(None, [said, shown, BY[record.get("by", HEAD)]]))
 
 
 def flatters(record: Record) -> bool:
@@ -104,36 +115,59 @@ def price_split(
         return None
     features = candidate.setup.features(photos, cache=cache, reporter=reporter)
     recipe = with_settings(candidate.setup.recipe, candidate.fit.history)
+    asked = HeadQuestion(recipe, features, photos.targets, learnt, candidate.setup.combine)
+    return price_by_heads(asked, photos, plan.groups, reporter=reporter)
+
+
+@dataclass(frozen=True, eq=False)
+class HeadQuestion:
+    """What two heads are asked that differ in their folds alone.
+
+    Attributes:
+        recipe: Resolved, with the head's settings.
+        features: Of photos.
+        targets: (F,) class index of each photo of `features`.
+        places: (M,) those of them that are learnt from.
+        combine: How the answers for the tiles of a photo become one.
+    """
+
+    recipe: Recipe
+    features: Features
+    targets: IntArray
+    places: IntArray
+    combine: Combine
+
+
+def price_by_heads(asked: HeadQuestion, photos: Photos, groups: IntArray, *, reporter: Reporter) -> Record | None:
+    """The price with one head that keeps groups whole and one that does not; None where a class has too few groups.
+
+    Args:
+        asked: What both have in common.
+        photos: Name the classes.
+        groups: (F,) int, of each photo of the features.
+        reporter: Told about long work.
+    """
     try:
         honest, careless = (
-            _hits(candidate, features, photos, learnt=learnt, groups=groups, recipe=recipe, reporter=reporter)
-            for groups in (plan.groups, np.arange(len(plan.groups)))
+            _hits(asked, photos, groups=own, reporter=reporter) for own in (groups, np.arange(len(groups)))
         )
     except SplitError:  # without augmented views the folds are others, and a class may fail in them
         return None
-    return price_of_groups(honest, careless, plan.groups[learnt], seed=recipe.seed)
+    return price_of_groups(honest, careless, groups[asked.places], seed=asked.recipe.seed)
 
 
-def _hits(
-    candidate: Candidate,
-    features: Features,
-    photos: Photos,
-    *,
-    learnt: IntArray,
-    groups: IntArray,
-    recipe: Recipe,
-    reporter: Reporter,
-) -> NDArray[np.bool_]:
+def _hits(asked: HeadQuestion, photos: Photos, *, groups: IntArray, reporter: Reporter) -> NDArray[np.bool_]:
     """(M,) which photos a head gets right that never saw their group; tiles of a photo always stay together."""
-    rows = features.rows_of(learnt)
+    features, recipe = asked.features, asked.recipe
+    rows = features.rows_of(asked.places)
     owners = features.owners[rows]
     fitted = fit_head(
-        features.matrix[rows], photos.targets[owners], groups[owners], model=recipe.model, task="classification",
+        features.matrix[rows], asked.targets[owners], groups[owners], model=recipe.model, task="classification",
         num_classes=len(photos.catalog.classes), seed=recipe.seed, reporter=reporter,
     )  # fmt: skip
     probs = combine_parts(
-        fitted.weights.outputs(fitted.oof_logits), features.counts[learnt], how=candidate.setup.combine,
+        fitted.weights.outputs(fitted.oof_logits), features.counts[asked.places], how=asked.combine,
         rejects=reject_indices(recipe, photos),
     )  # fmt: skip
-    hits: NDArray[np.bool_] = probs.argmax(axis=1) == photos.targets[learnt]
+    hits: NDArray[np.bool_] = probs.argmax(axis=1) == asked.targets[asked.places]
     return hits

@@ -6,11 +6,11 @@ a card for whoever sets the camera up, and as the envelope of the bundle.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from teliti import __version__
 from teliti.bundle import MANIFEST, amend_envelope
@@ -19,7 +19,8 @@ from teliti.errors import CatalogError, PhotoRefused, UserError
 from teliti.files import hash_file, write_json_atomic, write_text_atomic
 from teliti.metrics.intervals import wilson_interval
 from teliti.metrics.number_rule import NumberRule
-from teliti.metrics.stress import Bounds, Verdicts, too_few_sentence
+from teliti.metrics.number_stress import number_errors
+from teliti.metrics.stress import Bounds, too_few_sentence
 from teliti.predictor import Predictor
 from teliti.registry import closest
 from teliti.report.stress_page import render_card, render_stress
@@ -29,7 +30,8 @@ from teliti.types import Prediction, Record, Reporter, Sample, SilentReporter, U
 from teliti.workflow.sealed import even_choice, labelled_photos, photos_of_run, seen_photos
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.stress_envelope import narrow_envelope
-from teliti.workflow.sweeping import Stand, Swept, is_bad, run_sweep, verdicts_of
+from teliti.workflow.sweeping import Stand, Swept, is_bad, numbers_of, run_sweep, verdicts_of
+from teliti.workflow.tolerances import Asked, Tolerance, check_tolerance, names_of, settle_tolerance, values_of
 
 MOST_PHOTOS = 200
 REPORT, CARD, RECORD = "stress.html", "card.html", "stress.json"
@@ -42,6 +44,7 @@ def stress(
     *,
     sweeps: Sequence[str] = (),
     bounds: Bounds | None = None,
+    tolerance: float | Mapping[str, float] | None = None,
     most: int = MOST_PHOTOS,
     out: str | Path | None = None,
     update: bool = True,
@@ -54,31 +57,38 @@ def stress(
         source: Labelled photos, of which those are taken that the bundle never saw; None: those of its own run.
         sweeps: Names of `transforms.sweeps.SWEEPS`; empty: all of them.
         bounds: Within what verdicts hold; None: 2 points of loss and a tenth of the verdicts.
+        tolerance: Of a bundle that predicts numbers: how far a number may move, of several by name; None: its own mean
+            absolute error on the photos as they are.
         most: Photos at most, spread evenly.
         out: A folder for the page, the card and the record; None writes nothing.
         update: Put the limits into the bundle's envelope.
         reporter: Told how far it is; None: nobody is.
 
     Returns:
-        {"schema", "bundle", "source", "photos", "seen", "clean", "bounds", "sweeps", "limits", "card", "envelope",
-        "updated", "warnings", ...}.
+        {"schema", "task", "bundle", "source", "photos", "seen", "clean", "bounds", "sweeps", "limits", "card",
+        "envelope", "updated", "warnings", ...}; of numbers with `tolerance`.
 
     Raises:
         BundleError: missing or damaged bundle.
         CatalogError: photos that cannot be used, or labels that the bundle does not know.
-        UserError: a bundle that predicts numbers, an unknown sweep, or no photos to take.
+        UserError: a tolerance that does not suit the bundle, an unknown sweep, or no photos to take.
     """
     reporter, watch = reporter or SilentReporter(), Stopwatch()
-    chosen, predictor = _choose_sweeps(sweeps), _open(bundle)
+    chosen, predictor = _choose_sweeps(sweeps), Predictor.open(bundle)
+    rule = predictor.bundle.answers
+    check_tolerance(tolerance, rule)
     samples, seen, told = _choose_photos(predictor, source, most=most)
     decoded = DecodedPhotos()
     with watch.stage("clean"):
         samples, clean = _answer_clean(predictor, samples, decoded, reporter=reporter)
     bad = np.array([is_bad(sample, predictor) for sample in samples])
     stand = Stand(predictor, samples, decoded, bad, bounds or Bounds(), reporter)
+    if isinstance(rule, NumberRule):
+        stand = replace(stand, tolerance=_settle(tolerance, rule, clean, stand=stand))
     with watch.stage("sweeps"):
         swept = [run_sweep(sweep, clean, stand) for sweep in chosen]
-    record = {"schema": 1, "version": __version__, "bundle": str(bundle), "source": told}
+    record: Record = {"schema": 1, "version": __version__, "task": predictor.bundle.task}
+    record |= {"bundle": str(bundle), "source": told}
     record |= _measured(swept, clean, seen=seen, stand=stand)
     record["card"] = card_sentences(record)
     _keep(record, swept, clean, stand=stand, update=update)
@@ -88,29 +98,29 @@ def stress(
     return record
 
 
-def _open(bundle: str | Path) -> Predictor:
-    predictor = Predictor.open(bundle)
-    if isinstance(predictor.bundle.answers, NumberRule):
-        raise UserError(
-            f'"{bundle}" must give classes or labels to be stressed, and it predicts numbers.',
-            hint="A number has no verdict that could hold or change.",
-        )
-    return predictor
+def _settle(asked: Asked, rule: NumberRule, clean: Sequence[Prediction | None], *, stand: Stand) -> Tolerance:
+    used = [one for one in clean if one is not None]
+    answers = np.array([values_of(one, names_of(rule)) for one in used])
+    return settle_tolerance(asked, rule, answers=answers, targets=stand.targets)
 
 
 def _measured(swept: Sequence[Swept], clean: Sequence[Prediction | None], *, seen: int, stand: Stand) -> Record:
     photos, rows = len(stand.samples), [one.to_record() for one in swept]
-    few = too_few_sentence(photos, int(stand.bad.sum()), bounds=stand.bounds)
+    few, told = too_few_sentence(photos, int(stand.bad.sum()), bounds=stand.bounds), stand.tolerance
     return {
         "name": _name(stand.predictor.bundle.path),
         "model_hash": stand.predictor.bundle.model_hash,
         "photos": photos,
         "seen": seen,
         "bounds": stand.bounds.to_record(),
-        "clean": _clean_record(verdicts_of(clean, stand), stand.bad),
+        **({} if told is None else {"tolerance": told.to_record()}),
+        "clean": _clean_record(clean, stand),
         "sweeps": rows,
         "limits": {row["name"]: row["limit"] for row in rows if row["limit"] is not None},
-        "warnings": [*([_FLATTERS.format(seen=seen, photos=photos)] if seen else []), *([few] if few else [])],
+        "warnings": [
+            *([_FLATTERS.format(seen=seen, photos=photos)] if seen else []),
+            *([few] if few and told is None else []),
+        ],
     }
 
 
@@ -184,11 +194,15 @@ def _answer_clean(
     return tuple(used), answers
 
 
-def _clean_record(clean: Verdicts, bad: NDArray[np.bool_]) -> Record:
-    right, missed, total = int(clean.right.sum()), int(clean.missed.sum()), int(bad.sum())
+def _clean_record(clean: Sequence[Prediction | None], stand: Stand) -> Record:
+    if stand.tolerance is not None:
+        values, names = numbers_of(clean, stand.tolerance), tuple(stand.tolerance.values)
+        return {"errors": number_errors(values, stand.targets, names=names)}
+    said, total = verdicts_of(clean, stand), int(stand.bad.sum())
+    right, missed = int(said.right.sum()), int(said.missed.sum())
     return {
-        "accuracy": right / len(bad),
-        "accuracy_interval": list(wilson_interval(right, len(bad)) or ()),
+        "accuracy": right / len(stand.bad),
+        "accuracy_interval": list(wilson_interval(right, len(stand.bad)) or ()),
         "bad": total,
         "missed": missed if total else None,
         "miss_rate": missed / total if total else None,

@@ -40,7 +40,7 @@ def narrow_envelope(
         name, side = one.sweep.limits
         at = clean if one.limit is None else one.conditions[one.limit]
         limits[name] = _measured(limits[name], np.array([row[name] for row in at]), side=side)
-    run = {key: told[key] for key in ("source", "photos", "seen", "bounds", "limits")}
+    run = {key: told[key] for key in ("source", "photos", "seen", "bounds", "tolerance", "limits") if key in told}
     run["at"] = datetime.now(UTC).isoformat(timespec="seconds")
     return replace(envelope, limits=limits, stress=(*envelope.stress, run))
 

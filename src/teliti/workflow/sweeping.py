@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,10 +15,12 @@ from teliti.errors import PhotoRefused
 from teliti.imaging.colour import shared_plane
 from teliti.metrics.decision import PASS, Decision
 from teliti.metrics.label_decision import LabelsDecision
+from teliti.metrics.number_stress import measure_number_level
 from teliti.metrics.stress import Bounds, Verdicts, find_limit, is_over, measure_level
 from teliti.predictor import Predictor
 from teliti.transforms.sweeps import Sweep
-from teliti.types import Prediction, Record, Reporter, Sample, UInt8Image
+from teliti.types import FloatArray, Prediction, Record, Reporter, Sample, UInt8Image
+from teliti.workflow.tolerances import Tolerance, values_of
 
 _REFUSED = "refused"
 
@@ -30,12 +34,14 @@ class Swept:
         levels: One record a level that was tried, from the mildest on.
         conditions: By level: light, blur, size and scale of each photo at it.
         why_not: Why nothing was tried; None where something was.
+        about: What holds or does not.
     """
 
     sweep: Sweep
     levels: list[Record] = field(default_factory=list)
     conditions: list[list[dict[str, float]]] = field(default_factory=list)
     why_not: str | None = None
+    about: Literal["verdicts", "numbers"] = "verdicts"
 
     @property
     def limit(self) -> int | None:
@@ -52,6 +58,7 @@ class Swept:
             "limit": None if self.why_not else self.sweep.neutral if at is None else self.levels[at]["level"],
             "first_broken": broken[0] if broken else None,
             "why_not": self.why_not,
+            "about": self.about,
             "levels": self.levels,
         }
 
@@ -66,6 +73,7 @@ class Stand:
         decoded: Their pixels.
         bad: (N,) bool, photos that must not pass.
         bounds: Within what a level holds.
+        tolerance: Of a bundle that predicts numbers: how far each may move; else None.
         reporter: Told how far it is.
     """
 
@@ -75,19 +83,34 @@ class Stand:
     bad: NDArray[np.bool_]
     bounds: Bounds
     reporter: Reporter
+    tolerance: Tolerance | None = None
+
+    @property
+    def targets(self) -> FloatArray:
+        """(N, K) true numbers."""
+        return np.array([sample.numbers for sample in self.samples], dtype=np.float64)
+
+    def measure(self, clean: Sequence[Prediction | None], now: Sequence[Prediction | None]) -> Record:
+        """One level, from what is said of the photos as they are and at it."""
+        if self.tolerance is None:
+            return measure_level(verdicts_of(clean, self), verdicts_of(now, self), bad=self.bad, bounds=self.bounds)
+        return measure_number_level(
+            numbers_of(clean, self.tolerance), numbers_of(now, self.tolerance), targets=self.targets,
+            tolerance=self.tolerance.values, bounds=self.bounds,
+        )  # fmt: skip
 
 
 def run_sweep(sweep: Sweep, clean: Sequence[Prediction | None], stand: Stand) -> Swept:
     """Level after level, until two in a row do not hold."""
+    about: Literal["verdicts", "numbers"] = "verdicts" if stand.tolerance is None else "numbers"
     why_not = _why_not(sweep, stand)
     if why_not is not None:
-        return Swept(sweep, why_not=why_not)
-    done, before = Swept(sweep), verdicts_of(clean, stand)
+        return Swept(sweep, why_not=why_not, about=about)
+    done = Swept(sweep, about=about)
     with stand.reporter.task(f"Sweep: {sweep.name}", len(sweep.levels) * len(stand.samples)) as advance:
         for level in sweep.levels:
             answers = _answer_level(sweep, level, stand)
-            found = measure_level(before, verdicts_of(answers, stand), bad=stand.bad, bounds=stand.bounds)
-            done.levels.append({"level": level, **found})
+            done.levels.append({"level": level, **stand.measure(clean, answers)})
             done.conditions.append([dict(one.conditions) for one in answers if one is not None and one.conditions])
             advance(len(stand.samples))
             if is_over([one["holds"] for one in done.levels]):
@@ -132,6 +155,12 @@ def verdicts_of(answers: Sequence[Prediction | None], stand: Stand) -> Verdicts:
         right.append(set(names) == set(sample.class_names))
         missed.append(is_bad and _passed(answer, stand.predictor))
     return Verdicts(tuple(said), np.array(right), np.array(missed))
+
+
+def numbers_of(answers: Sequence[Prediction | None], tolerance: Tolerance) -> FloatArray:
+    """(N, K) numbers that were predicted; NaN of a photo that was refused."""
+    names = tuple(tolerance.values)
+    return np.array([[math.nan] * len(names) if one is None else values_of(one, names) for one in answers])
 
 
 def _passed(answer: Prediction, predictor: Predictor) -> bool:

@@ -17,17 +17,21 @@ from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.deciding import decide_answers
+from teliti.workflow.evidence import Evidence
 from teliti.workflow.fit import Candidate, fit_best_within_budget, try_setup, why_chosen
 from teliti.workflow.learn import learn_network, learns_network, settle_network_recipe, teach
 from teliti.workflow.novelty import learn_novelty
 from teliti.workflow.packing import pack_bundle
+from teliti.workflow.part_finding import aside_files
 from teliti.workflow.photos import Photos, read_photos, stay_findable
 from teliti.workflow.plan import SplitPlan, plan_split
 from teliti.workflow.publishing import gather_pictures, write_inputs, write_report
 from teliti.workflow.recording import record_run
+from teliti.workflow.run_evidence import look_for_evidence, with_evidence
 from teliti.workflow.run_folder import RunFolder, create_run_folder
 from teliti.workflow.setup import check_recipe, recipe_steps, resolve_data
 from teliti.workflow.split_price import price_split
+from teliti.workflow.split_price_networks import check_price_split, price_by_backbone, price_by_training
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.testing import answer_measured_photos
 from teliti.workflow.trained import Trained
@@ -81,6 +85,7 @@ def train(
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     chosen = settle_network_recipe(chosen)
     check_recipe(chosen)
+    check_price_split(chosen)
     for place in (Path("runs") if out is None else Path(out), cache_folder()):
         require_space(place, SPACE_NEEDED)
     name, reporter = stay_findable(source), SilentReporter() if reporter is None else reporter
@@ -176,11 +181,14 @@ def _run(job: _Job, asked: Recipe) -> Record:
             with job.watch.stage("parity"):
                 answers = answer_measured_photos(draft, trained, reporter=job.reporter)
                 job.folder.accept_draft()
+            looked = look_for_evidence(job.folder.bundle, trained, watch=job.watch, reporter=job.reporter)
+            price = price_by_training(trained, answers, watch=job.watch, reporter=job.reporter)
             with job.watch.stage("measure"):
-                record = record_run(trained, answers)
+                record = with_evidence(record_run(trained, answers), looked)
+            record |= {} if price is None else {"split_price": price}
             record |= _about(job, trained.recipe, positive_sentence=state["positive_sentence"])
             record["history"] = {**record["history"], **({"setups": state["setups"]} if state["setups"] else {})}
-            return _publish(job, trained, record)
+            return _publish(job, trained, record, looked=looked)
         except ParityError:
             (job.folder.draft / MANIFEST).unlink(missing_ok=True)  # nobody shall inspect with it
             raise
@@ -207,6 +215,7 @@ def _read(
             threads=threads,
             reporter=reporter,
             chains=[recipe_steps(recipe)],
+            aside=aside_files([recipe]),
             task=recipe.data.task,
         )
     with watch.stage("split"):
@@ -239,9 +248,13 @@ def _fit(recipe: Recipe, job: _Job) -> tuple[Trained, list[Record]]:
         with job.watch.stage("novelty"):
             novelty = learn_novelty(candidate, job.photos, job.plan, cache=job.cache, reporter=job.reporter)
         candidate = replace(candidate, fit=replace(candidate.fit, novelty=novelty))
-    if not learns_network(recipe):
+    if recipe.train.price_split != "off":
         with job.watch.stage("split price"):
-            price = price_split(candidate, job.photos, job.plan, cache=job.cache, reporter=job.reporter)
+            price = (
+                price_by_backbone(candidate.setup.recipe, job.photos, job.plan, reporter=job.reporter)
+                if learns_network(recipe)
+                else price_split(candidate, job.photos, job.plan, cache=job.cache, reporter=job.reporter)
+            )
         candidate = replace(candidate, fit=replace(candidate.fit, split_price=price))
     return _decide(candidate, job, recipe=recipe), tried
 
@@ -272,9 +285,11 @@ def _about(job: _Job, recipe: Recipe, *, positive_sentence: str) -> Record:
     }
 
 
-def _publish(job: _Job, trained: Trained, record: Record) -> Record:
+def _publish(job: _Job, trained: Trained, record: Record, *, looked: Evidence | None) -> Record:
     with job.watch.stage("report"):
         pictures = gather_pictures(record, job.photos.samples, trained.candidate.setup.source.chain)
+        if looked is not None:
+            pictures = replace(pictures, evidence=[(one.name, views) for one, views in looked.views.shown()])
         record["seconds"] = job.watch.to_record()
         write_report(job.folder, record, pictures)
         write_text_atomic(job.folder.bundle / "card.md", render_card(record))

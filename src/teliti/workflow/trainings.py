@@ -24,6 +24,7 @@ from teliti.tuning.engines import Ask, Shared
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.fit import fit_inspector, outputs_of, photo_outputs, reject_indices
 from teliti.workflow.learn import learns_network
+from teliti.workflow.part_finding import aside_files
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.pictures import share_pictures
 from teliti.workflow.plan import SplitPlan
@@ -244,6 +245,7 @@ def _read(trainer: Trainer) -> Photos:
         photos = read_photos(
             trainer.source, use_group=readers[0].data.group, cache=RowCache(trainer.cache), threads=default_threads(),
             reporter=SilentReporter(), chains=[recipe_steps(recipe) for recipe in readers],
+            aside=aside_files(readers),
             task=readers[0].data.task,
         )  # fmt: skip
         if photos.digest != trainer.digest:

@@ -43,13 +43,13 @@ def test_a_folder_of_masks_is_no_class(tmp_path: Path) -> None:
     photos = read(write_masked_classes(tmp_path / "parts", "good", "scratch"))
     assert photos.catalog.classes == ("good", "scratch")
     assert (len(photos.samples), photos.refused) == (4, ())
-    assert "4 files beside photos are used as their masks." in photos.catalog.notes
+    assert "4 files beside photos are their masks or boxes, and no photos." in photos.catalog.notes
 
 
 def test_one_class_beside_its_masks_is_not_enough(tmp_path: Path) -> None:
     with pytest.raises(CatalogError, match="photos of at least two classes beside their masks, got 1") as caught:
         read(write_masked_classes(tmp_path / "parts", "good"))
-    assert caught.value.hint == "Check the pattern of mask_from_file."
+    assert caught.value.hint == "Check the name pattern of the masks."
 
 
 def test_a_label_file_need_not_list_the_masks(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
@@ -13,6 +12,7 @@ import teliti
 from conftest import TINY_RECIPE
 from handmade import write_brightness_bundle
 from parts import encode_png
+from plants import CLASSES, PLANTS, SIDE, draw, write_plant
 from teliti.errors import UserError
 from teliti.files import hash_file
 from teliti.predictor import Predictor
@@ -21,41 +21,6 @@ from teliti.types import Record, SilentReporter
 from teliti.workflow.evaluate import evaluate
 from teliti.workflow.evidence import find_evidence
 from teliti.workflow.sealed import labelled_photos
-
-SIDE = 48
-CLASSES = ("dark", "bright")
-
-
-def draw(seed: int, *, ground: float, part: float, radius: int = 10) -> tuple[np.ndarray, np.ndarray]:
-    """A disc somewhere near the middle, and its mask: (48, 48, 3) and (48, 48) uint8."""
-    random = np.random.default_rng(seed)
-    centre = tuple(int(value) for value in random.integers(20, 29, 2))
-    mask = np.zeros((SIDE, SIDE), np.uint8)
-    cv2.circle(mask, centre, radius, 255, -1)
-    levels = np.where(mask > 0, part + random.normal(0.0, 6.0), ground + random.normal(0.0, 6.0))
-    photo = np.clip(levels + random.normal(0.0, 3.0, levels.shape), 0, 255).astype(np.uint8)
-    return np.repeat(photo[..., None], 3, axis=2), mask
-
-
-PLANTS: dict[str, dict[str, dict[str, float]]] = {
-    "background": {"dark": {"ground": 40, "part": 200}, "bright": {"ground": 80, "part": 200}},
-    "part": {"dark": {"ground": 50, "part": 120}, "bright": {"ground": 50, "part": 230}},
-    "size of the part": {
-        "dark": {"ground": 50, "part": 200, "radius": 6},
-        "bright": {"ground": 50, "part": 200, "radius": 13},
-    },
-}
-
-
-def write_plant(folder: Path, name: str, *, each: int = 30, masked: tuple[str, ...] = ()) -> Path:
-    for at, class_name in enumerate(CLASSES):
-        (folder / class_name).mkdir(parents=True)
-        for number in range(each):
-            photo, mask = draw(2 * number + at, **PLANTS[name][class_name])
-            (folder / class_name / f"{number}.png").write_bytes(encode_png(photo))
-            if class_name in masked:
-                (folder / class_name / f"{number}_mask.png").write_bytes(encode_png(np.repeat(mask[..., None], 3, 2)))
-    return folder
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from teliti.bundle import MANIFEST, SEEN_DIGITS, SEEN_FILE
 from teliti.errors import CatalogError, RecipeError, UserError
 from teliti.files import hash_file
 from teliti.metrics.decision import Decision
+from teliti.metrics.label_decision import LabelsDecision
 from teliti.metrics.review import Review
 from teliti.report.flips_page import render_flips
 from teliti.workflow.flip_kinds import KINDS, kind_of
@@ -150,7 +151,9 @@ def test_a_folder_gets_page_table_and_record(tmp_path, old, new, folder):
 
 def test_pairs_that_cannot_be_compared_are_refused_with_a_sentence(tmp_path, old, folder):
     numbers = write_brightness_bundle(tmp_path / "numbers", is_regression=True).path
-    with pytest.raises(UserError, match="must give verdicts or class names, got one that gives numbers"):
+    with pytest.raises(
+        UserError, match="must both give a class, labels, or numbers of a photo, got a class and numbers"
+    ):
         compare(old, numbers, folder)
     turned = write_bundle_of(tmp_path / "turned", 0.5, positive="dark")
     with pytest.raises(UserError, match="must reject the same classes, got bright and dark"):
@@ -208,6 +211,42 @@ def test_every_sentence_of_a_comparison_comes_from_its_record(old, new, folder):
     assert "their errors cannot be compared" in nothing[1]
 
 
+def write_labels_bundle(folder: Path, threshold: float, *, dark: float = 0.5) -> Path:
+    """The same network with two labels: bright, which rejects, from a threshold on; and dark."""
+    write_brightness_bundle(folder)
+    decision = LabelsDecision(CLASSES, (dark, threshold), rejects=("bright",))
+    manifest = json.loads((folder / MANIFEST).read_text())
+    changed = {"task": "multilabel", "decision": decision.to_record()}
+    (folder / MANIFEST).write_text(json.dumps(manifest | changed))
+    return folder
+
+
+def test_of_several_labels_each_tells_which_photos_gain_and_lose_it(tmp_path, folder):
+    old, new = write_labels_bundle(tmp_path / "a", 0.5), write_labels_bundle(tmp_path / "b", 0.75, dark=0.1)
+    record = compare(old, new, folder, out=tmp_path / "out")
+    rows = {row["label"]: row for row in record["labels"]}
+    assert (rows["bright"]["gained"], rows["bright"]["lost"]) == (0, 2)  # grey 140 and 180
+    assert (rows["dark"]["gained"], rows["dark"]["lost"]) == (3, 0)  # 140, 180 and 220
+    assert (rows["dark"]["old"], rows["dark"]["only_new"]) == (1, 2)
+    assert (record["changed"], record["relabelled"], record["same"]) == (2, 1, 5)
+    (other,) = [one for one in record["flips"] if one["kind"] == "other_labels"]
+    assert (other["path"], other["old"]["labels"], other["new"]["labels"]) == (
+        "bright/220.png", ["bright"], ["dark", "bright"]
+    )  # fmt: skip
+    assert "Photos that keep their verdict and change their labels: 1." in record["sentences"]
+    page = (tmp_path / "out" / "compare.html").read_text()
+    assert "<h2>Label by label</h2>" in page
+    assert "Photos that gain or lose each label" in page
+    assert "Of many labels one in twenty looks changed by chance at p below 0.05." in page
+    assert "Other labels, same verdict (1)" in page
+    assert "reject</bdi><span> (<bdi>dark, bright</bdi>)</span>" in page
+    bare = compare(old, new, folder, labels=False)
+    assert set(bare["labels"][0]) == {"label", "gained", "lost"}
+    assert "one in twenty" not in render_flips(bare, {}, KINDS)
+    with pytest.raises(UserError, match="got labels and a class"):
+        compare(old, write_bundle_of(tmp_path / "c"), folder)
+
+
 @pytest.mark.parametrize(
     ("label", "before", "after", "kind"),
     [
@@ -222,6 +261,7 @@ def test_every_sentence_of_a_comparison_comes_from_its_record(old, new, folder):
         ("good", "review", "pass", "no_longer_reviewed"),
         ("good", "refused", "pass", "no_longer_refused"),
         ("good", "pass", "refused", "newly_refused"),
+        ("bad", "reject", "reject", "other_labels"),
     ],
 )
 def test_what_a_change_of_verdict_means(label, before, after, kind):

@@ -206,10 +206,42 @@ def test_mistakes_are_told(name: str, bundle: Path, photos: Path) -> None:
         call(bundle, photos)
 
 
-def test_a_number_has_no_verdict(photos: Path, tmp_path: Path) -> None:
-    numbers = write_brightness_bundle(tmp_path / "numbers", is_regression=True).path
-    with pytest.raises(UserError, match="must give classes or labels to be stressed, and it predicts numbers"):
-        stress(numbers, photos)
+def write_number_labels(folder: Path) -> Path:
+    """40 even photos whose label is their grey value and 4 more, or 4 less."""
+    folder.mkdir()
+    rows = ["path,label"]
+    for number, grey in enumerate(range(60, 100)):
+        (folder / f"{grey}.png").write_bytes(encode_png(even_photo(grey, side=20)))
+        rows.append(f"{grey}.png,{grey + 4 * (-1) ** number}")
+    (folder / "labels.csv").write_text("\n".join(rows) + "\n")
+    return folder / "labels.csv"
+
+
+def test_numbers_hold_within_a_tolerance(tmp_path: Path) -> None:
+    bundle = write_brightness_bundle(tmp_path / "numbers", is_regression=True).path
+    labels = write_number_labels(tmp_path / "photos")
+    record = stress(bundle, labels, sweeps=["darker", "jpeg"], out=tmp_path / "out")
+    assert (record["task"], record["tolerance"]["from"]) == ("regression", "error")
+    assert record["tolerance"]["values"]["number"] == pytest.approx(4.0)
+    assert record["clean"]["errors"][0]["mae"] == pytest.approx(4.0)
+    darker = by_name(record)["darker"]
+    assert (darker["limit"], darker["first_broken"], darker["about"]) == (1.0, 0.9, "numbers")  # a tenth of 60 is 6
+    first = darker["levels"][0]
+    assert (first["unchanged"], first["refused"]) == (0.0, 0)
+    assert first["loss"] == pytest.approx(1.0, abs=0.1)  # from 4.0 to half of 12 + 4: two errors of opposite signs
+    assert by_name(record)["jpeg"]["first_broken"] is None
+    assert record["card"][0]["sentence"] == "Light must not fall: at 90 % numbers no longer hold."
+    page = html.unescape((tmp_path / "out" / "stress.html").read_text()).replace("\u00a0", " ")
+    for said in ("Numbers unchanged", "Mean absolute error", "Tolerances lost", "err by 4.000 on average"):
+        assert said in page
+    assert "Verdicts unchanged" not in page
+    wide = stress(bundle, labels, sweeps=["darker"], tolerance=25.0, update=False)
+    assert (wide["tolerance"]["from"], wide["limits"]["darker"]) == ("given", 0.8)  # 0.7 moves those above 83
+
+
+def test_a_tolerance_is_for_numbers(bundle: Path, photos: Path) -> None:
+    with pytest.raises(UserError, match="A tolerance must stand beside bundles that predict numbers"):
+        stress(bundle, photos, tolerance=1.0)
 
 
 def test_photos_that_cannot_be_used_are_told(bundle: Path, tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Where the evidence of a run is: its test photos whole, by the part and by the background, where parts are known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from teliti.metrics.decision import Decision
+from teliti.metrics.evidence import CHEATING, UNKNOWN
+from teliti.predictor import Predictor
+from teliti.types import Record, Reporter
+from teliti.workflow.evidence import Evidence, find_evidence, untold
+from teliti.workflow.part_finding import way_to_parts
+from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.trained import Trained
+
+MOST_PHOTOS = 200
+"""Of the test part; each is asked for three times."""
+
+_FOLDS = (
+    "with folds the shipped inspector has learnt from every photo, and teliti evaluate BUNDLE DATA --evidence judges "
+    "it on new ones"
+)
+
+
+def look_for_evidence(bundle: Path, trained: Trained, *, watch: Stopwatch, reporter: Reporter) -> Evidence | None:
+    """Evidence on the sealed photos; None where the bundle tells no classes apart, or nothing says where the part is.
+
+    Args:
+        bundle: Of the run.
+        trained: Its recipe says how parts are found.
+        watch: The stage "evidence" is timed.
+        reporter: Told how far it is.
+    """
+    if not isinstance(trained.answers, Decision):
+        return None
+    samples, chain = trained.measured_samples, trained.candidate.setup.source.chain
+    how = way_to_parts(trained.recipe, chain, samples)
+    if how is None:
+        return None
+    if trained.plan.folds is not None:
+        return untold(how, status=UNKNOWN, why=_FOLDS)
+    with watch.stage("evidence"):
+        predictor = Predictor.open(bundle, threads=trained.recipe.train.threads)
+        return find_evidence(predictor, samples, how, reporter=reporter, most=MOST_PHOTOS)
+
+
+def with_evidence(record: Record, looked: Evidence | None) -> Record:
+    """The record with what was found, and with a warning where the background alone beats chance."""
+    if looked is None:
+        return record
+    warning = [looked.record["sentence"]] if looked.record["status"] == CHEATING else []
+    return record | {"evidence": looked.record, "warnings": [*record["warnings"], *warning]}
