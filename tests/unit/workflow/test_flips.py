@@ -214,7 +214,7 @@ def test_every_sentence_of_a_comparison_comes_from_its_record(old, new, folder):
 def write_labels_bundle(folder: Path, threshold: float, *, dark: float = 0.5) -> Path:
     """The same network with two labels: bright, which rejects, from a threshold on; and dark."""
     write_brightness_bundle(folder)
-    decision = LabelsDecision(CLASSES, (dark, threshold), rejects=("bright",))
+    decision = LabelsDecision(CLASSES, (dark, threshold), positive="bright")
     manifest = json.loads((folder / MANIFEST).read_text())
     changed = {"task": "multilabel", "decision": decision.to_record()}
     (folder / MANIFEST).write_text(json.dumps(manifest | changed))
@@ -223,11 +223,14 @@ def write_labels_bundle(folder: Path, threshold: float, *, dark: float = 0.5) ->
 
 def test_of_several_labels_each_tells_which_photos_gain_and_lose_it(tmp_path, folder):
     old, new = write_labels_bundle(tmp_path / "a", 0.5), write_labels_bundle(tmp_path / "b", 0.75, dark=0.1)
-    record = compare(old, new, folder, out=tmp_path / "out")
+    lines = [f"{name}/{grey}.png,{name}" for name, greys in GREYS.items() for grey in greys]
+    labels = folder / "labels.csv"
+    labels.write_text("\n".join(["path,label", *lines]) + "\n")
+    record = compare(old, new, labels, out=tmp_path / "out")
     rows = {row["label"]: row for row in record["labels"]}
     assert (rows["bright"]["gained"], rows["bright"]["lost"]) == (0, 2)  # grey 140 and 180
     assert (rows["dark"]["gained"], rows["dark"]["lost"]) == (3, 0)  # 140, 180 and 220
-    assert (rows["dark"]["old"], rows["dark"]["only_new"]) == (1, 2)
+    assert (rows["dark"]["old"], rows["dark"]["only_new"]) == (2, 2)
     assert (record["changed"], record["relabelled"], record["same"]) == (2, 1, 5)
     (other,) = [one for one in record["flips"] if one["kind"] == "other_labels"]
     assert (other["path"], other["old"]["labels"], other["new"]["labels"]) == (
@@ -240,11 +243,11 @@ def test_of_several_labels_each_tells_which_photos_gain_and_lose_it(tmp_path, fo
     assert "Of many labels one in twenty looks changed by chance at p below 0.05." in page
     assert "Other labels, same verdict (1)" in page
     assert "reject</bdi><span> (<bdi>dark, bright</bdi>)</span>" in page
-    bare = compare(old, new, folder, labels=False)
+    bare = compare(old, new, labels, labels=False)
     assert set(bare["labels"][0]) == {"label", "gained", "lost"}
     assert "one in twenty" not in render_flips(bare, {}, KINDS)
     with pytest.raises(UserError, match="got labels and a class"):
-        compare(old, write_bundle_of(tmp_path / "c"), folder)
+        compare(old, write_bundle_of(tmp_path / "c"), labels)
 
 
 @pytest.mark.parametrize(
