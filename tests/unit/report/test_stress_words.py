@@ -10,8 +10,8 @@ from teliti.report.stress_words import (
     card_sentences,
     clean_sentence,
     kept_sentence,
-    level_words,
     limit_sentence,
+    title_of,
 )
 from teliti.transforms.sweeps import SWEEPS
 
@@ -58,9 +58,43 @@ def test_a_limit_in_words(told: dict, sentence: str) -> None:
     assert limit_sentence(told) == sentence
 
 
-@pytest.mark.parametrize("sweep", SWEEPS, ids=lambda sweep: sweep.name)
-def test_every_sweep_has_words(sweep) -> None:
-    assert level_words(sweep.name, sweep.levels[0])
+NEVER = {
+    "darker": ("Less light", "Light must not fall: at 90 % verdicts no longer hold."),
+    "brighter": ("More light", "Light must not rise: at 110 % verdicts no longer hold."),
+    "tint": (
+        "Colour of the light",
+        "The colour of the light must not change: at 5 grey levels verdicts no longer hold.",
+    ),
+    "blur": ("Focus", "The picture must stay as sharp as it is: at 0.5 pixels verdicts no longer hold."),
+    "pixels": ("Pixels of the camera", "Photos must not have fewer pixels: at 80 % verdicts no longer hold."),
+    "noise": ("Noise", "There must not be more noise: at 2 grey levels verdicts no longer hold."),
+    "jpeg": ("JPEG", "Photos must not be saved as JPEG: at quality 90 verdicts no longer hold."),
+    "rotation": ("Turned parts", "Parts must not lie turned: at 1 degree verdicts no longer hold."),
+    "shift": ("Shifted parts", "Parts must not be shifted: at 1 % verdicts no longer hold."),
+    "smaller": ("Camera farther away", "The camera must not stand farther away: at 95 % verdicts no longer hold."),
+    "larger": ("Camera nearer", "The camera must not stand nearer: at 105 % verdicts no longer hold."),
+    "occlusion": ("Dirt, glare, hands", "Nothing may cover the picture: at 0.5 % verdicts no longer hold."),
+}
+
+
+def test_every_sweep_has_words_for_no_change_at_all() -> None:
+    found = {
+        sweep.name: (
+            title_of(sweep.name),
+            limit_sentence(row(sweep.name, sweep.neutral, sweep.levels[0], neutral=sweep.neutral)),
+        )
+        for sweep in SWEEPS
+    }
+    assert found == NEVER
+
+
+def test_numbers_hold_in_their_own_words() -> None:
+    told = row("noise", 4.0, 8.0, neutral=0.0)
+    assert limit_sentence(told) == "Noise may reach 4 grey levels; at 8 grey levels no longer."
+    never = row("darker", 1.0, 0.9) | {"about": "numbers"}
+    assert limit_sentence(never) == "Light must not fall: at 90 % numbers no longer hold."
+    several = {"task": "regression", "clean": {"errors": [{"name": "x", "mae": 1.5}, {"name": "y", "mae": 20.0}]}}
+    assert clean_sentence(several) == "As they are, the numbers of the photos err by x 1.500 and y 20.0 on average."
 
 
 @pytest.fixture
