@@ -312,8 +312,8 @@ def test_the_page_of_a_stress_of_numbers() -> None:
         "As they are, the numbers of the photos err by 1.500 (95 % interval 1.000 to 2.000) on average. Numbers hold "
         "while at most 10 % of them move by more than 1.500 and the mean absolute error rises by no more than that, "
         "seen on 200 photos. The tolerance is that of the bundle: its own mean absolute error on these photos. Set "
-        "another with --tolerance. One thing was changed at a time, by computing. Two changes at once, shadows, glare, another "
-        "lens or another product are not covered. The bundle was left as it was."
+        "another with --tolerance. One thing was changed at a time, by computing. Two changes at once, shadows, "
+        "glare, another lens or another product are not covered. The bundle was left as it was."
     )
 
 
