@@ -1,4 +1,4 @@
-"""The envelope of light, blur, size and scale: what it costs a photo, and which photos it warns of.
+"""The envelope of light, blur, size and scale: what it costs a photo, which photos it warns of, how far verdicts hold.
 
 elpv is always inspected. More sets come from the environment, as NAME=PATH separated by commas: TELITI_BENCH_TRAIN
 (labelled photos, as for `teliti train`).
@@ -21,6 +21,7 @@ from teliti.bundle import open_bundle
 from teliti.data.decoded import read_photo
 from teliti.predictor import Predictor
 from teliti.recipe import load_recipe
+from teliti.transforms.sweeps import SWEEPS
 from teliti.types import Sample, UInt8Image
 from teliti.workflow.sealed import even_choice, photos_of_run
 
@@ -50,7 +51,9 @@ def run() -> dict:
         "name": "The envelope of a bundle",
         "about": f"Inspectors trained with `--preset fast`, seed {SEED}: the shortest time a photo on offer. "
         f"{PHOTOS} photos of the sealed test part, one thread; the cost is the median over {ROUNDS} rounds of the CPU "
-        "time from decoded photo to verdict, with and without envelope in turn.",
+        "time from decoded photo to verdict, with and without envelope in turn. Last, `teliti stress` puts measured "
+        "limits into the bundle, and the photos are inspected at the last level that holds and at the first that does "
+        "not.",
         "rows": rows,
     }
 
@@ -68,6 +71,24 @@ def _measure(bundle: Path) -> list[dict[str, str]]:
     without, more = _cost(predictor, Predictor(replace(opened, envelope=None), threads=1), samples, photos=photos)
     rows.append({"measured": "CPU time a photo without envelope", "value": f"{without:.2f} ms"})
     rows.append({"measured": "more with it", "value": f"{more:.2f} ms, {100 * more / without:.1f} %"})
+    return rows + _stressed(bundle, samples)
+
+
+def _stressed(bundle: Path, samples: list[Sample]) -> list[dict[str, str]]:
+    """How far each sweep that the envelope knows may go, and how many photos are warned of within and beyond."""
+    names = [sweep.name for sweep in SWEEPS if sweep.limits is not None]
+    record = teliti.stress(bundle, sweeps=names, most=PHOTOS)
+    predictor, rows = Predictor.open(bundle, threads=1), []
+    for row, sweep in zip(record["sweeps"], (one for one in SWEEPS if one.name in names), strict=True):
+        said = []
+        for word, level in (("holds to", row["limit"]), ("broken at", row["first_broken"])):
+            if level is not None:
+                warned = _warned(
+                    predictor, samples, lambda photo, sweep=sweep, level=level: sweep.change(photo, level, 0)
+                )
+                said.append(f"{word} {level:g} ({100 * warned:.1f} % warned of)")
+        rows.append({"measured": f"stress, {sweep.name}", "value": ", ".join(said)})
+    rows.append({"measured": "stress, time of these sweeps", "value": f"{record['seconds']['sweeps']:.0f} s"})
     return rows
 
 
