@@ -53,6 +53,13 @@ def test_json_is_the_record_with_the_gate(run, workflow):
         ("missed", {"flips": [FLIP | {"tested": False}]}, 0, ""),
         ("flips", {}, 3, "1 photos change their verdict: the gate flips is not met."),
         ("flips", {"changed": 0}, 0, ""),
+        (
+            "flips",
+            {"changed": 0, "relabelled": 2, "labels": [{}]},
+            3,
+            "2 photos change their verdict or labels: the gate",
+        ),
+        ("flips", {"tolerance": {"from": "given"}}, 3, "1 photos move by more than the tolerance: the gate flips"),
         ("worse", {"labelled": False}, 2, "--fail-on worse must have labels to judge by"),
         ("missed", {"has_verdicts": False}, 2, "--fail-on missed needs bundles that say which classes pass"),
     ],
@@ -73,3 +80,18 @@ def test_costs_are_typed_as_in_a_recipe(run, workflow):
     code, _, err = run("compare", "old", "new", "photos", "--per-day", "100")
     assert code == 2
     assert "--per-day must stand beside --cost" in err
+
+
+@pytest.mark.parametrize(("typed", "read"), [("0.5", 0.5), ("x=1, y=2.5", {"x": 1.0, "y": 2.5}), (None, None)])
+def test_a_tolerance_is_one_number_or_one_by_name(run, workflow, typed, read):
+    kept = asked(workflow)
+    assert run("compare", "old", "new", "photos", *(() if typed is None else ("--tolerance", typed)))[0] == 0
+    assert kept["tolerance"] == read
+
+
+@pytest.mark.parametrize("typed", ["wide", "x=1,y", "x=1=2", "x=wide"])
+def test_a_tolerance_of_another_form_is_told(run, workflow, typed):
+    asked(workflow)
+    code, _, err = run("compare", "old", "new", "photos", "--tolerance", typed)
+    assert code == 2
+    assert f"--tolerance must be a number, or NAME=NUMBER separated by commas, got '{typed}'" in " ".join(err.split())
