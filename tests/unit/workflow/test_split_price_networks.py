@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+import teliti
 from teliti.errors import RecipeError
 from teliti.recipe import parse_recipe
 from teliti.report.statements import statements
@@ -141,3 +143,26 @@ def test_a_shared_training_is_not_repeated(monkeypatch) -> None:
     check_price_split(recipe_of(price_split="auto"))
     with pytest.raises(RecipeError, match=r"train.price_split = train must be asked of one process"):
         check_price_split(recipe_of(price_split="train"))
+
+
+@pytest.mark.slow
+def test_a_run_from_scratch_trains_a_second_network_and_says_so(parts_folder, tmp_path) -> None:
+    photos = tmp_path / "photos"
+    shutil.copytree(parts_folder, photos)
+    lines = ["path,label,group"]
+    for number, path in enumerate(sorted(photos.rglob("*.png"))):
+        lines.append(f"{path.relative_to(photos)},{path.parent.name},{path.parent.name}-{number // 2}")
+    (photos / "labels.csv").write_text("\n".join(lines) + "\n")
+    recipe = parse_recipe({
+        "data": {"image_size": 32, "near_duplicates": False},
+        "model": {"backbone": "none", "layers": [
+            {"kind": "conv", "filters": 4, "kernel_size": 3, "stride": 2, "activation": "relu"}, {"kind": "flatten"},
+        ]},
+        "train": {"mode": "scratch", "epochs": 2, "batch_size": 8, "threads": 1, "precision": "f32", "replicas": 1,
+                  "num_workers": 0, "price_split": "train"},
+    })  # fmt: skip
+    record = teliti.train(photos / "labels.csv", recipe=recipe, out=tmp_path / "run")
+    price = record["split_price"]
+    assert price["by"] == "network"
+    assert price["grouped"] == pytest.approx(record["test"]["accuracy_at_half"], abs=1e-4)
+    assert price["sentence"] in (tmp_path / "run" / "report.html").read_text().replace("&nbsp;", " ")
