@@ -92,19 +92,22 @@ def compare(
     record |= _describe(both, catalog, task=pair[0].bundle.task)
     if isinstance(rule, NumberRule):
         record |= sum_number_flips(both, rule, tolerance=tolerance)
-        record["worse"] = judge_worse_numbers(record)
-        record["sentences"] = say_number_flips(record)
+        record["worse"], say = judge_worse_numbers(record), say_number_flips
     else:
-        flips = _list_flips(both)
-        record |= {**sum_flips(both, flips, line=line or _line_of_bundles(pair)), "flips": flips}
-        record["worse"] = judge_worse(record)
-        record["sentences"] = say_flips(record)
+        record |= sum_flips(both, flips := _list_flips(both), line=line or _line_of_bundles(pair)) | {"flips": flips}
+        record["worse"], say = judge_worse(record), say_flips
+    record["sentences"] = say(record)
+    return _keep(record, both.samples, out=None if out is None else Path(out), watch=watch)
+
+
+def _keep(record: Record, samples: Sequence[Sample], *, out: Path | None, watch: Stopwatch) -> Record:
+    """The record with its times, and its files where they are wanted."""
     if out is not None:
         with watch.stage("report"):
-            _write(Path(out), record, both.samples)
+            _write(out, record, samples)
     record["seconds"] = watch.to_record()
     if out is not None:
-        write_json_atomic(Path(out) / RECORD, record)
+        write_json_atomic(out / RECORD, record)
     return record
 
 
