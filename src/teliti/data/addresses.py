@@ -7,9 +7,11 @@ that it needs. The credentials are those that the store's own library finds on e
 from __future__ import annotations
 
 import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, BinaryIO
 
 from teliti.data.limits import DEFAULT_LIMITS
 from teliti.data.listing import Listing, is_hidden_name
@@ -43,14 +45,10 @@ class AddressOrigin:
         Raises:
             PhotoRefused: it is gone, too large, or the store does not give it.
         """
-        try:
+        with _refusing():
             system, path = _open(self.address)
             with system.open(path, "rb") as file:
                 data: bytes = file.read(_MOST_BYTES + 1)
-        except FileNotFoundError as error:
-            raise PhotoRefused("the file does not exist (any more)") from error
-        except Exception as error:
-            raise PhotoRefused(f"not readable: {_said(error)}") from error
         if len(data) > _MOST_BYTES:
             raise PhotoRefused(f"over the limit of {_MOST_BYTES / 1e6:,.0f} MB")
         return data
@@ -64,6 +62,7 @@ def list_address(address: str) -> Listing:
         CatalogError: there is nothing, or the store does not answer.
     """
     address = address.rstrip("/")
+    refuse_zip_chain(address)
     try:
         system, root = _open(address)
         found = [str(path) for path in system.find(root)]
@@ -90,6 +89,55 @@ def list_address(address: str) -> Listing:
     return Listing(address, files, folders=tuple(tops))
 
 
+def refuse_zip_chain(address: str) -> None:
+    """Refuse fsspec's own way to say "inside this zip", whose reader trusts what an archive says.
+
+    Raises:
+        CatalogError: the address is one.
+    """
+    if address.startswith(("zip://", "zip::")) and "::" in address:
+        raise CatalogError(
+            f'"{address}" must be the address of the zip archive itself.', hint='Give what stands after "::".'
+        )
+
+
+def open_address(address: str) -> BinaryIO:
+    """One file of a store, opened for reading here and there.
+
+    Raises:
+        MissingExtraError: fsspec is not installed.
+        PhotoRefused: it is gone, or the store does not give it.
+    """
+    with _refusing():
+        system, path = _open(address)
+        opened: BinaryIO = system.open(path, "rb")
+        return opened
+
+
+def read_span(address: str, start: int, length: int) -> bytes:
+    """Some bytes of a file of a store, and no others; fewer where the file ends.
+
+    Raises:
+        MissingExtraError: fsspec is not installed.
+        PhotoRefused: it is gone, or the store does not give it.
+    """
+    with _refusing():
+        system, path = _open(address)
+        return bytes(system.cat_file(path, start=start, end=start + length))
+
+
+def version_of(address: str) -> str:
+    """Something that changes with the file.
+
+    Raises:
+        MissingExtraError: fsspec is not installed.
+        PhotoRefused: it is gone, or the store does not answer.
+    """
+    with _refusing():
+        system, path = _open(address)
+        return str(system.ukey(path))
+
+
 def find_beside_address(origin: AddressOrigin, name: str) -> AddressOrigin:
     """The file of a relative name beside one of a store.
 
@@ -101,6 +149,19 @@ def find_beside_address(origin: AddressOrigin, name: str) -> AddressOrigin:
     if beside.startswith(".."):
         raise PhotoRefused(f'"{name}" lies outside the store of the photos')
     return AddressOrigin(f"{protocol}{_SEPARATOR}{beside}")
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Whatever a store says, as a refusal."""
+    try:
+        yield
+    except (MissingExtraError, PhotoRefused):
+        raise
+    except FileNotFoundError as error:
+        raise PhotoRefused("the file does not exist (any more)") from error
+    except Exception as error:
+        raise PhotoRefused(f"not readable: {_said(error)}") from error
 
 
 def _open(address: str) -> tuple[Any, str]:

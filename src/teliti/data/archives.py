@@ -11,12 +11,13 @@ import stat
 import struct
 import zipfile
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
+from teliti.data.addresses import is_address, open_address, refuse_zip_chain
 from teliti.data.limits import DEFAULT_LIMITS
 from teliti.data.listing import Listing, is_hidden_name
 from teliti.data.origins import DEFLATED, STORED, ZipOrigin, open_regular, reason_of
-from teliti.errors import CatalogError, PhotoRefused
+from teliti.errors import CatalogError, MissingExtraError, PhotoRefused
 from teliti.types import Origin, Refused
 
 MAX_MEMBERS = 500_000
@@ -38,11 +39,20 @@ class _Reading:
     end: int = 0
 
 
+def is_archive_name(name: str) -> bool:
+    """True where a path or an address is taken for a zip archive."""
+    return PurePosixPath(name).suffix.lower() == ".zip"
+
+
 def list_archive(archive: str) -> Listing:
     """Every member of the archive that may be read.
 
+    Args:
+        archive: Its path, or its address: of a store only the archive's directory is read.
+
     Raises:
         CatalogError: not a zip archive, damaged, too many members, or too large when unpacked.
+        MissingExtraError: an address, and fsspec is not installed.
     """
     members = _read_directory(archive)
     total = sum(member.file_size for member in members)
@@ -62,13 +72,21 @@ def list_archive(archive: str) -> Listing:
 
 def _read_directory(archive: str) -> list[zipfile.ZipInfo]:
     try:
-        with open_regular(Path(archive)) as file, zipfile.ZipFile(file) as opened:
-            return opened.infolist()
+        refuse_zip_chain(archive)
+        opened = open_address(archive) if is_address(archive) else open_regular(Path(archive))
+        with opened as file, zipfile.ZipFile(file) as directory:
+            return directory.infolist()
+    except (CatalogError, MissingExtraError):
+        raise
     except PhotoRefused as error:
         raise _archive_error(archive, error.reason) from error
     except _ERRORS as error:
         cause = reason_of(error) if isinstance(error, OSError) else "damaged, cut short, or not a zip archive"
         raise _archive_error(archive, cause) from error
+    except Exception as error:
+        if not is_address(archive):
+            raise
+        raise _archive_error(archive, f"not readable: {error}") from error  # the store's own kind of error
 
 
 def _take(archive: str, member: zipfile.ZipInfo, reading: _Reading) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-from teliti.data.addresses import AddressOrigin, find_beside_address
+from teliti.data.addresses import AddressOrigin, find_beside_address, is_address, version_of
 from teliti.data.archives import list_archive
 from teliti.data.decode import decode_photo
 from teliti.data.listing import Listing
@@ -119,6 +119,8 @@ def _name(stem: str, pattern: str) -> str:
 
 def _list_now(archive: str) -> Listing:
     """The archive's listing, read again when the archive changed."""
+    if is_address(archive):
+        return _list(archive, (version_of(archive),))
     try:
         status = Path(archive).stat()
     except OSError as error:
@@ -127,7 +129,7 @@ def _list_now(archive: str) -> Listing:
 
 
 @lru_cache(maxsize=4)
-def _list(archive: str, version: tuple[int, ...]) -> Listing:  # noqa: ARG001 - part of the cache's key
+def _list(archive: str, version: tuple[int | str, ...]) -> Listing:  # noqa: ARG001 - part of the cache's key
     try:
         return list_archive(archive)
     except CatalogError as error:

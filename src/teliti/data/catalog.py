@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from teliti.data.addresses import is_address, list_address
-from teliti.data.archives import list_archive
+from teliti.data.archives import is_archive_name, list_archive
 from teliti.data.beside import climb
 from teliti.data.folders import list_folder
 from teliti.data.idx import catalog_from_idx, is_idx_name
@@ -33,8 +33,8 @@ def read_catalog(source: str, *, use_group: bool = True, task: WantedTask = "aut
     """The labelled photos of a source.
 
     Args:
-        source: A folder, label file, IDX file, zip archive, built-in name, or a folder or label file of an object store
-            by its address. A built-in name wins over a folder of that name; write `./elpv` for the folder.
+        source: A folder, label file, IDX file, zip archive, built-in name, or a folder, label file or zip archive of an
+            object store by its address. A built-in name wins over a folder of that name; write `./elpv` for the folder.
         use_group: Keep the `group` column of a label file.
         task: What its labels are, where they do not say it themselves.
 
@@ -53,7 +53,7 @@ def read_catalog(source: str, *, use_group: bool = True, task: WantedTask = "aut
         catalog = _read_folder(list_folder(source), use_group=use_group, task=task)
     elif path.suffix.lower() in _LABEL_SUFFIXES:
         catalog = _read_label_file(path, use_group=use_group, task=task)
-    elif path.suffix.lower() == ".zip":
+    elif is_archive_name(path.name):
         catalog = _read_archive(_without_wrapper(list_archive(source)), use_group=use_group, task=task)
     elif is_idx_name(path.name):
         catalog = _read_idx_file(path)
@@ -98,12 +98,14 @@ def list_photos(paths: Sequence[str], *, beside_levels: int = 0) -> tuple[list[S
 
 
 def _photos_behind(given: str, beside_levels: int) -> tuple[dict[str, Origin], list[Refused]]:
-    if is_address(given):
+    if is_address(given) and not is_archive_name(given):
         listing = list_address(given)
         name = posixpath.basename(given)
         return ({given: listing.files[name]}, []) if set(listing.files) == {name} else _named_below(given, listing)
+    if is_address(given):
+        return _named_below(given, list_archive(given))
     path = _existing(given)
-    if not path.is_dir() and path.suffix.lower() != ".zip":
+    if not path.is_dir() and not is_archive_name(path.name):
         return {given: FileOrigin(given)}, []
     beside_root = str(climb(path.resolve(), beside_levels))
     listing = list_folder(given, beside_root=beside_root) if path.is_dir() else list_archive(given)
@@ -146,8 +148,10 @@ def _read_archive(listing: Listing, *, use_group: bool, task: WantedTask) -> Cat
 
 
 def _read_address(address: str, *, use_group: bool, task: WantedTask) -> Catalog:
-    """A folder of an object store, or a label file in one."""
+    """A folder of an object store, or a zip archive or a label file in one."""
     name = posixpath.basename(address)
+    if is_archive_name(name):
+        return _read_archive(_without_wrapper(list_archive(address)), use_group=use_group, task=task)
     if Path(name).suffix.lower() in _LABEL_SUFFIXES:
         listing = list_address(posixpath.dirname(address))
         if name not in listing.files:

@@ -11,12 +11,15 @@ import os
 import socket
 import stat
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from teliti.data.addresses import is_address, read_span
 from teliti.data.formats.netpbm import write_netpbm
 from teliti.data.limits import DEFAULT_LIMITS
 from teliti.errors import PhotoRefused, RunError
@@ -94,7 +97,7 @@ class ZipOrigin:
     """A member of a zip archive, with what the archive's directory says about it.
 
     Attributes:
-        archive: The archive.
+        archive: The archive's path or address.
         member: The member's name, for the reader of a record.
         offset: Where its local header starts.
         packed_size: Bytes in the archive.
@@ -120,14 +123,11 @@ class ZipOrigin:
         _check_size(self.size)
         _check_size(self.packed_size)
         try:
-            with open_regular(Path(self.archive)) as file:
-                file.seek(self.offset)
-                header = file.read(_LOCAL_HEADER_SIZE)
-                if len(header) < _LOCAL_HEADER_SIZE or not header.startswith(_LOCAL_HEADER):
-                    raise PhotoRefused("damaged zip member")
-                extra = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
-                file.seek(self.offset + _LOCAL_HEADER_SIZE + extra)
-                packed = file.read(self.packed_size)
+            if is_address(self.archive):
+                packed = self._read_packed(partial(read_span, self.archive))
+            else:
+                with open_regular(Path(self.archive)) as file:
+                    packed = self._read_packed(partial(_read_at, file))
         except OSError as error:
             raise PhotoRefused(f"archive: {reason_of(error)}") from error
         data = self._unpack(packed)
@@ -136,6 +136,13 @@ class ZipOrigin:
         if zlib.crc32(data) != self.checksum:
             raise PhotoRefused("damaged zip member: wrong checksum")
         return data
+
+    def _read_packed(self, read: Callable[[int, int], bytes]) -> bytes:
+        header = read(self.offset, _LOCAL_HEADER_SIZE)
+        if len(header) < _LOCAL_HEADER_SIZE or not header.startswith(_LOCAL_HEADER):
+            raise PhotoRefused("damaged zip member")
+        extra = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        return read(self.offset + _LOCAL_HEADER_SIZE + extra, self.packed_size)
 
     def _unpack(self, packed: bytes) -> bytes:
         if self.method == STORED:
@@ -187,7 +194,7 @@ def from_anywhere(origin: Origin) -> Origin:
     """The same place, whatever the working folder of the process that reads it."""
     if isinstance(origin, FileOrigin):
         return replace(origin, place=str(Path(origin.path).absolute()))
-    if isinstance(origin, ZipOrigin):
+    if isinstance(origin, ZipOrigin) and not is_address(origin.archive):
         return replace(origin, archive=str(Path(origin.archive).absolute()))
     return origin
 
@@ -200,7 +207,7 @@ def require_reach(origin: Origin) -> None:
     """
     if isinstance(origin, FileOrigin):
         place = Path(origin.path).parent
-    elif isinstance(origin, ZipOrigin):
+    elif isinstance(origin, ZipOrigin) and not is_address(origin.archive):
         place = Path(origin.archive)
     else:
         return
@@ -234,6 +241,11 @@ def reason_of(error: Exception) -> str:
         return _REASONS.get(error.errno or 0, f"not readable: {error.strerror or error}")
     # Path.resolve tells a link loop by RuntimeError before Python 3.13; ValueError is a name with a zero byte.
     return _REASONS[errno.ELOOP] if isinstance(error, RuntimeError) else "not a valid file name"
+
+
+def _read_at(file: BinaryIO, start: int, length: int) -> bytes:
+    file.seek(start)
+    return file.read(length)
 
 
 def _check_regular(status: os.stat_result) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import pickle
+import zipfile
 from pathlib import Path
 
 import fsspec
@@ -10,6 +12,7 @@ import pytest
 
 from parts import draw_part, encode_png, write_parts
 from teliti.data.addresses import AddressOrigin, is_address, list_address
+from teliti.data.archives import list_archive
 from teliti.data.beside import read_beside
 from teliti.data.catalog import list_photos, read_catalog
 from teliti.data.origins import BytesOrigin, FileOrigin, ZipOrigin, from_anywhere, require_reach
@@ -74,6 +77,60 @@ def test_a_mask_beside_a_photo_of_a_store(store) -> None:
         read_beside(origin, "../../../masks/{stem}.png")
     with pytest.raises(PhotoRefused, match=r'"a-mask\.png" beside it: the file does not exist'):
         read_beside(origin, "{stem}-mask.png")
+
+
+def _pack(members: dict[str, bytes]) -> bytes:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    return packed.getvalue()
+
+
+def test_a_zip_of_a_store_is_read_in_place_as_one_on_disk_is(store, tmp_path: Path) -> None:
+    photos = {f"{place}/{n}.png": encode_png(draw_part(n, scratched=False, side=16)) for n in (1, 2) for place in "ab"}
+    (tmp_path / "line.zip").write_bytes(_pack(photos | {"../c.png": b"c"}))
+    store("/line/line.zip", (tmp_path / "line.zip").read_bytes())
+    by_address, by_path = read_catalog("memory://line/line.zip"), read_catalog(str(tmp_path / "line.zip"))
+    assert [(one.name, one.label, one.origin.read_bytes()) for one in by_address.samples] == [
+        (one.name, one.label, one.origin.read_bytes()) for one in by_path.samples
+    ]
+    assert by_address.refused == by_path.refused
+    origin = from_anywhere(pickle.loads(pickle.dumps(by_address.samples[0].origin)))
+    require_reach(origin)
+    assert origin.read_bytes() == photos["a/1.png"]
+    samples, refused = list_photos(["memory://line/line.zip"])
+    assert [one.name for one in samples] == [f"memory://line/line.zip/{name}" for name in sorted(photos)]
+    assert [one.reason for one in refused] == ["the name leads outside the archive"]
+
+
+def test_a_mask_beside_a_photo_in_a_zip_of_a_store_is_that_of_the_zip_as_it_is_now(store) -> None:
+    store("/line/a.zip", _pack({"photos/a.png": b"a", "masks/a.png": b"old"}))
+    origin = list_archive("memory://line/a.zip").files["photos/a.png"]
+    assert read_beside(origin, "../masks/{stem}.png") == b"old"
+    store("/line/a.zip", _pack({"photos/a.png": b"a", "masks/a.png": b"newer"}))
+    assert read_beside(origin, "../masks/{stem}.png") == b"newer"
+
+
+def test_a_zip_of_a_store_that_is_gone_or_none_or_in_a_chain_is_told(store, monkeypatch: pytest.MonkeyPatch) -> None:
+    store("/line/a.zip", _pack({"ok/a.png": b"a"}))
+    store("/line/b.zip", b"no archive")
+    origin = list_archive("memory://line/a.zip").files["ok/a.png"]
+    fsspec.filesystem("memory").rm("/line/a.zip")
+    with pytest.raises(PhotoRefused, match="the file does not exist"):
+        origin.read_bytes()
+    for name, reason in (("a", "the file does not exist"), ("b", "damaged, cut short, or not a zip archive")):
+        with pytest.raises(CatalogError, match=rf'"memory://line/{name}\.zip" could not be read as a zip .*: {reason}'):
+            read_catalog(f"memory://line/{name}.zip")
+    for chain in ("zip://::memory://line/b", "zip://a.png::memory://line/b", "zip::memory://line/b.zip"):
+        with pytest.raises(CatalogError, match="must be the address of the zip archive itself"):
+            read_catalog(chain)
+    monkeypatch.setattr("teliti.data.archives.zipfile.ZipFile", lambda _: (_ for _ in ()).throw(EOFError("no luck")))
+    with pytest.raises(CatalogError, match=r"could not be read as a zip archive: not readable: no luck"):
+        list_archive("memory://line/b.zip")
+    monkeypatch.setattr("teliti.runtime.is_installed", lambda _: False)
+    with pytest.raises(MissingExtraError, match="fsspec is needed to read photos from an address"):
+        list_archive("memory://line/b.zip")
 
 
 def test_what_the_local_disk_has_is_also_there_by_address(tmp_path: Path) -> None:
