@@ -27,7 +27,7 @@ from itertools import count
 from typing import Any, NamedTuple
 
 from teliti import __version__
-from teliti.errors import UserError
+from teliti.errors import RunError, UserError
 from teliti.runtime import CALM, available_cores, require
 from teliti.tuning.engines import (
     MOST_ATTEMPTS,
@@ -52,6 +52,7 @@ _A_LITTLE = 0.001  # of the resource that every machine has by its own name: bin
 _PRIVATE = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_AUTH_TOKEN": secrets.token_hex(32),  # read once a process; without it Ray writes one into the home folder
+    "RAY_worker_niceness": "0",  # 15 by itself: beside any other program workers would all but stand still
 }
 
 
@@ -81,6 +82,7 @@ class RayEngine(Engine):
         self._folder: str | None = None
         self._is_connected, self._is_ours = False, False
         self._said: Any = None
+        self._do = self._ray.remote(_do)  # once: each call makes another function, sent to every worker process
         self._work: tuple[Any, Any] | None = None
 
     @property
@@ -101,6 +103,7 @@ class RayEngine(Engine):
 
         Raises:
             UserError: there is no cluster at the address, or none of its machines has the cores that a task takes.
+            RunError: Ray did not start here.
         """
         if self._is_connected:
             return
@@ -174,7 +177,7 @@ class RayEngine(Engine):
         try:
             while True:
                 while len(keys) < self.slots and (task := next(source, None)) is not None:
-                    do = ray.remote(**options(next(begun)))(_do)
+                    do = self._do.options(**options(next(begun)))
                     sent = do.remote(self._sent(work), task.argument, key=task.key, box=box, version=__version__)
                     keys[sent] = task.key
                 if not keys:
@@ -216,11 +219,17 @@ class RayEngine(Engine):
         self._folder = tempfile.mkdtemp(prefix="teliti-ray-")
         calm = {**CALM, **thread_limits(self._threads), **_PRIVATE}
         calm["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # a worker finds what this process finds
-        with environment_of(calm):
-            self._ray.init(
-                address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False, logging_level="ERROR",
-                _node_ip_address=_LOOP_BACK, _temp_dir=self._folder,
-            )  # fmt: skip
+        try:
+            with environment_of(calm):
+                self._ray.init(
+                    address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False,
+                    logging_level="ERROR", _node_ip_address=_LOOP_BACK, _temp_dir=self._folder,
+                )  # fmt: skip
+        except Exception as error:
+            raise RunError(
+                f"Ray could not be started on this machine: {_first_line(error)}.",
+                hint="It gives up after half a minute on a very busy machine. Start again, or leave out --engine ray.",
+            ) from error
 
     def _join(self, address: str) -> None:
         try:
@@ -232,9 +241,8 @@ class RayEngine(Engine):
                 runtime_env={"env_vars": thread_limits(self._threads) | CALM},
             )  # fmt: skip
         except Exception as error:
-            said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(
-                f"--address must be that of a running Ray cluster, got {address}: {said.rstrip('.')}.",
+                f"--address must be that of a running Ray cluster, got {address}: {_first_line(error)}.",
                 hint="On the first machine: ray start --head. Without --address Ray is started here.",
             ) from error
 
@@ -344,6 +352,11 @@ def _open_letterbox(ray: Any) -> Any:
     )
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(_Letterbox)
     return actor.remote()
+
+
+def _first_line(error: Exception) -> str:
+    said = str(error).strip().splitlines()
+    return said[0].rstrip(".") if said else type(error).__name__
 
 
 @contextmanager

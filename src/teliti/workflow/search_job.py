@@ -16,6 +16,7 @@ from teliti.tuning.space import Point, Space
 from teliti.tuning.study import Study, TrialRow
 from teliti.types import Record, Reporter
 from teliti.workflow.finalists import AS_GIVEN, Finalist, choose_finalist, fitting_finalists
+from teliti.workflow.learn import learns_network
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.run_folder import RunFolder
@@ -89,7 +90,8 @@ def search_trials(job: SearchJob) -> None:
     total = wanted if wanted < _MOST_TRIALS else None
     with job.reporter.task("Trying", total) as advance:
         advance(_tell_earlier(job))
-        for outcome in job.engine.run(tasks(), job.trainer, answer=answer):
+        asks = learns_network(job.shared.base)  # a head is fitted at once
+        for outcome in job.engine.run(tasks(), job.trainer, answer=answer if asks else None):
             _tell(job, outcome)
             advance(1)
 

@@ -14,7 +14,7 @@ import pytest
 import works
 from handmade import write_brightness_bundle
 from parts import write_parts
-from teliti.errors import MissingExtraError, UserError
+from teliti.errors import MissingExtraError, RunError, UserError
 from teliti.tuning.engines import Task
 from teliti.tuning.machines import Machines
 from teliti.tuning.ray_engine import RayEngine
@@ -74,6 +74,21 @@ def test_workers_are_calm_processes_that_stay(engine) -> None:
     assert [outcomes[name][0] for name in names] == ["1", "1", "passive"]
     again = {one.value[1] for one in engine.run([Task(str(n), "HOME") for n in range(4)], works.environment)}
     assert again & {process for _, process in outcomes.values()}
+    assert {os.getpriority(os.PRIO_PROCESS, process) for process in again} == {os.getpriority(os.PRIO_PROCESS, 0)}
+
+
+def test_all_tasks_are_one_function_of_ray(engine) -> None:
+    """Another function for each task would be sent to every worker process, and would wait for a worker of its own."""
+    from ray.experimental.internal_kv import _internal_kv_list
+
+    def exported() -> set[bytes]:
+        return set(_internal_kv_list(b"RemoteFunction:", namespace=b"fun"))
+
+    list(engine.run([Task("0", 0)], works.double))
+    before = exported()
+    assert before
+    list(engine.run((Task(str(n), n) for n in range(5)), works.double))
+    assert exported() == before
 
 
 def test_the_task_of_a_killed_worker_is_done_again_without_a_word(engine, tmp_path: Path, capfd) -> None:
@@ -113,6 +128,19 @@ def test_a_cluster_that_does_not_answer_is_told_at_once() -> None:
     engine._ray = type("Ray", (), {"is_initialized": staticmethod(lambda: False), "_private": engine._ray._private})
     with pytest.raises(UserError, match=r"must be that of a running Ray cluster, got 127\.0\.0\.1:1: .*refused"):
         engine.connect()
+
+
+def test_a_start_that_fails_is_told_in_a_sentence_and_leaves_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:
+    def init(**_) -> None:
+        raise Exception("The current node timed out during startup. Too much to do.\nMore.")
+
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    engine = RayEngine(workers=1)
+    calls = {"is_initialized": staticmethod(lambda: False), "init": staticmethod(init), "shutdown": staticmethod(int)}
+    engine._ray = type("Ray", (), {**calls, "_private": engine._ray._private})
+    with pytest.raises(RunError, match=r"Ray could not be started on this machine: .* Too much to do\."), engine:
+        engine.connect()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_address_needs_the_engine_that_has_one() -> None:
