@@ -54,7 +54,7 @@ class Marks:
 def main() -> None:
     """Start, predict, stop."""
     bundle, photos, nodes = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3])
-    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled",
+    os.environ.update(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled", RAY_worker_niceness="0",
                       PYTHONPATH=os.pathsep.join(filter(None, sys.path)))  # fmt: skip
     from ray.cluster_utils import Cluster
 

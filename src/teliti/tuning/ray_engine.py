@@ -80,7 +80,8 @@ class RayEngine(Engine):
             self._ray = require("ray", extra="cluster", purpose="compute on several machines")
         self._address, self._workers, self._threads, self._attempts = address, workers, threads, attempts
         self._folder: str | None = None
-        self._is_connected, self._is_ours = False, False
+        self._connection: object | None = None  # another one each time
+        self._is_ours = False
         self._said: Any = None
         self._do = self._ray.remote(_do)  # once: each call makes another function, sent to every worker process
         self._work: tuple[Any, Any] | None = None
@@ -105,7 +106,7 @@ class RayEngine(Engine):
             UserError: there is no cluster at the address, or none of its machines has the cores that a task takes.
             RunError: Ray did not start here.
         """
-        if self._is_connected:
+        if self._connection is not None:
             return
         if not self._ray.is_initialized():  # else by the program that calls: its own affair
             self._is_ours = True
@@ -115,7 +116,7 @@ class RayEngine(Engine):
                     self._start_here()
                 else:
                     self._join(self._address)
-        self._is_connected = True
+        self._connection = object()
         most = max((int(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]), default=0)
         if most < self._threads:
             raise UserError(
@@ -144,7 +145,7 @@ class RayEngine(Engine):
             UserError: the machines have no room for all of them at once.
         """
         self.connect()
-        ray = self._ray
+        ray, connection = self._ray, self._connection
         share = {"CPU": self._threads, **({"GPU": gpus} if gpus else {})}
         here = f"node:{self.host}"
         bundles = [{**share, **({here: _A_LITTLE} if place == 0 else {})} for place in range(len(tasks))]
@@ -165,13 +166,14 @@ class RayEngine(Engine):
                 )
             yield from self._carry(iter(tasks), work, answer=answer, options=options)
         finally:
-            ray.util.remove_placement_group(group)
+            if self._connection is connection:
+                ray.util.remove_placement_group(group)
 
     def _carry(
         self, source: Iterator[Task[Any]], work: Any, *, answer: Answer | None, options: Callable[[int], dict[str, Any]]
     ) -> Iterator[Outcome[Any]]:
         """Keep as many tasks under way as there are slots, answer what they ask, and give what comes of them."""
-        ray, keys, begun = self._ray, dict[Any, str](), count()
+        ray, keys, begun, connection = self._ray, dict[Any, str](), count(), self._connection
         box: Any = None if answer is None else _open_letterbox(ray)
         letters = None if box is None else box.take.remote()
         try:
@@ -190,10 +192,11 @@ class RayEngine(Engine):
                 else:
                     yield self._outcome(keys.pop(ready[0]), ready[0])
         finally:
-            for reference in keys:
-                ray.cancel(reference, force=True)
-            if box is not None:
-                box.close.remote()  # whoever holds nothing of an actor any more ends it
+            if self._connection is connection:  # else all has ended with it, and Ray would be started to be told
+                for reference in keys:
+                    ray.cancel(reference, force=True)
+                if box is not None:
+                    box.close.remote()  # whoever holds nothing of an actor any more ends it
 
     def share(self, value: Any) -> Shared:
         self.connect()
@@ -207,7 +210,7 @@ class RayEngine(Engine):
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
-        self._is_connected, self._is_ours = False, False
+        self._connection, self._is_ours = None, False
 
     def _hush(self) -> None:
         """Keep what Ray tells of died workers, on stdout, away from the one document there; outcomes tell it, too."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -17,7 +18,7 @@ from parts import write_parts
 from teliti.errors import MissingExtraError, RunError, UserError
 from teliti.tuning.engines import Task
 from teliti.tuning.machines import Machines
-from teliti.tuning.ray_engine import RayEngine
+from teliti.tuning.ray_engine import RayEngine, _Done
 from teliti.workflow.predict import predict
 from teliti.workflow.prepare import prepare
 
@@ -66,6 +67,57 @@ def test_the_driver_answers_what_the_work_asks(engine) -> None:
     (outcome,) = engine.run([Task("a", 9)], works.ask_until_told, answer=answer)
     assert outcome.value == 2
     assert asked == [("a", 0), ("a", 1), ("a", 2)]
+
+
+class RayOfAnother:
+    """Stands in for a Ray that the calling program has started; every task is done at once."""
+
+    def __init__(self, real) -> None:
+        self.cancelled: list[int] = []
+        self.exceptions = real.exceptions
+        self._sent = 0
+
+    def options(self, **_: int) -> Self:
+        return self
+
+    def remote(self, *_: int, **__: str) -> int:
+        self._sent += 1
+        return self._sent - 1
+
+    def is_initialized(self) -> bool:
+        return True
+
+    def nodes(self) -> list[dict]:
+        return [{"Alive": True, "Resources": {"CPU": 2}}]
+
+    def put(self, value):
+        return value
+
+    def wait(self, references: list[int]) -> tuple[list[int], list[int]]:
+        return references[:1], references[1:]
+
+    def get(self, reference: int) -> _Done:
+        return _Done("done", reference, 0.0, 1)
+
+    def cancel(self, reference: int, *, force: bool) -> None:
+        assert force
+        self.cancelled.append(reference)
+
+
+def test_what_is_under_way_is_cancelled_but_not_at_a_ray_that_is_closed() -> None:
+    """Ctrl-C between two outcomes closes the engine first; Ray would start itself anew only to be told."""
+    cancelled = []
+    for is_closed in (False, True):
+        engine = RayEngine(workers=2)
+        engine._ray = ray = RayOfAnother(engine._ray)
+        engine._do = ray
+        outcomes = engine.run((Task(str(n), n) for n in range(4)), works.double)
+        assert next(outcomes).key == "0"
+        if is_closed:
+            engine.close()
+        outcomes.close()
+        cancelled.append(ray.cancelled)
+    assert cancelled == [[1], []]
 
 
 def test_workers_are_calm_processes_that_stay(engine) -> None:
