@@ -223,7 +223,7 @@ class RayEngine(Engine):
         calm = {**CALM, **thread_limits(self._threads), **_PRIVATE}
         calm["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))  # a worker finds what this process finds
         try:
-            with environment_of(calm):
+            with environment_of(calm), _as_given(self._ray):
                 self._ray.init(
                     address="local", num_cpus=cores, include_dashboard=False, log_to_driver=False,
                     logging_level="ERROR", _node_ip_address=_LOOP_BACK, _temp_dir=self._folder,
@@ -355,6 +355,18 @@ def _open_letterbox(ray: Any) -> Any:
     )
     actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(_Letterbox)
     return actor.remote()
+
+
+@contextmanager
+def _as_given(ray: Any) -> Iterator[None]:
+    """Ray takes the loop-back address for that by which others reach the machine, and would listen to all of them."""
+    services = ray._private.services
+    resolve = services.resolve_ip_for_localhost
+    services.resolve_ip_for_localhost = lambda host: host
+    try:
+        yield
+    finally:
+        services.resolve_ip_for_localhost = resolve
 
 
 def _first_line(error: Exception) -> str:

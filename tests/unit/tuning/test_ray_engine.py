@@ -7,6 +7,7 @@ One start of Ray serves the whole file; what a cluster of two nodes does when on
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 from typing import Self
 
@@ -67,6 +68,15 @@ def test_the_driver_answers_what_the_work_asks(engine) -> None:
     (outcome,) = engine.run([Task("a", 9)], works.ask_until_told, answer=answer)
     assert outcome.value == 2
     assert asked == [("a", 0), ("a", 1), ("a", 2)]
+
+
+def test_nobody_but_this_machine_can_knock(engine) -> None:
+    """A port that listens to all addresses would be taken on the other loop-back ones, too."""
+    host, _, port = engine._ray.get_runtime_context().gcs_address.rpartition(":")
+    assert (engine.host, host) == ("127.0.0.1", "127.0.0.1")
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server((host, int(port)))
+    socket.create_server(("127.0.0.2", int(port))).close()
 
 
 class RayOfAnother:
