@@ -24,7 +24,7 @@ from teliti.journal.store import Journal
 from teliti.serve.app import build_app
 from teliti.serve.decoder import DecoderLimits
 from teliti.serve.guard import GuardOptions
-from teliti.serve.models import Models
+from teliti.serve.models import Computing, Models
 from teliti.serve.service import Service, ServiceLimits
 
 SOURCE = Path(__file__).parents[1] / "src"
@@ -83,13 +83,13 @@ def running_api(
     workers: int = 1,
     decoder_command: list[str] | None = None,
     client: tuple[str, int] = ("127.0.0.1", 50000),
+    photos_per_call: int = 1,
 ) -> Iterator[Api]:
     """A service with one brightness bundle named `line`."""
     bundle = write_brightness_bundle(folder / "line", is_regression=is_regression).path
     journal = Journal(folder / "journal.sqlite") if has_journal else None
-    service = Service(
-        Models({"line": bundle}), journal=journal, limits=limits, workers=workers, decoder_command=decoder_command
-    )
+    models = Models({"line": bundle}, computing=Computing(photos_per_call=photos_per_call))
+    service = Service(models, journal=journal, limits=limits, workers=workers, decoder_command=decoder_command)
     app = build_app(service, GuardOptions(TOKEN))
     try:
         with TestClient(app, base_url="http://127.0.0.1:8000", client=client) as connection:
@@ -155,7 +155,10 @@ class Running:
 
 @contextmanager
 def running_service(folder: Path, *words: str, threads: int = 2, **environment: str | None) -> Iterator[Running]:
-    """`teliti serve` on a free port; its log is in `folder/log.txt`. Ended if it still lives."""
+    """`teliti serve` on a free port; its log is in `folder/log.txt`. Ended if it still lives.
+
+    By ONNX Runtime: its start does not import OpenVINO to ask which of them is faster with a network of ten nodes.
+    """
     bundle = folder / "line"
     if not bundle.exists():
         write_brightness_bundle(bundle)
@@ -163,7 +166,8 @@ def running_service(folder: Path, *words: str, threads: int = 2, **environment: 
     known = {name: value for name, value in {**os.environ, **surroundings}.items() if value is not None}
     with (folder / "log.txt").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "teliti", "serve", str(bundle), "--port", "0", "--json", *words],
+            [sys.executable, "-m", "teliti", "serve", str(bundle), "--port", "0", "--json",
+             "--engine", "onnxruntime", *words],
             env=known, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder,
         )  # fmt: skip
         try:

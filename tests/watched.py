@@ -49,9 +49,9 @@ def drop_photo(folder: Path, number: int, *, pause_s: float) -> None:
 
 
 def start_watch(*words: str | Path, **environment: str) -> subprocess.Popen[str]:
-    """`teliti watch` with these words; its streams are the caller's to read."""
+    """`teliti watch` with these words, by ONNX Runtime; its streams are the caller's to read."""
     return subprocess.Popen(
-        [sys.executable, "-m", "teliti", "watch", *map(str, words)],
+        [sys.executable, "-m", "teliti", "watch", "--engine", "onnxruntime", *map(str, words)],
         env={**os.environ, "PYTHONPATH": str(SOURCE), **environment},
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip

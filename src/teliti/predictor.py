@@ -1,8 +1,8 @@
 """The one inference path: bundle in, verdicts out. numpy, OpenCV and ONNX Runtime; never torch.
 
-ONNX Runtime is the engine that every published number comes from. Where another engine computes because it is faster,
-a photo whose verdict hangs on its last digits is computed again by ONNX Runtime, which decides: a verdict does not
-depend on the engine.
+ONNX Runtime, one photo a call, is what every published number comes from. Where another engine computes because it is
+faster, or one call takes several photos, a photo whose verdict hangs on the last digits is computed again so: a verdict
+depends neither on the engine nor on a photo's neighbours.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,36 +23,21 @@ from teliti.data.decoded import read_photo
 from teliti.data.loading import AHEAD_PER_THREAD, load_prepared, map_ahead
 from teliti.data.origins import FileOrigin
 from teliti.errors import PhotoRefused, UserError
-from teliti.metrics.decision import REVIEW, Decision
+from teliti.metrics.clearness import are_clear
+from teliti.metrics.decision import REVIEW
 from teliti.metrics.number_rule import NumberRule
-from teliti.metrics.tiles import combine_parts
+from teliti.metrics.scores import Scores, combine_tiles, judge_scores
 from teliti.runtime import default_threads
-from teliti.sessions import EngineWish, OnnxRuntimeSession, OpenVinoSession, Session, choose_engine
+from teliti.sessions import EngineWish, OnnxRuntimeSession, OpenVinoSession, Session, choose_batch, choose_engine
 from teliti.types import Prediction, Record, Reporter, Sample, SilentReporter, UInt8Image
 
-_MOST_MOVED = 2  # of the most likely classes
+__all__ = ["GOLDEN_TOLERANCE", "NOVELTY", "Predictor", "Prepared", "Scores", "golden_files"]
+
 _MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
 GOLDEN_TOLERANCE = 1e-4
 """How far an answer to a golden photo may be from the recorded one."""
-CLOSE = 1e-3
-"""How near a limit a score of a faster engine is computed again; engines differ by a hundredth of it and less."""
 NOVELTY = "novelty"
 """Name of the output that says how unlike the training photos a photo is."""
-
-
-@dataclass(frozen=True)
-class Scores:
-    """The network's raw answers for a batch.
-
-    Attributes:
-        outputs: (N, K) float32: probabilities of classes or labels, or the numbers of a regression.
-        logits: (N, K) float32 before the softmax or sigmoid; equal to `outputs` for regression.
-        novelty: (N,) float32 >= 0, how unlike the training photos each is; None where the network does not tell it.
-    """
-
-    outputs: NDArray[np.float32]
-    logits: NDArray[np.float32]
-    novelty: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +65,8 @@ class Predictor:
 
     engine: Record
     """{"name", "photos_per_s"}: which engine computes, and how fast each one was where that was measured."""
+    photos_per_call: int
+    """How many photos `judge_prepared` gives to one call of the network; 1 unless `in_batches` chose more."""
 
     def __init__(
         self,
@@ -95,6 +81,7 @@ class Predictor:
         self.threads = default_threads() if threads is None else threads
         self.session = OnnxRuntimeSession(bundle.model_path) if session is None else session
         self.engine = {"name": self.session.engine, "photos_per_s": {}}
+        self.photos_per_call = 1
         tells_novelty = NOVELTY in self.session.outputs
         self._asked = [*dict.fromkeys(bundle.answers.graph_outputs), *([NOVELTY] if tells_novelty else [])]
 
@@ -135,6 +122,28 @@ class Predictor:
         self.engine = choice | {"name": self.session.engine}
         return self
 
+    def in_batches(self, wish: int | None = None) -> Predictor:
+        """The same inspector, `judge_prepared` giving so many photos to one call, or the fastest number here (None).
+
+        More than one only in ONNX Runtime, and where every golden photo gets its scores among others, too. Photos that
+        are cut into tiles go singly.
+
+        Raises:
+            UserError: a number below 1.
+        """
+        if wish is not None and wish < 1:
+            raise UserError(f"Photos a call must be at least 1, got {wish}.", hint="1 computes each photo alone.")
+        opened = self.bundle
+        if self.session.engine != "onnxruntime" or opened.chain.tile is not None:
+            return self
+        if wish is None:
+            size = opened.chain.image_size
+            wish = choose_batch(self.session, digest=opened.model_hash, image_size=size, threads=self.threads)
+        self.photos_per_call = wish
+        if wish > 1 and not self._are_golden_together():
+            self.photos_per_call = 1
+        return self
+
     def predict(self, photos: Sequence[UInt8Image | bytes | str | Path]) -> list[Prediction]:
         """Verdicts of photos given as arrays, encoded bytes or paths.
 
@@ -146,10 +155,10 @@ class Predictor:
             UserError: an array of another kind.
         """
         if len(photos) == 1:  # a line asks so: no thread is worth starting
-            return self._answer(self._prepare_given(photos[0]))
-        taken: deque[Conditions | None] = deque()
-        scored = self._score_all(_without_conditions(map(self._prepare_given, photos), taken))
-        return [prediction for scores in scored for prediction in self._judge_photo(scores, taken.popleft())]
+            return self.judge_prepared([self.prepare_photo(photos[0])])
+        taken: deque[Prepared] = deque()
+        scored = self._score_all(_pictures(map(self.prepare_photo, photos), taken))
+        return [self.judge_photo(scores, taken.popleft()) for scores in scored]
 
     def predict_samples(
         self,
@@ -168,17 +177,17 @@ class Predictor:
         reporter = SilentReporter() if reporter is None else reporter
         if len(samples) == 1:
             try:
-                yield 0, self._answer(self._prepare(read(samples[0]), beside_of(samples[0].origin)))[0]
+                yield 0, self.judge_prepared([self._prepare(read(samples[0]), beside_of(samples[0].origin))])[0]
             except PhotoRefused as refused:
                 yield 0, refused
             return
         with reporter.task("Inspecting photos", len(samples)) as advance:
             order: deque[tuple[int, PhotoRefused | None]] = deque()
-            taken: deque[Conditions | None] = deque()
+            taken: deque[Prepared] = deque()
             prepared = self._prepare_samples(samples, order, read=read)
             ready: deque[Prediction] = deque()
-            for scores in self._score_all(_without_conditions(prepared, taken)):
-                ready.extend(self._judge_photo(scores, taken.popleft()))
+            for scores in self._score_all(_pictures(prepared, taken)):
+                ready.append(self.judge_photo(scores, taken.popleft()))
                 while order and (order[0][1] is not None or ready):
                     index, refusal = order.popleft()
                     yield index, (ready.popleft() if refusal is None else refusal)
@@ -188,8 +197,29 @@ class Predictor:
                     yield index, refusal
                     advance(1)
 
-    def _answer(self, prepared: Prepared) -> list[Prediction]:
-        return self._judge_photo(self.score_photo(prepared.pictures), prepared.conditions)
+    def prepare_photo(self, photo: UInt8Image | bytes | str | Path) -> Prepared:
+        """One photo, given as an array, encoded bytes or a path, as the network takes it.
+
+        Raises:
+            PhotoRefused: it cannot be used; with its path where it has one.
+            UserError: an array of another kind.
+        """
+        if isinstance(photo, np.ndarray | bytes):
+            return self._prepare(_as_image(photo))
+        origin = FileOrigin(str(photo))
+        try:
+            return self._prepare(decode_photo(origin.read_bytes()), beside_of(origin))
+        except PhotoRefused as refusal:
+            raise PhotoRefused(f'"{photo}" cannot be used: {refusal.reason}') from refusal
+
+    def judge_prepared(self, photos: Sequence[Prepared]) -> list[Prediction]:
+        """The answer for each photo, in order; up to `photos_per_call` go through the network together.
+
+        Raises:
+            RunError: an answer is not a number; such a photo must not pass.
+        """
+        scored = self.score_photos([one.pictures for one in photos])
+        return [self.judge_photo(scores, one) for scores, one in zip(scored, photos, strict=True)]
 
     def prepare_photos(
         self, samples: Sequence[Sample], order: deque[tuple[int, PhotoRefused | None]]
@@ -209,22 +239,33 @@ class Predictor:
             pictures: (T, H, W, 3) uint8 RGB, prepared.
         """
         scores = self._score_by(self.session, pictures)
-        if self._referee is None or self._is_clear(scores):
+        if self._referee is None or all(self._are_clear(scores)):
             return scores
         return self._score_by(self._referee, pictures)
 
+    def score_photos(self, photos: Sequence[UInt8Image]) -> list[Scores]:
+        """The answer for each photo, (1, K), in order, `photos_per_call` of them in one call of the network.
+
+        A photo whose verdict would change if its numbers moved a little is computed again alone, and that counts.
+
+        Args:
+            photos: (T, H, W, 3) uint8 RGB each, prepared; one call takes several only where T is 1.
+        """
+        most = self.photos_per_call
+        if most == 1 or len(photos) == 1 or any(len(one) != 1 for one in photos):
+            return [self.score_photo(one) for one in photos]
+        scored: list[Scores] = []
+        for start in range(0, len(photos), most):
+            some = photos[start : start + most]
+            together = self._score(self.session, np.concatenate(some))
+            clear = [False] if len(some) == 1 else self._are_clear(together)
+            rows = zip(some, together.single(), clear, strict=True)
+            scored += [own if is_clear else self.score_photo(photo) for photo, own, is_clear in rows]
+        return scored
+
     def combine(self, parts: Sequence[Scores]) -> Scores:
         """One answer, (1, K), from the answers for all tiles of one photo."""
-        outputs = np.concatenate([part.outputs for part in parts])
-        logits = np.concatenate([part.logits for part in parts])
-        each = [part.novelty for part in parts if part.novelty is not None]
-        novelty = np.concatenate(each).max(keepdims=True) if each else None  # one strange tile is enough
-        if len(outputs) == 1:
-            return Scores(outputs, logits, novelty)
-        how, rejects = self.bundle.chain.combine, self.bundle.answers.tile_rejects
-        counts = np.array([len(outputs)])
-        both = combine_parts(np.concatenate([outputs, logits], axis=1), counts, how=how, rejects=rejects)
-        return Scores(both[:, : outputs.shape[1]], both[:, outputs.shape[1] :], novelty)
+        return combine_tiles(parts, how=self.bundle.chain.combine, rejects=self.bundle.answers.tile_rejects)
 
     def score_files(self, files: Sequence[bytes]) -> NDArray[np.float32]:
         """The answer for one encoded photo, (K,) float32.
@@ -257,29 +298,24 @@ class Predictor:
         starts = range(0, len(pictures), _MOST_TILES)
         return self.combine([self._score(session, pictures[start : start + _MOST_TILES]) for start in starts])
 
-    def _is_clear(self, scores: Scores) -> bool:
-        """True when the answer for one photo stays the same wherever its numbers are moved a little."""
-        answers = self.bundle.answers
-        if isinstance(answers, NumberRule):
-            return True
-        moved = np.repeat(scores.outputs, 2 * (_MOST_MOVED + 1) + 3, axis=0)
-        likely = np.argsort(scores.outputs[0])[::-1][:_MOST_MOVED].tolist()
-        rejected = np.isin(np.arange(moved.shape[1]), answers.reject_indices)
-        for number, shift in enumerate([np.eye(moved.shape[1])[k] for k in likely] + [np.where(rejected, 1.0, -1.0)]):
-            moved[2 * number + 1] += CLOSE * shift
-            moved[2 * number + 2] -= CLOSE * shift
-        novelty = None
-        if scores.novelty is not None:
-            novelty = np.repeat(scores.novelty, len(moved))
-            novelty[-2:] *= (1.0 - CLOSE, 1.0 + CLOSE)
-        if isinstance(answers, Decision):
-            return len({(one.verdict, one.label) for one in answers.judge(moved, novelty=novelty)}) == 1
-        return len({(one.verdict, one.labels) for one in answers.judge(moved)}) == 1
+    def _are_clear(self, scores: Scores) -> list[bool]:
+        return are_clear(self.bundle.answers, scores.outputs, scores.novelty)
+
+    def _are_golden_together(self) -> bool:
+        """True when golden photos get their scores among as many others as one call takes."""
+        golden = self.bundle.golden
+        pictures = [self.prepare_photo((self.bundle.path / one.file).read_bytes()).pictures for one in golden]
+        for start in range(len(golden)):
+            order = [(start + step) % len(golden) for step in range(self.photos_per_call)]
+            scores = self._score(self.session, np.concatenate([pictures[at] for at in order]))
+            said = np.array([golden[at].outputs for at in order])
+            if float(np.abs(scores.outputs - said).max()) > GOLDEN_TOLERANCE:
+                return False
+        return True
 
     def judge(self, scores: Scores) -> list[Prediction]:
         """Verdicts from raw answers."""
-        answers = self.bundle.answers
-        return _judge(scores, answers) if isinstance(answers, Decision) else answers.judge(scores.outputs)
+        return judge_scores(self.bundle.answers, scores)
 
     def self_test(self) -> Record:
         """Run the golden photos: {"photos", "max_abs_difference", "passed"}."""
@@ -294,17 +330,21 @@ class Predictor:
             "passed": difference <= GOLDEN_TOLERANCE,
         }
 
-    def _judge_photo(self, scores: Scores, conditions: Conditions | None) -> list[Prediction]:
-        """Verdicts of one photo, with what lies outside the bundle's envelope."""
-        judged, envelope = self.judge(scores), self.bundle.envelope
-        if conditions is None or envelope is None:
+    def judge_photo(self, scores: Scores, photo: Prepared) -> Prediction:
+        """The answer for one photo from its scores, with what lies outside the bundle's envelope.
+
+        Raises:
+            RunError: the scores are no numbers; such a photo must not pass.
+        """
+        (judged,), envelope = self.judge(scores), self.bundle.envelope
+        if photo.conditions is None or envelope is None:
             return judged
-        measured = conditions.to_record()
+        measured = photo.conditions.to_record()
         outside = envelope.outside(measured)
-        minded = [replace(one, conditions=measured, warnings=outside) for one in judged]
+        minded = replace(judged, conditions=measured, warnings=outside)
         if not outside or envelope.action != "review" or isinstance(self.bundle.answers, NumberRule):
             return minded  # a number is no verdict that a person could give instead
-        return [replace(one, verdict=REVIEW, reasons=(*outside, *one.reasons)) for one in minded]
+        return replace(minded, verdict=REVIEW, reasons=(*outside, *minded.reasons))
 
     def _prepare_samples(
         self,
@@ -332,36 +372,17 @@ class Predictor:
         """An answer a photo, in order; one thread per photo, so that they do not depend on the number of threads."""
         return map_ahead(self.score_photo, photos, threads=self.threads, ahead=1)
 
-    def _prepare_given(self, photo: Any) -> Prepared:
-        if isinstance(photo, np.ndarray | bytes):
-            return self._prepare(_as_image(photo))
-        origin = FileOrigin(str(photo))
-        try:
-            return self._prepare(decode_photo(origin.read_bytes()), beside_of(origin))
-        except PhotoRefused as refusal:
-            raise PhotoRefused(f'"{photo}" cannot be used: {refusal.reason}') from refusal
 
-
-def _without_conditions(photos: Iterable[Prepared], taken: deque[Conditions | None]) -> Iterator[UInt8Image]:
-    """The pictures of photos; their conditions wait in `taken` for the answers, which come in the same order."""
+def _pictures(photos: Iterable[Prepared], taken: deque[Prepared]) -> Iterator[UInt8Image]:
+    """The pictures of photos, which wait in `taken` for the answers, which come in the same order."""
     for photo in photos:
-        taken.append(photo.conditions)
+        taken.append(replace(photo, pictures=photo.pictures[:0]))  # they may be large
         yield photo.pictures
 
 
 def golden_files(file: str, *, patterns: int) -> list[str]:
     """Names in a bundle of a golden photo and of the files beside it, one for each name pattern of the chain."""
     return [file, *(f"{file}-{number}" for number in range(patterns))]
-
-
-def _judge(scores: Scores, decision: Decision) -> list[Prediction]:
-    novelty: list[float | None] = [None] * len(scores.outputs) if scores.novelty is None else scores.novelty.tolist()
-    judged = decision.judge(scores.outputs, novelty=scores.novelty)
-    predictions = []
-    for row, one, strange in zip(scores.outputs, judged, novelty, strict=True):
-        by_class = {name: float(p) for name, p in zip(decision.classes, row, strict=True)}
-        predictions.append(Prediction(one.verdict, one.label, by_class, one.score, one.reasons, strange))
-    return predictions
 
 
 def _as_image(photo: UInt8Image | bytes) -> UInt8Image:

@@ -2,7 +2,8 @@
 
 A session knows numbers only: a batch of prepared photos in, named arrays out. Verdicts are the predictor's.
 Several threads may call one session at once; each call computes on one core, so that answers do not depend on the
-number of threads. Which engine is the faster one here is measured once and kept.
+number of threads. Which engine is the faster one here, and how many photos a call of it shall take, is measured once
+and kept.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import contextlib
 import json
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
@@ -31,7 +32,8 @@ INPUT = "image"
 Precision = Literal["f32", "bf16"]
 Engine = Literal["onnxruntime", "openvino"]
 EngineWish = Literal["auto", "onnxruntime", "openvino"]
-_PROBE_ROUNDS, _PROBE_SECONDS, _PROBE_FORMAT = 3, 0.25, 1
+_PROBE_ROUNDS, _PROBE_SECONDS, _PROBE_FORMAT = 3, 0.1, 2
+_BATCHES, _BATCH_SECONDS, _BATCH_BUDGET_S = (2, 4, 8), 0.01, 0.5
 _CLEARLY_FASTER = 1.1  # another engine costs a second more at every start, and its last digits are others
 
 
@@ -164,21 +166,35 @@ def choose_engine(wish: EngineWish, path: Path, *, digest: str, image_size: tupl
     """
     if wish != "auto" or not is_installed("openvino"):
         return {"name": "onnxruntime" if wish == "auto" else wish, "photos_per_s": {}}
-    versions = installed_versions(("onnxruntime", "openvino"))
-    about = [_PROBE_FORMAT, digest, processor_name(), versions, threads]
-    kept = cached_file(f"engine-{sha256_hex(json.dumps(about).encode())[:24]}.json")
-    try:
-        rates: dict[str, float] = json.loads(kept.read_text())
-    except (OSError, ValueError):
-        rates = measure_engines(path, image_size=image_size, threads=threads)
-        with contextlib.suppress(StorageError):  # measured again at the next start
-            keep_file(kept.name, json.dumps(rates).encode())
+    rates = _kept("engine", (digest, threads), lambda: measure_engines(path, image_size=image_size, threads=threads))
     is_faster = rates.get("openvino", 0.0) > _CLEARLY_FASTER * rates["onnxruntime"]
     return {"name": "openvino" if is_faster else "onnxruntime", "photos_per_s": rates}
 
 
+def choose_batch(session: Session, *, digest: str, image_size: tuple[int, int], threads: int) -> int:
+    """How many photos one call of a network shall take on this machine; kept as `choose_engine` does.
+
+    Args:
+        session: The network, opened.
+        digest: SHA-256 of its file.
+        image_size: (height, width) of its input.
+        threads: How many calls run at once.
+
+    Returns:
+        1, 2, 4 or 8: twice as many as before while that is clearly faster.
+    """
+    about = (session.engine, digest, threads)
+    kept = _kept("batch", about, lambda: measure_batches(session, image_size=image_size, threads=threads))
+    chosen, best = 1, kept["1"]
+    for size in _BATCHES:
+        if kept.get(str(size), 0.0) <= _CLEARLY_FASTER * best:
+            break
+        chosen, best = size, kept[str(size)]
+    return chosen
+
+
 def measure_engines(path: Path, *, image_size: tuple[int, int], threads: int) -> dict[str, float]:
-    """Photos per second by engine, in turn: medians of three rounds of a quarter of a second.
+    """Photos per second by engine, in turn: medians of three rounds of a tenth of a second.
 
     Args:
         path: The ONNX file.
@@ -190,21 +206,72 @@ def measure_engines(path: Path, *, image_size: tuple[int, int], threads: int) ->
         sessions["openvino"] = OpenVinoSession(path, threads=threads)
     except (BundleError, RecipeError):  # it cannot run this network
         return {"onnxruntime": 0.0}
-    photo = np.random.default_rng(0).integers(0, 256, (1, *image_size, 3), dtype=np.uint8)
+    photo = _noise(1, image_size)
     rates: dict[str, list[float]] = {name: [] for name in sessions}
     with ThreadPoolExecutor(threads) as pool:
         for number in range(_PROBE_ROUNDS + 1):
             for name, session in sessions.items():
-                counts = pool.map(lambda _, own=session: _run_for(own, photo), range(threads))
-                rates[name] += [sum(counts)] if number else []  # the first round only warms up
+                rate = _rate(pool, session, photo, threads=threads, seconds=_PROBE_SECONDS)
+                rates[name] += [rate] if number else []  # the first round only warms up
     return {name: round(statistics.median(own), 1) for name, own in rates.items()}
 
 
-def _run_for(session: Session, photo: UInt8Image) -> float:
+def measure_batches(session: Session, *, image_size: tuple[int, int], threads: int) -> dict[str, float]:
+    """How much faster a network is by photos a call, 1 being one; each number in turn with the half of it.
+
+    Stops at the first number that is not clearly faster than the half of it, and after half a second: a network that
+    takes so long gains little from company.
+
+    Args:
+        session: The network, opened.
+        image_size: (height, width) of its input.
+        threads: How many calls run at once.
+    """
+    until = time.perf_counter() + _BATCH_BUDGET_S
+    rates = {"1": 1.0}
+    with ThreadPoolExecutor(threads) as pool:
+        for size in _BATCHES:
+            gains: list[float] = []
+            pair = [_noise(size // 2, image_size), _noise(size, image_size)]
+            for number in range(_PROBE_ROUNDS + 1):
+                half, whole = (_rate(pool, session, own, threads=threads, seconds=_BATCH_SECONDS) for own in pair)
+                gains += [whole / half] if number else []
+                if time.perf_counter() > until:
+                    return rates
+            rates[str(size)] = round(rates[str(size // 2)] * statistics.median(gains), 3)
+            if statistics.median(gains) <= _CLEARLY_FASTER:
+                break
+    return rates
+
+
+def _kept(what: str, about: tuple[Any, ...], measure: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """A measurement of this machine: the one that was kept, else a new one, which is kept."""
+    versions = installed_versions(("onnxruntime", "openvino"))
+    key = json.dumps([_PROBE_FORMAT, *about, processor_name(), versions])
+    kept = cached_file(f"{what}-{sha256_hex(key.encode())[:24]}.json")
+    try:
+        rates: dict[str, float] = json.loads(kept.read_text())
+    except (OSError, ValueError):
+        rates = measure()
+        with contextlib.suppress(StorageError):  # measured again at the next start
+            keep_file(kept.name, json.dumps(rates).encode())
+    return rates
+
+
+def _noise(photos: int, image_size: tuple[int, int]) -> UInt8Image:
+    return np.random.default_rng(0).integers(0, 256, (photos, *image_size, 3), dtype=np.uint8)
+
+
+def _rate(pool: ThreadPoolExecutor, session: Session, batch: UInt8Image, *, threads: int, seconds: float) -> float:
+    """Photos a second of so many threads at once."""
+    return sum(pool.map(lambda _: _run_for(session, batch, seconds), range(threads)))
+
+
+def _run_for(session: Session, batch: UInt8Image, seconds: float) -> float:
     """Photos a second of one thread."""
     names = sorted(session.outputs)
     count, start = 0, time.perf_counter()
-    while (spent := time.perf_counter() - start) < _PROBE_SECONDS:
-        session.run(names, photo)
-        count += 1
+    while (spent := time.perf_counter() - start) < seconds or not count:
+        session.run(names, batch)
+        count += len(batch)
     return count / spent

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from handmade import write_brightness_bundle
+from handmade import even_photo, write_brightness_bundle
+from parts import encode_png
 from served import AUTHORIZED, BRIGHT, DARK, LIMITS, Api, evil_command, exchange_bundle, running_api
 from teliti.errors import StorageError
 from teliti.journal.store import Journal
@@ -155,8 +156,11 @@ def test_what_takes_too_long_gets_no_verdict(tmp_path: Path) -> None:
 
 
 def test_each_answer_comes_wholly_from_one_model(tmp_path: Path) -> None:
-    """R30: a model is exchanged under load; verdicts and hash of an answer belong together, no failure."""
-    with running_api(tmp_path, workers=2) as api:
+    """R30: a model is exchanged under load; verdicts and hash of an answer belong together, no failure.
+
+    Photos of several requests go through the network together meanwhile.
+    """
+    with running_api(tmp_path, workers=2, photos_per_call=4) as api:
         says = {api.service.models.get(None).inspector.model_hash: "pass"}
         answers = []
         done = threading.Event()
@@ -172,7 +176,10 @@ def test_each_answer_comes_wholly_from_one_model(tmp_path: Path) -> None:
         for threshold in (0.1, 0.9, 0.12, 0.8):
             says[exchange_bundle(api.bundle, threshold=threshold)] = "reject" if threshold < 0.15 else "pass"
             assert api.client.post("/v1/models/line/reload", headers=AUTHORIZED).status_code == 200
-            time.sleep(0.15)
+            enough = len(answers) + 2 * len(clients)  # of each client one that was begun after the exchange
+            deadline = time.monotonic() + 30
+            while len(answers) < enough and time.monotonic() < deadline:
+                time.sleep(0.005)
         done.set()
         for client in clients:
             client.join()
@@ -180,7 +187,38 @@ def test_each_answer_comes_wholly_from_one_model(tmp_path: Path) -> None:
         for answer in answers:
             said = answer.json()
             assert {photo["verdict"] for photo in said["photos"]} == {says[said["model_hash"]]}
-        assert len({answer.json()["model_hash"] for answer in answers}) >= 3
+        assert len({answer.json()["model_hash"] for answer in answers}) >= 4
+
+
+def test_photos_of_several_requests_share_a_call_and_keep_their_answers(tmp_path: Path) -> None:
+    """While one photo holds the only worker, others gather; each gets the answer that it gets alone, bad ones too."""
+    command = evil_command(tmp_path)
+    sent = {f"A{number}": even_photo(20 * number) for number in range(1, 12)}
+    with (
+        running_api(tmp_path, decoder_command=command, photos_per_call=4) as api,
+        ThreadPoolExecutor(12) as clients,
+    ):
+        alone = {name: api.predict(encode_png(photo)).json()["photos"][0] for name, photo in sent.items()}
+        calls = network_calls(api)
+        slow = clients.submit(api.predict, b"slow" + DARK)
+        while not api.service._waiting:
+            time.sleep(0.005)
+        asked = {name: clients.submit(api.predict, encode_png(sent[name]), f"?serial={name}") for name in sent}
+        bad = clients.submit(api.predict, b"no photo")
+        for name, answer in asked.items():
+            (photo,) = answer.result().json()["photos"]
+            assert photo["serial"] == name
+            assert {key: photo[key] for key in ("verdict", "label", "photo_hash")} == {
+                key: alone[name][key] for key in ("verdict", "label", "photo_hash")
+            }
+            assert photo["score"] == pytest.approx(alone[name]["score"], abs=1e-5)
+        assert (slow.result().status_code, bad.result().status_code) == (200, 422)
+        assert network_calls(api) - calls < len(sent)
+
+
+def network_calls(api: Api) -> float:
+    text = api.client.get("/metrics").text
+    return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith("teliti_network_calls_total"))
 
 
 def test_a_bundle_that_cannot_be_used_does_not_replace_one(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 
 from handmade import write_brightness_bundle
 from served import AUTHORIZED, BRIGHT, DARK, TOKEN, Running, exchange_bundle, running_service
+from surroundings import odd_surroundings
 from teliti.bundle import MANIFEST
 from teliti.journal.store import Journal
 
@@ -33,6 +34,7 @@ def bundle(tmp_path: Path) -> str:
         (["{bundle}", "{bundle}"], 'got "line" twice'),
         (["{bundle}", "--no-journal", "--journal", "x"], "--journal must stand without --no-journal"),
         (["{bundle}", "--max-waiting", "0"], "--max-waiting must be at least 1"),
+        (["{bundle}", "--batch", "0"], "--batch must be at least 1, got 0"),
         (["{bundle}", "--port", "99999"], "--port must be 0 to 65535"),
         (["{bundle}", "--host", "0.0.0.0"], "so a token must be given"),
         (["{bundle}", "--token-file", "missing"], "cannot be read"),
@@ -73,8 +75,11 @@ def test_a_port_in_use(run, bundle: str) -> None:
 
 
 def test_a_service_from_start_to_end(tmp_path: Path) -> None:
-    """R27, R29, S9, S16, S19 on the real process: start, verdict, exchange by SIGHUP, SIGTERM with exit code 0."""
-    with running_service(tmp_path) as service:
+    """R27, R29, S9, S16, S19 on the real process: start, verdict, exchange by SIGHUP, SIGTERM with exit code 0.
+
+    R31 too: in German, in another time zone, with a read-only home and all of it recorded with a point and in UTC.
+    """
+    with running_service(tmp_path, **odd_surroundings(tmp_path, "de_DE")) as service:
         assert service.ready["token"] is None
         assert Path(service.ready["journal"]) == tmp_path / "line-journal.sqlite"
         assert (tmp_path / "line-journal.sqlite").stat().st_mode & 0o077 == 0
@@ -95,6 +100,7 @@ def test_a_service_from_start_to_end(tmp_path: Path) -> None:
     with Journal(tmp_path / "line-journal.sqlite", create=False) as journal:
         assert journal.verify()["whole"]
         kinds = [record["kind"] for record in journal.records()]
+        assert all(record["time"].endswith("+00:00") for record in journal.records())
     assert kinds == ["model", "start", "verdict", "model", "start", "verdict", "stop"]
 
 
@@ -132,8 +138,8 @@ def test_what_is_in_hand_is_answered(tmp_path: Path) -> None:
 
 
 def test_a_random_token_works(tmp_path: Path) -> None:
-    """R31 too: Turkish, another time zone, no home: the same numbers with a point."""
-    odd = {"LC_ALL": "tr_TR.UTF-8", "TZ": "Asia/Kathmandu", "HOME": "/dev/null", "XDG_CACHE_HOME": "/dev/null"}
+    """R31 too: Turkish, another time zone, a read-only home: the same numbers with a point."""
+    odd = odd_surroundings(tmp_path, "tr_TR")
     with running_service(tmp_path, "--no-journal", TELITI_TOKEN=None, **odd) as service:
         token = service.ready["token"]
         assert len(token) >= 40

@@ -14,6 +14,7 @@ import pytest
 
 from handmade import even_photo, write_brightness_bundle
 from parts import encode_png
+from surroundings import odd_surroundings
 from teliti.journal.store import Journal
 from watched import start_watch, wait_until
 
@@ -149,13 +150,14 @@ def test_a_journal_that_cannot_grow_stops_with_1_and_passes_nothing(bundle: Path
     assert not list(good.glob("*"))
 
 
-def test_odd_surroundings_change_nothing(bundle: Path, folder: Path, tmp_path: Path) -> None:
-    """R31: Turkish locale, another time zone, umask 077, no home: the same numbers, times in UTC."""
+@pytest.mark.parametrize("language", ["tr_TR", "de_DE"])
+def test_odd_surroundings_change_nothing(language: str, bundle: Path, folder: Path, tmp_path: Path) -> None:
+    """R31: another language, another time zone, umask 077, read-only home: the same numbers, times in UTC."""
     before = os.umask(0o077)
     try:
         process = start_watch(
             bundle, folder, "--once", "--settle", "0", "--into", f"pass={tmp_path / 'good'}", "--json",
-            LC_ALL="tr_TR.UTF-8", TZ="Asia/Kathmandu", HOME="/nowhere",
+            **odd_surroundings(tmp_path, language),
         )  # fmt: skip
         out, err = process.communicate(timeout=60)
     finally:

@@ -1,4 +1,4 @@
-"""Another engine under the predictor: used only where it answers as it must, and never the one that decides."""
+"""Another engine, or several photos a call: used only where they answer as they must, and never what decides."""
 
 from __future__ import annotations
 
@@ -11,24 +11,28 @@ import pytest
 from handmade import even_photo, write_brightness_bundle
 from teliti import predictor as predictor_module
 from teliti.bundle import Bundle
+from teliti.errors import UserError
 from teliti.predictor import Predictor
 from teliti.sessions import OnnxRuntimeSession
 from teliti.workflow import predict as job
 
 
 class Shifted:
-    """An engine whose probability of the second class is a little off, and which counts its photos."""
+    """An engine whose probability of the second class is a little off, and which notes how many photos came a call.
 
-    engine = "openvino"
+    With `among_others` only that of photos that do not come alone.
+    """
 
-    def __init__(self, bundle: Bundle, shift: float) -> None:
-        self._own, self._shift, self.photos = OnnxRuntimeSession(bundle.model_path), shift, 0
-        self.outputs = self._own.outputs
+    def __init__(self, bundle: Bundle, shift: float, *, among_others: bool = False) -> None:
+        self._own, self._shift, self._among_others = OnnxRuntimeSession(bundle.model_path), shift, among_others
+        self.engine = "onnxruntime" if among_others else "openvino"
+        self.outputs, self.calls = self._own.outputs, []
 
     def run(self, names: Sequence[str], batch: np.ndarray) -> list[np.ndarray]:
-        self.photos += len(batch)
+        self.calls.append(len(batch))
         values = dict(zip(names, self._own.run(names, batch), strict=True))
-        values["probs"] = values["probs"] + np.array([-self._shift, self._shift], np.float32)
+        shift = 0.0 if self._among_others and len(batch) == 1 else self._shift
+        values["probs"] = values["probs"] + np.array([-shift, shift], np.float32)
         return [values[name] for name in names]
 
 
@@ -99,3 +103,55 @@ def test_few_photos_do_not_wait_for_another_engine(
     monkeypatch.setattr(job, "_MANY", 40)
     assert job.predict(bundle.path, parts_folder, reporter=Listener())["engine"]["name"] == "openvino"
     assert notes == ["Computed by openvino: photos a second of the network alone: onnxruntime 1, openvino 2."]
+
+
+def judge(predictor: Predictor, greys: Sequence[int]) -> list:
+    return predictor.judge_prepared([predictor.prepare_photo(even_photo(grey)) for grey in greys])
+
+
+def test_a_verdict_does_not_depend_on_the_neighbours(bundle: Bundle) -> None:
+    session = Shifted(bundle, 5e-5, among_others=True)  # it would reject the photo of grey 128, but not alone
+    predictor, own = Predictor(bundle, threads=1, session=session).in_batches(4), Predictor(bundle, threads=1)
+    assert predictor.photos_per_call == 4
+    session.calls.clear()
+    greys = [10, 128, 250, 30, 40, 200]
+    together = judge(predictor, greys)
+    assert session.calls == [4, 1, 2]  # the photo of grey 128 again, alone
+    for ours, reference in zip(together, judge(own, greys), strict=True):
+        assert (ours.verdict, ours.label) == (reference.verdict, reference.label)
+        assert ours.score == pytest.approx(reference.score, abs=1e-4)
+    assert together[1] == judge(own, [128])[0]
+
+
+def test_photos_that_go_singly_get_the_same_bits_in_company(trained_bundle: Path, parts_folder: Path) -> None:
+    photos = sorted(parts_folder.rglob("*.png"))[::6]
+    predictor = Predictor.open(trained_bundle, threads=1)
+    prepared = [predictor.prepare_photo(photo) for photo in photos]
+    assert predictor.judge_prepared(prepared) == [predictor.judge_prepared([one])[0] for one in prepared]
+
+
+def test_a_real_bundle_gives_the_same_verdicts_together(trained_bundle: Path, parts_folder: Path) -> None:
+    predictor = Predictor.open(trained_bundle, threads=1).in_batches(4)
+    prepared = [predictor.prepare_photo(photo) for photo in sorted(parts_folder.rglob("*.png"))[::6]]
+    assert (len(prepared), predictor.photos_per_call) == (8, 4)
+    for ours, photo in zip(predictor.judge_prepared(prepared), prepared, strict=True):
+        alone = predictor.judge_prepared([photo])[0]
+        assert (ours.verdict, ours.label) == (alone.verdict, alone.label)
+        assert ours.score == pytest.approx(alone.score, abs=1e-5)
+
+
+def test_a_network_that_does_not_bear_company_gets_none(bundle: Bundle) -> None:
+    session = Shifted(bundle, 0.01, among_others=True)
+    assert Predictor(bundle, threads=1, session=session).in_batches(4).photos_per_call == 1
+
+
+def test_who_goes_singly_in_any_case(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(predictor_module, "choose_batch", lambda *_, threads, **__: asked.append(threads) or 8)
+    other = Predictor(bundle, threads=1, session=Shifted(bundle, 0.0))
+    assert other.in_batches().photos_per_call == 1
+    assert asked == []
+    assert Predictor(bundle, threads=2).in_batches().photos_per_call == 8
+    assert asked == [2]
+    with pytest.raises(UserError, match="Photos a call must be at least 1, got 0"):
+        Predictor(bundle, threads=1).in_batches(0)

@@ -11,7 +11,14 @@ import pytest
 from teliti import runtime, sessions
 from teliti.bundle import MODEL
 from teliti.errors import BundleError, MissingExtraError
-from teliti.sessions import OnnxRuntimeSession, OpenVinoSession, choose_engine, measure_engines
+from teliti.sessions import (
+    OnnxRuntimeSession,
+    OpenVinoSession,
+    choose_batch,
+    choose_engine,
+    measure_batches,
+    measure_engines,
+)
 
 BATCH = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
 
@@ -64,3 +71,50 @@ def test_both_engines_are_measured(trained_bundle: Path, monkeypatch: pytest.Mon
     rates = measure_engines(trained_bundle / MODEL, image_size=(64, 64), threads=1)
     assert set(rates) == {"onnxruntime", "openvino"}
     assert min(rates.values()) > 0.0
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen"),
+    [
+        ({"1": 1.0}, 1),
+        ({"1": 1.0, "2": 1.05}, 1),
+        ({"1": 1.0, "2": 1.5, "4": 1.6}, 2),
+        ({"1": 1.0, "2": 1.5, "4": 2.0, "8": 3.0}, 8),
+    ],
+)
+def test_a_call_takes_twice_as_many_while_that_is_clearly_faster(rates, chosen, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("TELITI_CACHE", str(tmp_path))
+    asked: list[int] = []
+    monkeypatch.setattr(sessions, "measure_batches", lambda *_, threads, **__: asked.append(threads) or rates)
+    session = Timed()
+    for _ in range(2):
+        assert choose_batch(session, digest="d", image_size=(8, 8), threads=2) == chosen
+    assert asked == [2]  # kept
+
+
+class Timed:
+    """A network whose call takes a while for itself and a while for each photo, on a clock of its own."""
+
+    engine = "onnxruntime"
+    outputs = frozenset({"probs"})
+
+    def __init__(self, *, call_s: float = 0.0, each_s: float = 0.0) -> None:
+        self._call_s, self._each_s, self.now = call_s, each_s, 0.0
+
+    def run(self, _: object, batch: np.ndarray) -> list[np.ndarray]:
+        self.now += self._call_s + self._each_s * len(batch)
+        return []
+
+    def perf_counter(self) -> float:
+        return self.now
+
+
+def test_photos_a_call_are_measured_until_more_gain_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(**seconds: float) -> dict[str, float]:
+        network = Timed(**seconds)
+        monkeypatch.setattr(sessions, "time", network)
+        return measure_batches(network, image_size=(8, 8), threads=1)
+
+    assert measure(each_s=0.004) == {"1": 1.0, "2": 1.0}
+    assert measure(call_s=0.003, each_s=0.001) == pytest.approx({"1": 1.0, "2": 1.6, "4": 2.286, "8": 2.909}, abs=0.001)
+    assert measure(each_s=0.2) == {"1": 1.0}  # a slow network goes singly, and a start does not wait for it

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -45,11 +45,29 @@ class AddressOptions:
 DEFAULT_ADDRESS = AddressOptions()
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class ComputingOptions:
+    """What computes.
+
+    Attributes:
+        engine: What runs the network; auto takes the faster one here. Verdicts do not depend on it.
+        batch: So many photos that wait share a call of the network at most. [default: as many as is fastest here]
+    """
+
+    engine: Literal["auto", "onnxruntime", "openvino"] = "auto"
+    batch: Annotated[int | None, Parameter(metavar="PHOTOS")] = None
+
+
+DEFAULT_COMPUTING = ComputingOptions()
+
+
 def serve(
     *bundles: str,
     journal: Annotated[str | None, Parameter(metavar="PLACE")] = None,
     no_journal: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     address: AddressOptions = DEFAULT_ADDRESS,
+    computing: ComputingOptions = DEFAULT_COMPUTING,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
     """Serve bundles until SIGTERM: POST photos to /v1/predict. What is in hand then is answered.
@@ -59,6 +77,7 @@ def serve(
         journal: A path, or postgresql://USER@HOST/DATABASE. [default: TELITI_JOURNAL, or BUNDLE-journal.sqlite]
         no_journal: Keep no record of the verdicts.
         address: How the service is reached.
+        computing: What computes.
         output: How to speak.
     """
     from teliti.serve.models import name_bundles
@@ -70,6 +89,8 @@ def serve(
         raise UserError("--journal must stand without --no-journal, got both.", hint="Take one of them.")
     if address.max_waiting < 1:
         raise UserError(f"--max-waiting must be at least 1, got {address.max_waiting}.", hint="The default is 128.")
+    if computing.batch is not None and computing.batch < 1:
+        raise UserError(f"--batch must be at least 1, got {computing.batch}.", hint="1 computes each photo alone.")
     folders = name_bundles(bundles)
     beside = next(iter(folders.values())).resolve()
     options = ServeOptions(
@@ -78,6 +99,8 @@ def serve(
         token_file=address.token_file,
         allow_hosts=tuple(address.allow_host),
         max_waiting=address.max_waiting,
+        engine=computing.engine,
+        photos_per_call=computing.batch,
     )
     default = beside.with_name(f"{beside.name}-journal.sqlite")
     with _log_on_stderr(logging.ERROR if output.quiet else logging.INFO):
@@ -102,7 +125,8 @@ def _print_ready(record: Record) -> None:
     if record["token"] is not None:
         print_line(console, f"Token of this run: {record['token']}")
     for model in record["models"]:
-        print_line(console, f"Model {model['name']}  {model['model_hash'][:12]}")
+        how = f"{model['engine']}, {model['photos_per_call']} a call"
+        print_line(console, f"Model {model['name']}  {model['model_hash'][:12]}  {how}")
     kept = f'Every verdict is kept in "{record["journal"]}".' if record["journal"] else "No verdict is kept."
     print_line(console, kept)
     sys.stdout.flush()

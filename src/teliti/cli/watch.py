@@ -64,6 +64,7 @@ def watch(
     journal: Annotated[str | None, Parameter(metavar="PLACE")] = None,
     once: Annotated[bool, Parameter(negative="", show_default=False)] = False,
     fail_on: Literal["reject"] | None = None,
+    engine: Literal["auto", "onnxruntime", "openvino"] = "auto",
     line: LineOptions = DEFAULT_LINE,
     output: OutputOptions = DEFAULT_OUTPUT,
 ) -> int:
@@ -77,6 +78,7 @@ def watch(
         journal: A path, or postgresql://USER@HOST/DATABASE. [default: TELITI_JOURNAL, or FOLDER-journal.sqlite]
         once: Judge what is there and end.
         fail_on: With "reject", leave with exit code 3 when a photo was rejected or refused.
+        engine: What runs the network; auto takes the faster one here. Verdicts do not depend on it.
         line: What the line is like.
         output: How to speak.
     """
@@ -90,6 +92,7 @@ def watch(
         settle_s=_seconds("--settle", line.settle),
         patience_s=_seconds("--patience", line.patience),
         until_empty=once,
+        engine=engine,
     )
     record = _run(bundle, folder, place=journal, options=options, receivers=line.receivers(), output=output)
     if output.json:

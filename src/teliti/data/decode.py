@@ -8,6 +8,7 @@ opens a picture. What cannot be seen here: damage inside the compressed data of 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -26,6 +27,8 @@ from teliti.types import UInt8Image
 __all__ = ["DEFAULT_LIMITS", "DecodeLimits", "decode_image", "decode_photo", "orient_image", "read_image_header"]
 
 cv2.utils.logging.setLogLevel(0)  # what OpenCV has to say about a damaged file is in the refusal
+if "OPENCV_FOR_THREADS_NUM" not in os.environ:
+    cv2.setNumThreads(1)  # photos run side by side here: halves of one photo would wait for each other's core
 
 
 class _Reader(Protocol):

@@ -93,6 +93,8 @@ class ModelFacts(_Document):
     task: str
     classes: list[str]
     threshold: float | None
+    engine: str = Field(description="What computes.")
+    photos_per_call: int = Field(description="How many photos that wait go through the network together at most.")
     since: str = Field(description="When it was opened.")
 
 

@@ -27,6 +27,10 @@ class Measures:
         self.verdicts = Counter(
             "teliti_verdicts", "Photos judged, by verdict.", ["model", "verdict"], registry=self._registry
         )
+        self.calls = Counter(
+            "teliti_network_calls", "Calls of the network, each for one photo or several.", ["model"],
+            registry=self._registry,
+        )  # fmt: skip
         self.requests = Counter("teliti_requests", "Requests answered, by status.", ["status"], registry=self._registry)
         self.withheld = Counter(
             "teliti_withheld", "Requests that got no verdict since none may be given.", registry=self._registry

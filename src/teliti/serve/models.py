@@ -10,6 +10,7 @@ from pathlib import Path
 
 from teliti.errors import UserError
 from teliti.serve.drift import LineDrift
+from teliti.sessions import EngineWish
 from teliti.types import Record
 from teliti.workflow.inspection import Inspector
 
@@ -17,6 +18,21 @@ _LONGEST_NAME = 100
 
 
 @dataclass(frozen=True, slots=True)
+class Computing:
+    """How verdicts are computed.
+
+    Attributes:
+        engine: See `Inspector`.
+        photos_per_call: See `Inspector`.
+        threads: Photos in hand at once.
+    """
+
+    engine: EngineWish = "onnxruntime"
+    photos_per_call: int | None = 1
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Served:
     """One opened bundle under its name.
 
@@ -43,6 +59,7 @@ class Served:
             "task": opened.task,
             "classes": list(self.inspector.classes),
             "threshold": self.inspector.threshold,
+            **self.inspector.engine_record(),
             "since": self.since.isoformat(timespec="seconds"),
         }
 
@@ -52,14 +69,16 @@ class Models:
 
     Args:
         folders: Folder by name.
+        computing: How their verdicts are computed.
 
     Raises:
-        BundleError, RunError, UserError: as `Inspector`.
+        BundleError, MissingExtraError, RunError, UserError: as `Inspector`.
     """
 
-    def __init__(self, folders: Mapping[str, Path]) -> None:
+    def __init__(self, folders: Mapping[str, Path], *, computing: Computing | None = None) -> None:
         self._folders = dict(folders)
-        self._served = {name: _open(name, folder) for name, folder in folders.items()}
+        self._computing = computing or Computing()
+        self._served = {name: self._open(name, folder) for name, folder in folders.items()}
         self._lock = threading.Lock()
 
     def all(self) -> list[Served]:
@@ -82,7 +101,7 @@ class Models:
             BundleError, RunError, UserError: as `Inspector`; the old one stays.
         """
         with self._lock:
-            fresh = _open(name, self._folders[name])
+            fresh = self._open(name, self._folders[name])
             self._served[name] = fresh
         return fresh
 
@@ -93,10 +112,10 @@ class Models:
             "models": [served.to_record(is_default=not at) for at, served in enumerate(self.all())],
         }
 
-
-def _open(name: str, folder: Path) -> Served:
-    inspector = Inspector(folder, threads=1)
-    return Served(name, inspector, LineDrift(inspector.predictor.bundle))
+    def _open(self, name: str, folder: Path) -> Served:
+        how = self._computing
+        inspector = Inspector(folder, threads=how.threads, engine=how.engine, photos_per_call=how.photos_per_call)
+        return Served(name, inspector, LineDrift(inspector.predictor.bundle))
 
 
 def name_bundles(words: Sequence[str]) -> dict[str, Path]:

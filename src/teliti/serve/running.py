@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from teliti.journal.store import Journal
     from teliti.serve.guard import GuardOptions
     from teliti.serve.service import Service
+    from teliti.sessions import EngineWish
 
 TOKEN_VARIABLE = "TELITI_TOKEN"  # noqa: S105 - a variable's name
 LOG = logging.getLogger("teliti.serve")
@@ -38,7 +39,7 @@ _IDLE_S, _LOOK_S = 15.0, 1.0
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
-    """How the service is reached.
+    """How the service is reached, and what computes.
 
     Attributes:
         host: The address to listen at.
@@ -46,6 +47,8 @@ class ServeOptions:
         token_file: Holds the token; unset: the variable TELITI_TOKEN, or a random one on loop-back.
         allow_hosts: Further host names that requests may use.
         max_waiting: Requests in hand; more are told to come again.
+        engine: What computes; see `Inspector`.
+        photos_per_call: How many photos that wait go through the network together at most; None: as is fastest here.
     """
 
     host: str = "127.0.0.1"
@@ -53,6 +56,8 @@ class ServeOptions:
     token_file: Path | None = None
     allow_hosts: Sequence[str] = field(default_factory=tuple)
     max_waiting: int = 128
+    engine: EngineWish = "auto"
+    photos_per_call: int | None = None
 
 
 def serve(
@@ -149,17 +154,18 @@ def _serve(
     token: tuple[str, bool],
     on_ready: Callable[[Record], None],
 ) -> None:
-    from teliti.serve.models import Models
+    from teliti.serve.models import Computing, Models
     from teliti.serve.service import Service, ServiceLimits
 
-    models = Models(folders)
+    workers = min(default_threads(), _MOST_WORKERS)
+    models = Models(folders, computing=Computing(options.engine, options.photos_per_call, threads=workers))
     opened = None if journal is None else journal()
     try:
         service = Service(
             models,
             journal=opened,
             limits=ServiceLimits(max_waiting=options.max_waiting),
-            workers=min(default_threads(), _MOST_WORKERS),
+            workers=workers,
         )
         ready = {
             "schema": 1,

@@ -1,7 +1,8 @@
 """What the web layer asks: verdicts, readiness, other models. No HTTP here but for the status of a refusal.
 
-For each request first a place in the bounded queue, then its photos through a decoder child and one model, then the
-journal, then the answer. Whatever fails on the way, no verdict leaves.
+For each request first a place in the bounded queue, then its photos through a decoder child and one model, where photos
+of several requests may share a call of the network, then the journal, then the answer. Whatever fails on the way, no
+verdict leaves.
 """
 
 from __future__ import annotations
@@ -12,16 +13,17 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from teliti.errors import PhotoRefused, RunError, StorageError, TelitiError
 from teliti.journal.entry import REFUSED, Entry
+from teliti.serve.batcher import Batcher, Half
 from teliti.serve.decoder import DecoderLimits, Decoders
 from teliti.serve.measures import Measures
 from teliti.serve.models import Models, Served
-from teliti.serve.pace import Pace, give_way
+from teliti.serve.pace import Pace
 from teliti.serve.problems import RequestError, busy, no_such_model, unsafe
 from teliti.serve.recorder import Recorder
 from teliti.workflow.heat_map import PASSES, explain_photo
@@ -29,6 +31,7 @@ from teliti.workflow.inspection import Photo
 
 if TYPE_CHECKING:
     from teliti.journal.store import Journal
+    from teliti.predictor import Prepared
     from teliti.types import Prediction, Record
 
 LOG = logging.getLogger("teliti.serve")
@@ -69,7 +72,7 @@ class Judged:
         photo: What was judged.
         answer: The verdict, or why there is none.
         decode_ms: In the child.
-        predict_ms: Preparing and computing.
+        predict_ms: Preparing and computing, with those that shared the call.
     """
 
     photo: Photo
@@ -83,6 +86,16 @@ class Judged:
         if isinstance(self.answer, PhotoRefused):
             return REFUSED
         return self.answer.verdict or self.answer.label or "measured"
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    """A photo that waits for the network."""
+
+    photo: Photo
+    prepared: Prepared
+    decode_ms: float
+    prepare_ms: float
 
 
 class Service:
@@ -114,7 +127,9 @@ class Service:
             journal.append([entry for served in models.all() for entry in _opened(served)])
         self.decoders = Decoders(workers, limits=self.limits.photo, command=decoder_command)
         self._recorder = None if journal is None else Recorder(journal, source=SOURCE)
-        self._workers = ThreadPoolExecutor(workers, thread_name_prefix="teliti-judge", initializer=give_way)
+        self._batcher: Batcher[Served, _Decoded, Any] = Batcher(
+            workers=workers, together=self._judge_together, most=lambda served: served.inspector.photos_per_call
+        )
         self._pace = Pace(workers)
         self._asides = ThreadPoolExecutor(2, thread_name_prefix="teliti-aside")
         self._waiting = self._waiting_bytes = 0
@@ -174,11 +189,12 @@ class Service:
         Raises:
             RequestError: none may be given.
         """
-        job = self._workers.submit(self._judge_photos, served, photos)
-        self._pace.expect(job, len(photos))
+        jobs = [self._batcher.submit(partial(self._decode, served, photo)) for photo in photos]
+        for job in jobs:
+            self._pace.expect(job, 1)
         try:
             async with asyncio.timeout(self.limits.request_s):
-                judged = await asyncio.wrap_future(job)
+                judged: list[Judged] = await asyncio.gather(*map(asyncio.wrap_future, jobs))
                 await self._record(served, judged, request_id=request_id, operator=operator)
         except TimeoutError as error:
             raise self._withhold("The photo was not judged in time.", request_id, error) from error
@@ -186,6 +202,9 @@ class Service:
             raise self._withhold("The journal cannot be written, so no verdict is given.", request_id, error) from error
         except RunError as error:
             raise self._withhold("The photo cannot be judged now.", request_id, error) from error
+        finally:
+            for job in jobs:
+                job.cancel()  # where one photo failed, nobody waits for the others
         for one in judged:
             self.measures.verdicts.labels(served.name, one.verdict).inc()
             if not isinstance(one.answer, PhotoRefused):
@@ -198,7 +217,7 @@ class Service:
         if isinstance(judged.answer, PhotoRefused):
             return None, "The photo was refused."
         deadline = time.monotonic() + self.limits.request_s
-        job = self._workers.submit(self._explain, served, judged.photo, deadline)
+        job = self._batcher.submit(partial(self._explain, served, judged.photo, deadline))
         self._pace.expect(job, PASSES)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(job), self.limits.request_s), None
@@ -245,7 +264,7 @@ class Service:
     def close(self) -> None:
         """End the children, write what waits, end the threads."""
         self.decoders.close()
-        self._workers.shutdown(cancel_futures=True)
+        self._batcher.close()
         self._asides.shutdown(cancel_futures=True)
         if self._recorder is not None:
             stop = self._recorder.submit([Entry("stop", SOURCE, reason="asked to")])
@@ -268,11 +287,34 @@ class Service:
         LOG.error("request %s got no verdict: %s", request_id, str(cause) or type(cause).__name__)
         return unsafe(what)
 
-    def _judge_photos(self, served: Served, photos: Sequence[Photo]) -> list[Judged]:
-        judged = []
-        for photo in photos:
-            judged.append(_judge_photo(served, photo, self.decoders))
-            self._pace.took((judged[-1].decode_ms + judged[-1].predict_ms) / 1000)
+    def _decode(self, served: Served, photo: Photo) -> Half[Served, _Decoded] | Judged:
+        """A photo as the network takes it, or its refusal."""
+        began = time.perf_counter()
+        decode_ms: float | None = None
+        try:
+            plain = self.decoders.decode(photo.data or b"")
+            decode_ms = _ms_since(began)
+            prepared = served.inspector.prepare(plain)
+        except PhotoRefused as refusal:
+            took_ms = _ms_since(began)
+            self._pace.took(took_ms / 1000)
+            decode_ms = took_ms if decode_ms is None else decode_ms
+            return Judged(photo, refusal, decode_ms, round(took_ms - decode_ms, 3))
+        return Half(served, _Decoded(photo, prepared, decode_ms, round(_ms_since(began) - decode_ms, 3)))
+
+    def _judge_together(self, served: Served, some: Sequence[_Decoded]) -> list[Judged | Exception]:
+        """The answer for each photo, all by one model."""
+        began = time.perf_counter()
+        answers = served.inspector.judge([one.prepared for one in some])
+        took_ms = _ms_since(began)
+        self.measures.calls.labels(served.name).inc()
+        judged: list[Judged | Exception] = []
+        for one, answer in zip(some, answers, strict=True):
+            self._pace.took((one.decode_ms + one.prepare_ms + took_ms / len(some)) / 1000)
+            if isinstance(answer, RunError):
+                judged.append(answer)
+            else:
+                judged.append(Judged(one.photo, answer, one.decode_ms, round(one.prepare_ms + took_ms, 3)))
         return judged
 
     def _explain(self, served: Served, photo: Photo, deadline: float) -> Record:
@@ -301,24 +343,13 @@ class Service:
             raise RunError("A golden photo does not get its scores.", hint="Copy the bundle again.")
 
 
-def _judge_photo(served: Served, photo: Photo, decoders: Decoders) -> Judged:
-    began = time.perf_counter()
-    answer: Prediction | PhotoRefused
-    try:
-        plain = decoders.decode(photo.data or b"")
-    except PhotoRefused as refusal:
-        return Judged(photo, refusal, _ms_since(began), 0.0)
-    decoded_ms, began = _ms_since(began), time.perf_counter()
-    (answer,) = served.inspector.inspect([replace(photo, data=plain)])
-    return Judged(photo, answer, decoded_ms, _ms_since(began))
-
-
 def _ms_since(began: float) -> float:
     return round((time.perf_counter() - began) * 1000, 3)
 
 
 def _opened(served: Served) -> list[Entry]:
+    details = {"model": served.name, **served.inspector.engine_record()}
     return [
         served.inspector.model_entry(source=SOURCE),
-        Entry("start", SOURCE, model_hash=served.inspector.model_hash, details={"model": served.name}),
+        Entry("start", SOURCE, model_hash=served.inspector.model_hash, details=details),
     ]

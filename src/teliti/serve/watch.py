@@ -23,6 +23,7 @@ from teliti.serve.arrivals import Arrivals, Drop, is_same_file
 from teliti.serve.notify import Deliveries, Receiver
 from teliti.serve.places import Places
 from teliti.serve.serial import serial_reader
+from teliti.sessions import EngineWish
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.inspection import Inspector, Photo, is_photo_file, read_photo_file
 
@@ -46,6 +47,7 @@ class WatchOptions:
         patience_s: A settled file that is no whole photo after so long is refused.
         poll_s: Between two looks at the folder.
         until_empty: End when every photo that is there is judged.
+        engine: What computes; see `Inspector`.
     """
 
     into: Mapping[str, Path] = field(default_factory=dict)
@@ -56,6 +58,7 @@ class WatchOptions:
     patience_s: float = 5.0
     poll_s: float = 0.1
     until_empty: bool = False
+    engine: EngineWish = "auto"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ def watch(
 
     Raises:
         UserError: no such folder, an unknown verdict in `into`, a wrong serial pattern; a bad bundle.
+        MissingExtraError: OpenVINO was named and is not installed.
         RunError: the folder, the bundle or a receiver failed on the way. Nothing was passed since.
         StorageError: the journal or a place cannot be written. Nothing was passed since.
     """
@@ -125,7 +129,7 @@ class _Line:
         self._journal = journal
         self._options = options
         self._read_serial = serial_reader(options.serial)
-        self._inspector = Inspector(bundle)
+        self._inspector = Inspector(bundle, engine=options.engine)
         _check_verdicts(options.into, classes=self._inspector.classes)
         self._places = Places(options.into, watched=self._folder, keep=options.keep)
         self._arrivals = Arrivals(
@@ -137,7 +141,13 @@ class _Line:
         self._bundle = bundle
 
     def run(self, stop: threading.Event, on_verdict: Callable[[Record], None]) -> Record:
-        entry = Entry("start", self._source, model_hash=self._inspector.model_hash, operator=self._options.operator)
+        entry = Entry(
+            "start",
+            self._source,
+            model_hash=self._inspector.model_hash,
+            operator=self._options.operator,
+            details={"engine": self._inspector.engine_record()["engine"]},
+        )
         self._journal.append([self._inspector.model_entry(source=self._source), entry])
         try:
             self._deliveries.flush()

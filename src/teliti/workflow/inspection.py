@@ -20,8 +20,9 @@ from teliti.errors import PhotoRefused, RunError, UserError
 from teliti.files import hash_file, sha256_hex
 from teliti.journal.entry import REFUSED, Entry
 from teliti.metrics.number_rule import NumberRule
-from teliti.predictor import GOLDEN_TOLERANCE, Predictor
-from teliti.types import Prediction, Sample
+from teliti.predictor import GOLDEN_TOLERANCE, Predictor, Prepared
+from teliti.sessions import EngineWish
+from teliti.types import Prediction, Record, Sample
 
 _NOT_A_NUMBER = "the network's answer is not a number"
 _HINT = "Nothing was passed since. Copy the bundle again, check it with `teliti info BUNDLE`, then start anew."
@@ -53,14 +54,24 @@ class Inspector:
     Args:
         bundle: The bundle's folder.
         threads: How many photos are computed at once.
+        engine: What computes; see `Predictor.by_engine`.
+        photos_per_call: How many photos `judge` gives to one call of the network; None: as many as is fastest here.
 
     Raises:
         BundleError: missing, damaged, or of another schema.
+        MissingExtraError: OpenVINO was named and is not installed.
         RunError: its golden photos do not get their scores on this machine.
         UserError: it needs masks that lie beside the photos.
     """
 
-    def __init__(self, bundle: str | Path, *, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        bundle: str | Path,
+        *,
+        threads: int | None = None,
+        engine: EngineWish = "onnxruntime",
+        photos_per_call: int | None = 1,
+    ) -> None:
         self.predictor = Predictor.open(bundle, threads=threads)
         self._seen = self._identity()
         opened = self.predictor.bundle
@@ -80,6 +91,7 @@ class Inspector:
                 f'"{bundle}" fails its self-test: a golden photo is off by {test["max_abs_difference"]:.2g}.',
                 hint=_HINT,
             )
+        self.predictor = self.predictor.by_engine(engine).in_batches(photos_per_call)
         self.bundle_hash = hash_file(opened.path / MANIFEST)
         self._golden = [((opened.path / golden.file).read_bytes(), golden.outputs) for golden in opened.golden[:1]]
 
@@ -99,6 +111,11 @@ class Inspector:
         """Scores from it on are rejected; None where the most probable class counts."""
         decision = self.predictor.bundle.decision
         return None if decision is None else decision.threshold
+
+    @property
+    def photos_per_call(self) -> int:
+        """How many photos `judge` gives to one call of the network."""
+        return self.predictor.photos_per_call
 
     def require_unchanged(self) -> None:
         """Stop an inspection whose bundle is no longer the one that was opened.
@@ -128,6 +145,33 @@ class Inspector:
         """
         samples = [Sample(photo.name, BytesOrigin(photo.data or b"")) for photo in photos]
         return [_finite(answer) for _, answer in self.predictor.predict_samples(samples)]
+
+    def prepare(self, data: bytes) -> Prepared:
+        """One encoded photo as `judge` takes it.
+
+        Raises:
+            PhotoRefused: it cannot be used.
+        """
+        return self.predictor.prepare_photo(data)
+
+    def judge(self, photos: Sequence[Prepared]) -> list[Prediction | PhotoRefused | RunError]:
+        """The answer for each prepared photo, in order; a failure is that photo's alone.
+
+        As many as are fastest together go through the network in one call. Whose verdict could hang on that is computed
+        again alone, so that no verdict depends on the others.
+        """
+        predictor = self.predictor
+        answers: list[Prediction | PhotoRefused | RunError] = []
+        for scores, photo in zip(predictor.score_photos([one.pictures for one in photos]), photos, strict=True):
+            try:
+                answers.append(_finite(predictor.judge_photo(scores, photo)))
+            except RunError as error:  # no number: such a photo must not pass
+                answers.append(error)
+        return answers
+
+    def engine_record(self) -> Record:
+        """{"engine", "photos_per_call"}: what computes, and how many photos one call of the network takes."""
+        return {"engine": self.predictor.engine["name"], "photos_per_call": self.predictor.photos_per_call}
 
     def model_entry(self, *, source: str) -> Entry:
         """The record that says what this model is: written once a bundle, it answers where a verdict came from."""

@@ -29,6 +29,18 @@ def test_answers_come_in_order_and_a_bad_photo_takes_none_with_it(inspector: Ins
     assert inspector.inspect([]) == []
 
 
+def test_what_is_no_number_fails_alone(inspector: Inspector, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos = [inspector.prepare(data) for data in (DARK, BRIGHT, DARK)]
+    scored = inspector.predictor.score_photos([one.pictures for one in photos])
+    scored[1] = replace(scored[1], outputs=scored[1].outputs * float("nan"))
+    monkeypatch.setattr(inspector.predictor, "score_photos", lambda _: scored)
+    first, broken, last = inspector.judge(photos)
+    assert (first.verdict, last.verdict) == ("pass", "pass")
+    assert isinstance(broken, RunError)
+    assert inspector.engine_record() == {"engine": "onnxruntime", "photos_per_call": 1}
+    assert inspector.photos_per_call == 1
+
+
 def test_an_entry_has_the_hashes_of_photo_model_and_bundle(inspector: Inspector, tmp_path: Path) -> None:
     photo = Photo("a.png", BRIGHT, serial="A1")
     (answer,) = inspector.inspect([photo])
