@@ -22,6 +22,7 @@ import teliti
 from teliti.errors import ParityError
 from teliti.recipe import parse_recipe
 from teliti.workflow.export import ExportOptions, export
+from teliti.workflow.training_path import TRAINED
 
 SIDE, LEARNT, SHOWN = 96, 64, 256
 COMPACT = {
@@ -73,8 +74,8 @@ def run() -> dict[str, Any]:
         "name": "Exported files beside the bundle's own",
         "about": f"{SHOWN} made-up photos of {SIDE}x{SIDE} px that no network has seen; logistic regression on the "
         "mean of the last stage, the compact network trained as a whole. First differences: bundle and exported file; "
-        "then the exported file behind OpenCV's decoder against the one behind Pillow's. Logits agree when "
-        "|a - b| <= 1e-4 max(1, |b|). The bundle's file and torch were compared when it was trained.",
+        "then the exported file behind OpenCV's decoder against the one behind Pillow's; then the trained network, "
+        "computed by torch, and the exported file. Logits agree when |a - b| <= 1e-4 max(1, |b|).",
         "rows": rows,
     }
 
@@ -109,15 +110,16 @@ def _random_weights(backbone: str, folder: Path) -> Path:
 
 
 def _row(network: str, chain: str, target: str, *, record: dict[str, Any]) -> dict[str, Any]:
-    first, second = record["comparisons"]
+    first, second, third = record["comparisons"]
     return {
         "network": network,
         "prepare": chain,
         "runtime": target,
         "photos": first["photos"],
-        "changed verdicts": first["changed_verdicts"] + second["changed_verdicts"],
+        "changed verdicts": sum(one["changed_verdicts"] for one in record["comparisons"]),
         "logits apart": f"{first['max_logit_difference']:.1e}",
         "second decoder": f"{second['max_logit_difference']:.1e}",
+        "trained network": f"{third['max_logit_difference']:.1e}" if record["training_path"]["by"] == TRAINED else "-",
         "accuracy": f"{next(iter(record['measures'].values()))['accuracy']:.3f}",
         "passed": "yes" if record["passed"] else "no",
     }

@@ -1,6 +1,7 @@
 """Eight bits: accuracy and equal verdicts on real photos, and how much faster they are than float in one engine.
 
-elpv is always measured. More sets come from the environment, as NAME=PATH separated by commas: TELITI_BENCH_TRAIN.
+elpv is always measured. More sets come from the environment, as NAME=PATH separated by commas: for instance
+`TELITI_BENCH_TRAIN=neu=/photos/neu-steel make bench ARGS="int8 --write"`, a folder of class folders.
 """
 
 from __future__ import annotations
@@ -63,6 +64,7 @@ def _accuracy(label: str, source: str, work: Path) -> list[dict[str, Any]]:
                 "ranges": made["int8"]["ranges"],
                 "photos/s: float, bf16, int8": f"{rates[f'{engine} f32']:g}, {_bf16(rates, engine)}, {eight:g}",
                 "int8 over float": f"{eight / rates[f'{engine} f32']:.2f}",
+                "export recommends": "bf16" if "prefer it to int8" in made["speed"]["sentence"] else "int8",
             }
         )
     return rows
@@ -111,6 +113,7 @@ def _speed(network: str, work: Path) -> list[dict[str, Any]]:
                     f"{rates[name]:.1f}" if name in rates else "-" for name in ("f32", "bf16", "int8")
                 ),
                 "int8 over float": f"{ratio:.2f}",
+                "export recommends": "",
             }
         )
     return rows

@@ -30,6 +30,9 @@ __version__ = "0.1.0"
 # ONNX Runtime from 1.29 on sends names and hashes of models to its makers, and keeps an id of the machine in the user's
 # cache folder, unless it finds this when it is loaded. Whoever wants that sets the variable to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+# NNCF, which quantises, tells its makers of every call, and its only switch is the variable of its own test machines,
+# read when it is loaded. Whoever wants that sets the variable to nothing.
+os.environ.setdefault("NNCF_CI", "1")
 
 _HOMES = {
     "Prediction": "teliti.types",

@@ -55,8 +55,9 @@ def modules_after(code: str) -> set[str]:
         "import teliti",
         "from teliti.cli.main import main; sys.argv = ['teliti', '--help']; main()",
         "from teliti.cli.main import main; sys.argv = ['teliti', 'predict', '--help']; main()",
+        "import teliti.journal.store, teliti.workflow.journal",
     ],
-    ids=["import teliti", "teliti --help", "teliti predict --help"],
+    ids=["import teliti", "teliti --help", "teliti predict --help", "a look into the journal"],
 )
 def test_light_start(code: str) -> None:
     loaded = modules_after(code)

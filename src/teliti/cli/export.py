@@ -10,6 +10,8 @@ from cyclopts import Parameter
 from teliti.cli.output import DEFAULT_OUTPUT, OutputOptions, print_json, stdout_console
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rich.console import Console
 
     from teliti.types import Record
@@ -63,17 +65,11 @@ def _print(console: Console, record: Record) -> None:
     console.print(table)
     if record["seen"]:
         console.print(f"{record['seen']} of {record['photos']} photos the bundle has seen: its measures flatter.")
-    training = record["training_path"]
-    if training["compared"]:
-        console.print(
-            f"The bundle's file and torch were compared {training['when']}: {training['changed_verdicts']} of "
-            f"{training['photos']} verdicts changed."
-        )
+    console.print(_tell_training(record["training_path"]), highlight=False)
     if record["int8"] is not None:
         console.print(_tell_choice(record["int8"]), highlight=False)
     for name, measures in record["measures"].items():
-        said = ", ".join(f"{key} {value:.4g}" for key, value in measures.items() if isinstance(value, float))
-        console.print(f"{name}: {said}", highlight=False)
+        console.print(f"{name}: {', '.join(_numbers(measures))}", highlight=False)
     for objection in record["objections"]:
         console.print(f"Forced: {objection}")
     console.print(record["speed"]["sentence"], highlight=False)
@@ -81,11 +77,32 @@ def _print(console: Console, record: Record) -> None:
     console.print(f"Certificate {record['certificate']}", highlight=False)
 
 
+def _tell_training(training: Record) -> str:
+    """What torch says of the same photos, or what it said."""
+    if not training["compared"]:
+        return f"Not compared with torch: {training['why']}."
+    changed = f"{training['changed_verdicts']} of {training['photos']} verdicts changed."
+    if training["by"] is None:
+        return f"Torch was compared {training['when']}: {changed} Not now: {training['why']}."
+    stead = "" if training["why"] is None else f" The trained network is not at hand. {training['why']}"
+    return f"Compared with {training['by']}: {changed}{stead}"
+
+
+def _numbers(measures: Record) -> Iterator[str]:
+    for key, value in measures.items():
+        if isinstance(value, float):
+            yield f"{key} {value:.4g}"
+        elif key == "mae":
+            yield from (f"mae of {name} {error:.4g}" for name, error in value.items())
+
+
 def _tell_choice(chosen: Record) -> str:
     """How the eight-bit network was chosen."""
     ways = {"largest": "the largest value", "histogram": "the least squared error", "usual": "the mean of the largest"}
     tried = ", ".join(f"{ways[one['ranges']]} {one['changed']:.1%}" for one in chosen["tried"])
+    both = chosen["also_judged"]
+    flatters = f" {both} of these photos are judged here, too: measures flatter." if both else ""
     return (
         f"Ranges of eight bits by {ways[chosen['ranges']]} on {chosen['calibration_photos']} calibration photos. "
-        f"Verdicts changed on {chosen['photos']} {chosen['chosen_on']}: {tried}."
+        f"Verdicts changed on {chosen['photos']} {chosen['chosen_on']}: {tried}.{flatters}"
     )

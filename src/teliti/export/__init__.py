@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +21,7 @@ from teliti.metrics.label_decision import LabelsDecision
 from teliti.models.heads import HeadWeights
 from teliti.models.novelty import NoveltyWeights, novelty_module
 from teliti.predictor import NOVELTY, Predictor, Scores
-from teliti.runtime import keep_freed_memory, require
+from teliti.runtime import require
 from teliti.training.backbone_file import BackboneFile
 from teliti.types import Record, UInt8Image
 
@@ -129,10 +128,14 @@ def check_parity(
     Raises:
         ParityError: a verdict changed, or the logits do not agree.
     """
-    torch_side = _TorchSide(backbone, head, novelty, copies=predictor.threads)
+    require("torch", extra="train", purpose="compare the exported network")
+    from teliti.export.torch_session import trained_session
+
+    session = trained_session(backbone.load, head, novelty, copies=predictor.threads)
+    trained = Predictor(predictor.bundle, threads=predictor.threads, session=session)
 
     def answer_twice(pictures: UInt8Image) -> tuple[Scores, Scores]:
-        return predictor.score_photo(pictures), predictor.combine([torch_side.score(p[None]) for p in pictures])
+        return predictor.score_photo(pictures), trained.score_photo(pictures)
 
     answers = list(map_ahead(answer_twice, photos, threads=predictor.threads, ahead=1))
     ours, theirs = _join([exported for exported, _ in answers]), _join([trained for _, trained in answers])
@@ -152,39 +155,6 @@ def check_parity(
             hint="Please report this with the run folder; do not use its bundle.",
         )
     return parity, ours
-
-
-class _TorchSide:
-    """The trained network in torch: one copy for each thread, each on one core."""
-
-    def __init__(
-        self, backbone: BackboneFile, head: HeadWeights, novelty: NoveltyWeights | None, *, copies: int
-    ) -> None:
-        self._torch = require("torch", extra="train", purpose="compare the exported network")
-        from teliti.models.heads import head_module
-
-        keep_freed_memory()
-        self._torch.set_num_threads(1)
-        self._head = head_module(head)
-        self._novelty = None if novelty is None else novelty_module(novelty)
-        self._nets: SimpleQueue[nn.Module] = SimpleQueue()
-        for _ in range(copies):  # built anew: a deep copy's hooks would still write into the first one
-            net = backbone.load()
-            self._nets.put(net.to(memory_format=self._torch.channels_last))
-
-    def score(self, batch: UInt8Image) -> Scores:
-        net = self._nets.get()
-        try:
-            with self._torch.inference_mode():
-                features = net(self._torch.from_numpy(batch))
-                answers = self._head(features)
-                strange = None if self._novelty is None else self._novelty(features).numpy()
-        finally:
-            self._nets.put(net)
-        if isinstance(answers, tuple):
-            logits, probs = (answer.numpy() for answer in answers)
-            return Scores(probs, logits, strange)
-        return Scores(answers.numpy(), answers.numpy())
 
 
 def _score_weights(decision: Decision) -> list[float] | None:

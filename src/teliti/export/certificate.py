@@ -1,13 +1,11 @@
-"""The parity certificate: the same photos through several paths, what differs, and whether that is allowed.
+"""The parity certificate: the same photos through several paths, and what differs.
 
-Two paths agree when no verdict changed and all logits are within the tolerance of `teliti.export`. An eight-bit path
-never agrees to the last digit; for it the accuracy, every class's recall and the recall of rejected classes decide.
-Source of the 99 % line: MLPerf Inference's accuracy target (V. Reddi et al., 2020).
+Two paths agree when no verdict, no label and no photo that can be read differs and all logits (of a regression the
+numbers) are within the tolerance of `teliti.export`. An eight-bit path never agrees to the last digit: see `bounds`.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -17,17 +15,9 @@ from teliti.data.beside import beside_of
 from teliti.data.loading import map_ahead
 from teliti.errors import PhotoRefused
 from teliti.export import LOGIT_TOLERANCE
-from teliti.metrics.decision import REVIEW
+from teliti.files import sha256_hex
 from teliti.predictor import Predictor
 from teliti.types import FloatArray, Prediction, Record, Reporter, Sample, UInt8Image
-
-LEAST_ACCURACY = 0.99
-"""Of the float network's accuracy that an int8 network must keep."""
-MOST_RECALL_DROP = 0.02
-MOST_ERROR_GROWTH = 0.05
-MOST_CHANGED = 0.03
-"""Share of verdicts that an int8 network may change; an accuracy alone would pass one that errs elsewhere."""
-_ROUNDING = 1e-9
 
 Decoder = Callable[[bytes], UInt8Image]
 
@@ -41,12 +31,14 @@ class PathAnswers:
         predictions: One for each photo.
         logits: (N, K) float32; the numbers themselves for regression.
         refused: Position and reason of photos that this path cannot read; they have no prediction.
+        digests: Position and SHA-256 of the photos that it read, 64 hexadecimal digits.
     """
 
     name: str
     predictions: dict[int, Prediction]
     logits: dict[int, FloatArray]
     refused: dict[int, str] = field(default_factory=dict)
+    digests: dict[int, str] = field(default_factory=dict)
 
 
 def answer_photos(
@@ -62,13 +54,13 @@ def answer_photos(
         reporter: Told how far it is.
     """
 
-    def answer(sample: Sample) -> tuple[Prediction, FloatArray] | PhotoRefused:
+    def answer(sample: Sample) -> tuple[Prediction, FloatArray, str] | PhotoRefused:
         try:
-            image = decode(sample.origin.read_bytes())
-            scores = predictor.score_photo(predictor.bundle.chain.views(image, beside_of(sample.origin)))
+            data = sample.origin.read_bytes()
+            scores = predictor.score_photo(predictor.bundle.chain.views(decode(data), beside_of(sample.origin)))
         except PhotoRefused as refusal:
             return refusal
-        return predictor.judge(scores)[0], scores.logits[0]
+        return predictor.judge(scores)[0], scores.logits[0], sha256_hex(data)
 
     answers = PathAnswers(name, {}, {})
     with reporter.task(f"Answering by {name}", len(samples)) as advance:
@@ -76,7 +68,7 @@ def answer_photos(
             if isinstance(one, PhotoRefused):
                 answers.refused[position] = one.reason
             else:
-                answers.predictions[position], answers.logits[position] = one
+                answers.predictions[position], answers.logits[position], answers.digests[position] = one
             advance(1)
     return answers
 
@@ -85,29 +77,24 @@ def compare_paths(first: PathAnswers, second: PathAnswers, samples: Sequence[Sam
     """How far two paths are apart.
 
     Returns:
-        JSON-ready: between, photos (that both can read), max_abs_difference (of scores), max_logit_difference (of
-        |a - b| / max(1, |b|)), changed_verdicts, changed (each of them, with both verdicts and scores), refused_by_one.
+        JSON-ready: between, photos (that both can read), max_abs_difference (of probabilities; of a regression the
+        numbers), max_logit_difference (of |a - b| / max(1, |b|)), changed_verdicts, changed (each of them, with both
+        verdicts and scores, and both lists of labels where a photo may have several), refused_by_one.
     """
     both = sorted(first.predictions.keys() & second.predictions.keys())
-    changed = [at for at in both if _verdict(first, at) != _verdict(second, at)]
-    scores = [abs(_score(first, at) - _score(second, at)) for at in both]
+    changed = [at for at in both if says(first.predictions[at]) != says(second.predictions[at])]
+    outputs = [np.abs(_outputs(first, at) - _outputs(second, at)).max() for at in both]
     logits = [
-        float((np.abs(first.logits[at] - second.logits[at]) / np.maximum(1.0, np.abs(second.logits[at]))).max())
-        for at in both
+        (np.abs(first.logits[at] - second.logits[at]) / np.maximum(1.0, np.abs(second.logits[at]))).max() for at in both
     ]
     return {
         "between": [first.name, second.name],
         "photos": len(both),
-        "max_abs_difference": max(scores, default=0.0),
-        "max_logit_difference": max(logits, default=0.0),
+        "max_abs_difference": float(max(outputs, default=0.0)),
+        "max_logit_difference": float(max(logits, default=0.0)),
         "changed_verdicts": len(changed),
         "changed": [
-            {
-                "path": samples[at].name,
-                "verdicts": [_verdict(first, at), _verdict(second, at)],
-                "scores": [first.predictions[at].score, second.predictions[at].score],
-            }
-            for at in changed
+            {"path": samples[at].name, **_both_ways(first.predictions[at], second.predictions[at])} for at in changed
         ],
         "refused_by_one": len(first.refused.keys() ^ second.refused.keys()),
     }
@@ -119,81 +106,32 @@ def agree(comparison: Record) -> bool:
     return bool(same and comparison["max_logit_difference"] <= LOGIT_TOLERANCE)
 
 
-def measure_path(answers: PathAnswers, samples: Sequence[Sample], *, defects: Sequence[str] = ()) -> Record:
-    """How right one path is, on photos with labels.
+def says(prediction: Prediction) -> tuple[str | None, tuple[str, ...] | None]:
+    """What must not change: the verdict, and where a photo may have several labels those."""
+    return prediction.verdict, prediction.labels
 
-    Args:
-        answers: Of the path.
-        samples: The photos.
-        defects: Names of the classes that are rejected, the same for every path.
 
-    Returns:
-        For classes: photos, accuracy, recall by class, and defect_recall, the share of photos taken for one of
-        `defects` or sent to review among those that are one; None where none is. For numbers: photos and mae.
+def photo_list(answers: PathAnswers, samples: Sequence[Sample]) -> Record:
+    """Which photos were judged: {"sha256", "photos"}, each with path and SHA-256, in the order of names.
+
+    The first is the SHA-256 of one line `digest  path` for each, as `sha256sum` prints them.
     """
-    at_hand = [at for at in sorted(answers.predictions) if samples[at].label is not None]
-    predictions = [answers.predictions[at] for at in at_hand]
-    truth = [samples[at].label for at in at_hand]
-    if predictions and predictions[0].label is None:
-        errors = [abs(_score(answers, at) - samples[at].numbers[0]) for at in at_hand]
-        return {"photos": len(errors), "mae": float(np.mean(errors))}
-    right = np.array([one.label == label for one, label in zip(predictions, truth, strict=True)])
-    names = sorted({str(label) for label in truth})
-    own = {name: np.array([str(label) == name for label in truth]) for name in names}
-    is_defect = np.array([label in defects for label in truth], dtype=bool)
-    caught = np.array([one.verdict == REVIEW or one.label in defects for one in predictions], dtype=bool)
+    rows = sorted((samples[at].name, digest) for at, digest in answers.digests.items())
+    lines = "".join(f"{digest}  {name}\n" for name, digest in rows)
     return {
-        "photos": len(right),
-        "accuracy": float(right.mean()) if len(right) else None,
-        "recall": {name: float(right[mask].mean()) for name, mask in own.items()},
-        "defect_recall": float(caught[is_defect].mean()) if is_defect.any() else None,
+        "sha256": sha256_hex(lines.encode("utf-8", "surrogateescape")),
+        "photos": [{"path": name, "sha256": digest} for name, digest in rows],
     }
 
 
-def int8_objections(
-    before: Record, after: Record, *, comparison: Record, least_defect_recall: float | None
-) -> list[str]:
-    """Why an int8 network must not be used; empty when nothing speaks against it.
-
-    Args:
-        before: From `measure_path`, the float network.
-        after: From `measure_path`, the int8 network, on the same photos.
-        comparison: From `compare_paths`, of both.
-        least_defect_recall: The share of defects that must be caught, whatever the float network caught; None: any.
-    """
-    if "mae" in before:
-        most = (1.0 + MOST_ERROR_GROWTH) * before["mae"]
-        return [] if after["mae"] <= most + _ROUNDING else [f"The mean error is {after['mae']:.4g}, over {most:.4g}."]
-    objections = []
-    changed, photos = comparison["changed_verdicts"], comparison["photos"]
-    if changed > MOST_CHANGED * photos + _ROUNDING:
-        objections.append(f"{changed} of {photos} verdicts changed, over {MOST_CHANGED:.0%}.")
-    least = LEAST_ACCURACY * before["accuracy"]
-    if after["accuracy"] < least - _ROUNDING:
-        objections.append(
-            f"The accuracy is {after['accuracy']:.4f}, below {LEAST_ACCURACY:.0%} of {before['accuracy']:.4f}."
-        )
-    for name, recall in before["recall"].items():
-        if recall - after["recall"][name] > MOST_RECALL_DROP + _ROUNDING:
-            objections.append(
-                f'The recall of "{name}" falls from {recall:.3f} to {after["recall"][name]:.3f}, '
-                f"by more than {100 * MOST_RECALL_DROP:g} points."
-            )
-    caught = after["defect_recall"]
-    if least_defect_recall is None:
-        return objections
-    if caught is None:
-        objections.append(f"No photo is a defect, so it cannot be shown that {least_defect_recall:.3f} are caught.")
-    elif caught < least_defect_recall - _ROUNDING:
-        objections.append(f"{caught:.3f} of the defects are caught, {least_defect_recall:.3f} must be.")
-    return objections
+def _both_ways(first: Prediction, second: Prediction) -> Record:
+    both: Record = {"verdicts": [first.verdict, second.verdict], "scores": [first.score, second.score]}
+    if first.labels is not None and second.labels is not None:
+        both["labels"] = [list(first.labels), list(second.labels)]
+    return both
 
 
-def _score(answers: PathAnswers, at: int) -> float:
-    """The one number that a path says of a photo."""
-    score = answers.predictions[at].score
-    return math.nan if score is None else score
-
-
-def _verdict(answers: PathAnswers, at: int) -> str | None:
-    return answers.predictions[at].verdict
+def _outputs(answers: PathAnswers, at: int) -> FloatArray:
+    """(K,) probabilities of classes or labels, or the numbers."""
+    one = answers.predictions[at]
+    return np.array(list(one.probs.values() or one.values.values()) or [one.score or 0.0], np.float64)

@@ -144,9 +144,9 @@ def open_exported(path: Path, *, threads: int, precision: Precision = "f32") -> 
         return OpenVinoSession(path, threads=threads, precision=precision)
     if path.suffix == ".pt2":
         _require_torch()
-        from teliti.export.torch_program import TorchSession
+        from teliti.export.torch_program import open_program
 
-        return TorchSession(path, threads=threads)
+        return open_program(path, threads=threads)
     return OnnxRuntimeSession(path)
 
 

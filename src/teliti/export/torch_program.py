@@ -11,22 +11,20 @@ import io
 import json
 import warnings
 import zipfile
-from collections.abc import Sequence
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from onnx import numpy_helper
 from torch import Tensor, nn
 
 from teliti.errors import BundleError, UserError
 from teliti.export.torch_operators import OPERATORS, SQUARE, Value, as_tensor
+from teliti.export.torch_session import TorchSession
 from teliti.files import write_bytes_atomic
-from teliti.types import Record, UInt8Image
+from teliti.types import Record
 
 FACTS_FILE = "teliti.json"
 """Name of the extra file in a `.pt2` archive that says what stands beside the network."""
@@ -121,8 +119,8 @@ def read_torch_facts(path: Path) -> Record:
     return facts
 
 
-class TorchSession:
-    """A program that `write_torch` wrote, one core a call. Only such a file may be given: torch trusts its content.
+def open_program(path: Path, *, threads: int) -> TorchSession:
+    """A program that `write_torch` wrote. Only such a file may be given: torch trusts its content.
 
     Args:
         path: The `.pt2` file.
@@ -131,32 +129,30 @@ class TorchSession:
     Raises:
         BundleError: the file is not a program that this torch can load.
     """
+    try:
+        program = torch.export.load(path)
+    except Exception as error:
+        raise BundleError(
+            f'"{path}" could not be loaded: {(str(error).splitlines() or [type(error).__name__])[0]}',
+            hint="Export it again.",
+        ) from error
+    modules = [program.module() for _ in range(threads)]  # each call has one of its own, all share their weights
+    return TorchSession(modules, (str(name) for name in program.call_spec.out_spec.context))
 
-    engine = "torch"
 
-    def __init__(self, path: Path, *, threads: int) -> None:
-        torch.set_num_threads(1)
-        try:
-            program = torch.export.load(path)
-        except Exception as error:
-            raise BundleError(
-                f'"{path}" could not be loaded: {(str(error).splitlines() or [type(error).__name__])[0]}',
-                hint="Export it again.",
-            ) from error
-        self._modules: SimpleQueue[nn.Module] = SimpleQueue()
-        for _ in range(threads):  # each call has a module of its own, all share their weights
-            self._modules.put(program.module())
-        self.outputs = frozenset(str(name) for name in program.call_spec.out_spec.context)
+def open_graph(path: Path, *, threads: int) -> TorchSession:
+    """An ONNX graph, computed by torch.
 
-    def run(self, names: Sequence[str], batch: UInt8Image) -> list[NDArray[np.float32]]:
-        """See `teliti.sessions.Session`."""
-        module = self._modules.get()
-        try:
-            with torch.inference_mode():
-                answers = module(torch.from_numpy(np.ascontiguousarray(batch)))
-        finally:
-            self._modules.put(module)
-        return [answers[name].numpy().astype(np.float32, copy=False) for name in names]
+    Args:
+        path: The ONNX file.
+        threads: How many calls may run at once; more wait.
+
+    Raises:
+        UserError: the graph has an operator that is not known here.
+    """
+    graph = onnx.load(path).graph
+    module = OnnxModule(graph).eval()  # keeps nothing between calls
+    return TorchSession([module] * threads, (output.name for output in graph.output))
 
 
 def _is_two(array: np.ndarray[Any, Any]) -> bool:

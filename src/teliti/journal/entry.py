@@ -12,10 +12,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from teliti.files import sha256_hex
-from teliti.types import Record
+
+if TYPE_CHECKING:  # a journal is traced within a second: no numpy for a type
+    from teliti.types import Record
 
 Kind = Literal["model", "start", "verdict", "correction", "stop"]
 Row = dict[str, Any]

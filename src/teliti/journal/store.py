@@ -15,10 +15,11 @@ from teliti.journal.chain import find_problem
 from teliti.journal.database import Database
 from teliti.journal.entry import Entry, Head, Row, hash_row, make_row, storable, to_record
 from teliti.journal.tables import DELIVERIES, HEAD, RECORDS, SCHEMAS
-from teliti.types import Record
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
+
+    from teliti.types import Record
 
 _PAGE = 2000
 _KEYS_PER_QUERY = 500

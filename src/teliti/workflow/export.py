@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from teliti import __version__
-from teliti.bundle import MODEL, Bundle, open_bundle
-from teliti.data.decode import decode_photo
-from teliti.data.second_decoder import decode_by_pillow
+from teliti.bundle import Bundle, open_bundle
 from teliti.errors import GateError, ParityError, UserError
-from teliti.export.certificate import PathAnswers, agree, answer_photos, compare_paths, int8_objections, measure_path
 from teliti.export.formats import (
     OPENVINO_FILE,
     Target,
@@ -24,15 +19,22 @@ from teliti.export.formats import (
     write_torch,
 )
 from teliti.files import hash_file, write_json_atomic
-from teliti.metrics.label_decision import LabelsDecision
-from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
-from teliti.runtime import default_threads, environment_record
 from teliti.sessions import OnnxRuntimeSession
 from teliti.types import Record, Reporter, Sample, SilentReporter
+from teliti.workflow.export_certificate import (
+    Paths,
+    answer_by_all,
+    certify,
+    check_compared,
+    defect_floor,
+    defect_names,
+    tell_training_path,
+)
 from teliti.workflow.export_int8 import Int8Photos, int8_photos, make_int8
 from teliti.workflow.export_speed import measure_speeds
 from teliti.workflow.sealed import RunPhotos, labelled_photos, photos_of_run, seen_photos
+from teliti.workflow.training_path import open_training_path
 
 CERTIFICATE = "parity.json"
 
@@ -66,9 +68,10 @@ def export(
 ) -> Record:
     """Write a bundle as the file of another runtime, with `parity.json` beside it.
 
-    The photos of the sealed test part go through the bundle's own file, through the exported one, and through the
-    exported one behind a second decoder. Any changed verdict refuses a float export; an int8 export is refused when
-    its accuracy, a class's recall or the defects it catches fall too far.
+    The photos of the sealed test part go through the training path, through the bundle's own file, through the exported
+    one, and through the exported one behind a second decoder. Any changed verdict refuses a float export; an int8
+    export is refused when its accuracy, a class's recall or the defects it catches fall too far. Where the run had
+    folds, an int8 network is made with one fold, chosen with another and measured on the others.
 
     Args:
         bundle: The bundle's folder.
@@ -80,7 +83,8 @@ def export(
 
     Returns:
         The certificate: target, files with SHA-256, paths, source, photos and how many of them the bundle has seen,
-        comparisons, measures, int8 (how it was chosen, or None), speed, objections, passed.
+        judged (each photo's SHA-256), comparisons, training_path, measures, int8 (how it was chosen, or None), speed,
+        objections, passed.
 
     Raises:
         ParityError: a verdict changed. The certificate is written, the file is not.
@@ -90,24 +94,34 @@ def export(
     """
     reporter = SilentReporter() if reporter is None else reporter
     opened = open_bundle(Path(bundle))
-    _refuse_several(opened)
     _check_options(options, opened)
     run = photos_of_run(opened)
-    samples, source, training = _measured(run, data, opened.path, read=partial(labelled_photos, bundle=opened))
+    if run is not None and options.int8:
+        run = run.apart()
+    samples, source = _measured(run, data, opened.path, read=partial(labelled_photos, bundle=opened))
     target = _make_folder(opened.path, options, out)
     reference = Predictor(opened, session=OnnxRuntimeSession(opened.model_path))
     photos = int8_photos(reference, run, calibrate) if options.int8 else None
     path, chosen = _write(reference, options, photos, folder=target, reporter=reporter)
     try:
+        training = open_training_path(opened, threads=reference.threads)
         session = open_exported(path, threads=reference.threads)
-        answers = _answers(reference, Predictor(opened, session=session), samples, options=options, reporter=reporter)
-        _check_compared(answers[0], samples, source)
-        certificate = _certificate(reference, answers, samples, options=options) | {
+        paths = answer_by_all(
+            reference, session, training, samples=samples, int8=options.int8, reporter=reporter
+        )  # fmt: skip
+        check_compared(paths, samples, source)
+        floor = defect_floor(opened, options.min_defect_recall)
+        certificate = certify(
+            opened, paths, samples, to=options.to, int8=options.int8, least_defect_recall=floor
+        )  # fmt: skip
+        quoted = None if run is None else run.parity
+        certificate |= {
             "bundle": str(bundle),
             "source": source,
             "seen": sum(seen_photos(opened, samples)),
-            "training_path": training,
-            "int8": chosen,
+            "forced": options.force,
+            "training_path": tell_training_path(training, certificate["comparisons"], quoted),
+            "int8": None if photos is None or chosen is None else chosen | _shared(photos, paths),
             "speed": measure_speeds(reference, path, samples, precision="int8" if options.int8 else "f32"),
         }
     except BaseException:
@@ -116,13 +130,9 @@ def export(
     return _seal(certificate, path, folder=target, options=options)
 
 
-def _refuse_several(opened: Bundle) -> None:
-    """A certificate compares one verdict or one number a photo."""
-    if isinstance(opened.answers, LabelsDecision) or (isinstance(opened.answers, NumberRule) and opened.answers.names):
-        raise UserError(
-            f'"{opened.path}" answers with several labels or numbers a photo, and exports are compared by one.',
-            hint=f"Its own {MODEL} runs in any ONNX runtime: image in, probs or value out.",
-        )
+def _shared(photos: Int8Photos, paths: Paths) -> Record:
+    """How many of the judged photos the eight-bit network was made or chosen with."""
+    return {"also_judged": sum(digest in photos.digests for digest in paths.own.digests.values())}
 
 
 def _seal(certificate: Record, path: Path, *, folder: Path, options: ExportOptions) -> Record:
@@ -160,32 +170,21 @@ def _check_options(options: ExportOptions, opened: Bundle) -> None:
         raise UserError(
             f"--min-defect-recall must be in [0, 1], got {least:g}.", hint="0.95 means 95 % of the defects."
         )
-    if not _defect_names(opened):
+    if not defect_names(opened):
         raise UserError(
             f'--min-defect-recall must stand beside a bundle that rejects a class, and "{opened.path}" rejects none.',
             hint="Leave it out.",
         )
 
 
-def _check_compared(answers: PathAnswers, samples: Sequence[Sample], source: str) -> None:
-    """A comparison of nothing proves nothing."""
-    if not answers.predictions:
-        reason = next(iter(answers.refused.values()), "there is none")
-        raise UserError(
-            f"{source} must hold photos to compare on, and none of {len(samples)} can be used ({reason}).",
-            hint="Name others with --data.",
-        )
-
-
 def _measured(
     run: RunPhotos | None, data: str | Path | None, folder: Path, *, read: partial[tuple[Sample, ...]]
-) -> tuple[tuple[Sample, ...], str, Record]:
-    """The photos to compare on, where they come from, and what is known of torch against the bundle's file."""
+) -> tuple[tuple[Sample, ...], str]:
+    """The photos to compare on, and where they come from."""
     if data is not None:
         samples, source = read(data), str(data)
     elif run is not None:
-        told = "all photos, learnt from too since its run had folds," if run.is_folded else "the sealed test part"
-        samples, source = run.sealed, f"{told} of {run.source}"
+        samples, source = run.sealed, f"{run.part} of {run.source}"
     else:
         raise UserError(
             f'"{folder}" is not in the folder of its run, so its sealed test photos cannot be found.',
@@ -193,9 +192,7 @@ def _measured(
         )
     if not samples:
         raise UserError(f"{source} must hold photos to compare on, got none.", hint="Name others with --data.")
-    if run is None or run.parity is None:
-        return samples, source, {"compared": False, "why": "the bundle is not in the folder of its run"}
-    return samples, source, {"compared": True, "when": "at the end of the training, on the test part", **run.parity}
+    return samples, source
 
 
 def _make_folder(bundle: Path, options: ExportOptions, out: str | Path | None) -> Path:
@@ -231,81 +228,6 @@ def _write(
             return write_openvino(read_openvino(source), folder, facts=facts), None
         write = write_torch if options.to == "torch" else write_onnx
         return write(source.read_bytes(), folder, facts=facts), None
-
-
-def _answers(
-    reference: Predictor,
-    exported: Predictor,
-    samples: Sequence[Sample],
-    *,
-    options: ExportOptions,
-    reporter: Reporter,
-) -> tuple[PathAnswers, PathAnswers, PathAnswers]:
-    engine = f"{exported.session.engine} {'int8' if options.int8 else 'f32'}"
-    run = partial(answer_photos, samples=samples, reporter=reporter)
-    return (
-        run(reference, decode=decode_photo, name="the bundle's own file"),
-        run(exported, decode=decode_photo, name=engine),
-        run(exported, decode=decode_by_pillow, name=f"{engine} behind Pillow's decoder"),
-    )
-
-
-def _certificate(
-    reference: Predictor,
-    answers: tuple[PathAnswers, PathAnswers, PathAnswers],
-    samples: Sequence[Sample],
-    *,
-    options: ExportOptions,
-) -> Record:
-    own, exported, second = answers
-    comparisons = [compare_paths(own, exported, samples), compare_paths(exported, second, samples)]
-    defects = _defect_names(reference.bundle)
-    measures = {path.name: measure_path(path, samples, defects=defects) for path in (own, exported)}
-    if options.int8:
-        floor = _defect_floor(reference, options)
-        objections = int8_objections(
-            measures[own.name], measures[exported.name], comparison=comparisons[0], least_defect_recall=floor
-        )
-    else:
-        objections = [_objection(comparison) for comparison in comparisons if not agree(comparison)]
-    return {
-        "schema": 1,
-        "version": __version__,
-        "target": options.to,
-        "precision": "int8" if options.int8 else "f32",
-        "model_sha256": reference.bundle.model_hash,
-        "photos": len(samples),
-        "refused": len(own.refused),
-        "comparisons": comparisons,
-        "measures": measures,
-        "objections": objections,
-        "passed": not objections,
-        "forced": options.force,
-        "environment": environment_record(threads=default_threads()),
-    }
-
-
-def _defect_names(opened: Bundle) -> tuple[str, ...]:
-    """The classes that are rejected; none for a regression."""
-    decision = opened.decision
-    return () if decision is None else tuple(decision.classes[index] for index in decision.reject_indices)
-
-
-def _defect_floor(reference: Predictor, options: ExportOptions) -> float | None:
-    if options.min_defect_recall is not None:
-        return options.min_defect_recall
-    recipe = reference.bundle.manifest.get("provenance", {}).get("recipe", {})  # none in a bundle made by hand
-    most = recipe.get("decide", {}).get("max_miss_rate")
-    return None if most is None else 1.0 - float(most)
-
-
-def _objection(comparison: Record) -> str:
-    first, second = comparison["between"]
-    return (
-        f"Between {first} and {second}, {comparison['changed_verdicts']} of {comparison['photos']} verdicts changed, "
-        f"logits differ by up to {comparison['max_logit_difference']:.2g}, and {comparison['refused_by_one']} photos "
-        "are refused by one of them only."
-    )
 
 
 def _refusal(certificate: Record, options: ExportOptions) -> GateError | ParityError:

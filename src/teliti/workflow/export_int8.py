@@ -1,7 +1,8 @@
 """The eight-bit network of an export: several ways to measure its ranges, and the one that changes least.
 
 Ranges and alignment come from calibration photos, the choice from photos that no weight was learnt from: the
-validation part of the bundle's run. The sealed test part is for the certificate alone.
+validation part of the bundle's run; with folds from a fold of its own. The sealed test part, with folds what is left of
+them, is for the certificate alone.
 """
 
 from __future__ import annotations
@@ -21,13 +22,14 @@ from teliti.data.catalog import list_photos, read_catalog
 from teliti.data.loading import load_prepared, map_ahead
 from teliti.errors import CatalogError, PhotoRefused, UserError
 from teliti.export.alignment import FEATURES, align_onnx, align_openvino, fit_alignment, novelty_factor
-from teliti.export.certificate import MOST_CHANGED
+from teliti.export.bounds import MOST_CHANGED
+from teliti.export.certificate import says
 from teliti.export.formats import Target, open_exported, write_onnx, write_openvino
 from teliti.predictor import NOVELTY, Predictor, Scores
 from teliti.sessions import Session
 from teliti.types import Record, Reporter, Sample, UInt8Image
 from teliti.workflow.photos import leave_out_companions
-from teliti.workflow.sealed import RunPhotos, even_choice
+from teliti.workflow.sealed import RunPhotos, even_choice, hash_photo
 
 if TYPE_CHECKING:
     from teliti.export.int8 import Ranges
@@ -44,11 +46,13 @@ class Int8Photos:
         calibration: (H, W, 3) uint8 RGB each, prepared, one a photo: for ranges and alignment.
         choosing: (T, H, W, 3) uint8 RGB each: the pictures of the photos that the choice is made on.
         chosen_on: Which photos these are.
+        digests: SHA-256 of all of them, 64 hexadecimal digits each.
     """
 
     calibration: tuple[UInt8Image, ...]
     choosing: tuple[UInt8Image, ...]
     chosen_on: str
+    digests: frozenset[str] = frozenset()
 
 
 def int8_photos(reference: Predictor, run: RunPhotos | None, calibrate: str | Path | None) -> Int8Photos:
@@ -56,7 +60,7 @@ def int8_photos(reference: Predictor, run: RunPhotos | None, calibrate: str | Pa
 
     Args:
         reference: The bundle.
-        run: Of the bundle, where it is known.
+        run: Of the bundle, where it is known; `apart` where it has folds.
         calibrate: Photos that the user named, with or without labels; None takes the run's training photos.
 
     Raises:
@@ -73,12 +77,15 @@ def int8_photos(reference: Predictor, run: RunPhotos | None, calibrate: str | Pa
             "An int8 export must have photos to measure ranges on, and the bundle is not in the folder of its run.",
             hint="Name some, for instance those it was trained on, with --calibrate. They need no labels.",
         )
-    calibration = _pictures(reference, even_choice(samples, most=MOST_PHOTOS))
+    used = even_choice(samples, most=MOST_PHOTOS)
+    calibration = _pictures(reference, used)
     if not calibration:
         raise UserError("No calibration photo can be used.", hint="Name others with --calibrate.")
-    held = _pictures(reference, even_choice(run.choosing, most=_MOST_CHOOSING)) if run is not None else []
-    chosen_on = "validation photos" if held else "calibration photos"
-    return Int8Photos(tuple(one[0] for one in calibration), tuple(held or calibration), chosen_on)
+    chosen = even_choice(run.choosing, most=_MOST_CHOOSING) if run is not None else []
+    held = _pictures(reference, chosen)
+    chosen_on = run.chosen_on if run is not None and held else "calibration photos"
+    digests = frozenset(filter(None, map(hash_photo, (*used, *chosen))))
+    return Int8Photos(tuple(one[0] for one in calibration), tuple(held or calibration), chosen_on, digests)
 
 
 def make_int8(
@@ -113,7 +120,7 @@ def make_int8(
             model = work.align(model, photos.calibration, wanted)
             cost = _cost(reference, floats, _scores(work.predictor(model), photos.choosing))
             tried.append((cost, ranges, model))
-            if cost[0] <= _GOOD_ENOUGH and reference.bundle.task == "classification":
+            if cost[0] <= _GOOD_ENOUGH and reference.bundle.task != "regression":
                 break
     _, chosen, model = min(tried, key=lambda one: one[0])
     record: Record = {
@@ -206,6 +213,6 @@ def _scores(predictor: Predictor, choosing: Sequence[UInt8Image]) -> list[Scores
 def _cost(reference: Predictor, floats: Sequence[Scores], own: Sequence[Scores]) -> tuple[float, float]:
     """Share of changed verdicts, and how far the logits (or numbers) are apart, of max(1, their size)."""
     pairs = list(zip(floats, own, strict=True))
-    changed = [reference.judge(a)[0].verdict != reference.judge(b)[0].verdict for a, b in pairs]
+    changed = [says(reference.judge(a)[0]) != says(reference.judge(b)[0]) for a, b in pairs]
     apart = [np.abs(a.logits - b.logits) / np.maximum(1.0, np.abs(a.logits)) for a, b in pairs]
     return float(np.mean(changed)), float(np.mean(apart))

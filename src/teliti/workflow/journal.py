@@ -12,11 +12,11 @@ from teliti.files import sha256_hex, write_bytes_atomic
 from teliti.journal.entry import Entry
 from teliti.registry import closest
 from teliti.runtime import is_installed
-from teliti.types import Record
 from teliti.workflow.kept_photos import find_kept_photo
 
 if TYPE_CHECKING:
     from teliti.journal.store import Journal
+    from teliti.types import Record
 
 PLACE_VARIABLE = "TELITI_JOURNAL"
 _PURPOSE = "keep the inspection journal, which remembers what was judged,"

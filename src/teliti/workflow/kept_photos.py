@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path, PurePath
+from typing import TYPE_CHECKING
 
 from teliti.files import hash_file
-from teliti.types import Record
+
+if TYPE_CHECKING:  # a journal is traced within a second: no numpy for a type
+    from teliti.types import Record
 
 _DIGITS = 12
 _MOST_STEM = 200  # file systems end at 255 bytes a name

@@ -114,7 +114,7 @@ def check_network(recipe: Recipe, catalog: Catalog = TWO_CLASSES) -> None:
         RecipeError: layers that do not fit together, or weights that cannot be used.
     """
     chain = build_recipe_chain(recipe)
-    plan_network(recipe.model, num_outputs=_num_outputs(recipe, catalog), image_size=chain.image_size)
+    plan_network(recipe.model, num_outputs=num_network_outputs(recipe, catalog), image_size=chain.image_size)
     if _is_timm(recipe):
         find_weights(recipe.model.backbone, recipe.model.weights)
 
@@ -209,7 +209,7 @@ def teach(
     keep_freed_memory()
     chain, parts, clock = build_recipe_chain(recipe), divide_learning(photos, plan, seed=recipe.seed), Stopwatch()
     _check_tiles(chain, recipe, photos)
-    outputs = _num_outputs(recipe, photos.catalog)
+    outputs = num_network_outputs(recipe, photos.catalog)
     network = build_network(recipe.model, num_outputs=outputs, image_size=chain.image_size, seed=recipe.seed)
     pool_before_activation(network)
     opinion = _second_opinion(recipe, photos, plan, parts=parts, watch=watch, reporter=reporter)
@@ -315,7 +315,7 @@ def _training_data(
     )
 
 
-def _num_outputs(recipe: Recipe, catalog: Catalog) -> int:
+def num_network_outputs(recipe: Recipe, catalog: Catalog) -> int:
     """Outputs of the network: one for each class, label or number; one for two classes behind one sigmoid."""
     is_one = recipe.train.loss in {"binary_cross_entropy", "perceptron"} and len(catalog.classes) == 2
     return 1 if is_one and catalog.task == "classification" else catalog.num_outputs

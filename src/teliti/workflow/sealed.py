@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,6 +19,7 @@ from teliti.workflow.photos import leave_out_companions
 from teliti.workflow.run_folder import RunFolder
 
 SPLITS_FILE = "splits.csv"
+_FOLDED = "all photos, learnt from too since its run had folds,"
 T = TypeVar("T")
 
 
@@ -32,7 +33,10 @@ class RunPhotos:
         sealed: Photos that nothing was chosen on; with folds all of them.
         parity: What the run found between torch and the bundle's file, from its record.
         choosing: Photos that thresholds were chosen on and no weight was learnt from; none with folds.
-        is_folded: The bundle learnt from its sealed photos, too; each was sealed in one fold alone.
+        folds: Number of the fold of each sealed photo; empty without folds. With them the bundle learnt from its sealed
+            photos, too: each was sealed in one fold alone.
+        part: What the sealed photos are called.
+        chosen_on: What the choosing photos are called.
     """
 
     source: str
@@ -40,7 +44,29 @@ class RunPhotos:
     sealed: tuple[Sample, ...]
     parity: Record | None
     choosing: tuple[Sample, ...] = ()
-    is_folded: bool = False
+    folds: tuple[int, ...] = ()
+    part: str = "the sealed test part"
+    chosen_on: str = "validation photos"
+
+    def apart(self) -> RunPhotos:
+        """The same photos in parts that share none: of the folds one to make with, one to choose by, the others sealed.
+
+        Of two folds none is left to choose by. Photos that belong together share a fold, so that no part has a
+        near-copy of another's photo.
+        """
+        if not self.folds:
+            return self
+        first, *others = sorted(set(self.folds))
+        second, last = (others[:1], others[1:]) if len(others) > 1 else ([], others)
+        parts = (
+            tuple(one for one, fold in zip(self.sealed, self.folds, strict=True) if fold in wanted)
+            for wanted in ([first], second, last)
+        )
+        learnt, choosing, sealed = parts
+        return replace(
+            self, learnt=learnt, choosing=choosing, sealed=sealed, folds=(), chosen_on="photos of another fold",
+            part=f"{len(last)} of {len(others) + 1} folds, learnt from too,",
+        )  # fmt: skip
 
 
 def photos_of_run(bundle: Bundle) -> RunPhotos | None:
@@ -73,8 +99,9 @@ def photos_of_run(bundle: Bundle) -> RunPhotos | None:
     choosing = tuple(by_cell[row["path"]] for row in rows if row["split"] == "val")
     _check_unchanged(sealed, [row["sha256"] for row in rows if row["split"] in {"test", "fold"}])
     record = state.get("record") or {}
-    is_folded = any(row["split"] == "fold" for row in rows)
-    return RunPhotos(str(state["source"]), learnt, sealed, record.get("parity"), choosing, is_folded)
+    found = RunPhotos(str(state["source"]), learnt, sealed, record.get("parity"), choosing)
+    folds = tuple(int(row["fold"]) for row in rows if row["split"] == "fold")
+    return replace(found, folds=folds, part=_FOLDED) if folds else found
 
 
 def _check_unchanged(samples: Sequence[Sample], digests: Sequence[str]) -> None:
@@ -97,12 +124,13 @@ def seen_photos(bundle: Bundle, samples: Sequence[Sample]) -> list[bool]:
     """Of each photo whether the bundle was trained on it or its threshold chosen on it; one that vanished was not."""
     path = bundle.path / SEEN_FILE
     known = set(path.read_text(encoding="ascii").split()) if path.is_file() else set()
-    return [bool(known) and _digits(sample) in known for sample in samples]
+    return [bool(known) and (hash_photo(sample) or "")[:SEEN_DIGITS] in known for sample in samples]
 
 
-def _digits(sample: Sample) -> str | None:
+def hash_photo(sample: Sample) -> str | None:
+    """SHA-256 of a photo's bytes, 64 hexadecimal digits; None where it vanished."""
     try:
-        return sha256_hex(sample.origin.read_bytes())[:SEEN_DIGITS]
+        return sha256_hex(sample.origin.read_bytes())
     except PhotoRefused:
         return None
 

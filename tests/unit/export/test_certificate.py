@@ -1,17 +1,18 @@
-"""The certificate's arithmetic: who agrees with whom, and what speaks against eight bits."""
+"""The certificate's arithmetic: who agrees with whom, and on which photos."""
 
 from __future__ import annotations
+
+import hashlib
 
 import numpy as np
 import pytest
 
 from teliti.data.origins import FileOrigin
-from teliti.export.certificate import PathAnswers, agree, compare_paths, int8_objections, measure_path
+from teliti.export.certificate import PathAnswers, agree, compare_paths, photo_list
 from teliti.predictor import Prediction
 from teliti.types import Sample
 
 SAMPLES = [Sample(f"{n}.png", FileOrigin(f"/{n}.png"), "bad" if n < 4 else "good") for n in range(10)]
-SAME = {"changed_verdicts": 0, "photos": 100}
 
 
 def path(name: str, scores: list[float], *, refused: dict[int, str] | None = None) -> PathAnswers:
@@ -55,77 +56,30 @@ def test_every_changed_verdict_is_listed() -> None:
     assert [each["path"] for each in one["changed"]] == [sample.name for sample in many]
 
 
-def test_measures_of_a_path() -> None:
-    measures = measure_path(path("a", [0.1, *TRUTH[1:9], 0.7]), SAMPLES, defects=["bad"])
-    assert measures["accuracy"] == pytest.approx(0.8)
-    assert measures["recall"] == {"bad": 0.75, "good": pytest.approx(5 / 6)}
-    assert measures["defect_recall"] == 0.75
+def test_labels_that_differ_are_a_changed_verdict_whatever_passes() -> None:
+    both = [Prediction("pass", None, {"a": 0.6, "b": p}, 0.6, labels=own) for p, own in
+            ((0.6, ("a", "b")), (0.4, ("a",)))]  # fmt: skip
+    first, second = (PathAnswers(name, {0: one}, {0: np.zeros(2)}) for name, one in zip("xy", both, strict=True))
+    one = compare_paths(first, second, SAMPLES)
+    assert one["changed"][0]["labels"] == [["a", "b"], ["a"]]
+    assert one["max_abs_difference"] == pytest.approx(0.2)
+    assert not agree(one)
 
 
-def test_a_path_that_never_rejects_catches_no_defect() -> None:
-    """R24: what a defect is does not depend on what the path says."""
-    assert measure_path(path("a", [0.1] * 10), SAMPLES, defects=["bad"])["defect_recall"] == 0.0
-    assert measure_path(path("a", TRUTH), SAMPLES)["defect_recall"] is None
+def test_several_numbers_are_compared_each() -> None:
+    first, second = (
+        PathAnswers(name, {0: Prediction(None, None, {}, None, values={"x": 1.0, "y": y})}, {0: np.array([1.0, y])})
+        for name, y in (("a", 50.0), ("b", 50.1))
+    )
+    one = compare_paths(first, second, SAMPLES)
+    assert one["max_abs_difference"] == pytest.approx(0.1)
+    assert one["max_logit_difference"] == pytest.approx(0.1 / 50.1)
+    assert not agree(one)
 
 
-def test_a_defect_that_is_taken_for_another_defect_or_shown_to_a_person_is_caught() -> None:
-    samples = [Sample(name, FileOrigin(f"/{name}"), "dent") for name in "abcd"]
-    said = [("reject", "dent"), ("reject", "scratch"), ("review", "good"), ("pass", "good")]
-    answers = PathAnswers("a", {at: Prediction(*one, {}, 0.5) for at, one in enumerate(said)}, {})
-    assert measure_path(answers, samples, defects=["dent", "scratch"])["defect_recall"] == 0.75
-    named = PathAnswers("a", {at: Prediction(label, label, {}, 0.5) for at, (_, label) in enumerate(said)}, {})
-    assert measure_path(named, samples, defects=["dent"])["defect_recall"] == 0.25
-
-
-def test_measures_of_numbers() -> None:
-    samples = [Sample("a", FileOrigin("/a"), 1.0), Sample("b", FileOrigin("/b"), 3.0)]
-    answers = PathAnswers("a", {n: Prediction(None, None, {}, 2.0) for n in range(2)}, {})
-    assert measure_path(answers, samples) == {"photos": 2, "mae": 1.0}
-
-
-BEFORE = {"accuracy": 0.9, "recall": {"bad": 0.8, "good": 0.95}, "defect_recall": 0.8}
-
-
-@pytest.mark.parametrize(
-    ("change", "sentence"),
-    [
-        ({"accuracy": 0.890}, "The accuracy is 0.8900, below 99% of 0.9000."),
-        (
-            {"recall": {"bad": 0.77, "good": 0.95}},
-            'The recall of "bad" falls from 0.800 to 0.770, by more than 2 points',
-        ),
-        ({"defect_recall": 0.74}, "0.740 of the defects are caught, 0.750 must be."),
-    ],
-)
-def test_what_speaks_against_eight_bits(change: dict, sentence: str) -> None:
-    """R24: accuracy, recall of a class, the floor of the defect class."""
-    objections = int8_objections(BEFORE, BEFORE | change, comparison=SAME, least_defect_recall=0.75)
-    assert len(objections) == 1
-    assert sentence in objections[0]
-
-
-def test_what_is_just_allowed() -> None:
-    after = {"accuracy": 0.891, "recall": {"bad": 0.78, "good": 0.93}, "defect_recall": 0.75}
-    comparison = {"changed_verdicts": 3, "photos": 100}
-    assert int8_objections(BEFORE, after, comparison=comparison, least_defect_recall=0.75) == []
-    assert int8_objections(BEFORE, after, comparison=comparison, least_defect_recall=None) == []
-
-
-def test_a_floor_that_no_photo_can_show_is_not_held() -> None:
-    """R24: photos without a defect say nothing of defects."""
-    after = BEFORE | {"defect_recall": None}
-    objections = int8_objections(BEFORE, after, comparison=SAME, least_defect_recall=0.75)
-    assert objections == ["No photo is a defect, so it cannot be shown that 0.750 are caught."]
-    assert int8_objections(BEFORE, after, comparison=SAME, least_defect_recall=None) == []
-
-
-def test_many_changed_verdicts_speak_against_it_whatever_the_accuracy() -> None:
-    comparison = {"changed_verdicts": 4, "photos": 100}
-    objections = int8_objections(BEFORE, BEFORE, comparison=comparison, least_defect_recall=None)
-    assert objections == ["4 of 100 verdicts changed, over 3%."]
-
-
-def test_numbers_may_err_five_percent_more() -> None:
-    assert int8_objections({"mae": 1.0}, {"mae": 1.05}, comparison=SAME, least_defect_recall=None) == []
-    worse = int8_objections({"mae": 1.0}, {"mae": 1.06}, comparison=SAME, least_defect_recall=None)
-    assert worse == ["The mean error is 1.06, over 1.05."]
+def test_the_list_of_photos_is_what_sha256sum_prints() -> None:
+    answers = PathAnswers("a", {}, {}, digests={1: "b" * 64, 0: "a" * 64})
+    listed = photo_list(answers, SAMPLES)
+    assert listed["photos"] == [{"path": "0.png", "sha256": "a" * 64}, {"path": "1.png", "sha256": "b" * 64}]
+    text = f"{'a' * 64}  0.png\n{'b' * 64}  1.png\n"
+    assert listed["sha256"] == hashlib.sha256(text.encode()).hexdigest()

@@ -16,7 +16,8 @@ from teliti import runtime
 from teliti.bundle import MODEL, WEIGHTS
 from teliti.data.decode import decode_image
 from teliti.errors import MissingExtraError, ParityError
-from teliti.export import LOGIT_TOLERANCE, Parity, _TorchSide, build_graph, check_parity
+from teliti.export import LOGIT_TOLERANCE, Parity, build_graph, check_parity
+from teliti.export.torch_session import trained_session
 from teliti.metrics.decision import Decision
 from teliti.metrics.number_rule import ONE_NUMBER
 from teliti.models.heads import HeadWeights
@@ -106,7 +107,7 @@ def test_edge_sizes_and_a_batch_of_seven(
     assert (parity.photos, parity.changed_verdicts) == (7, 0)
     batch = np.concatenate(pictures)
     [exported] = run((predictor.bundle.path / MODEL).read_bytes(), batch, ["logits"])
-    trained = _TorchSide(backbone, head, novelty, copies=1).score(batch).logits
+    [trained] = trained_session(backbone.load, head, novelty, copies=1).run(["logits"], batch)
     for logits in (trained, scores.logits):
         assert (np.abs(exported - logits) <= LOGIT_TOLERANCE * np.maximum(1.0, np.abs(logits))).all()
 

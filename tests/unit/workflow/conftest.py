@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -50,3 +54,19 @@ def make_photos() -> Callable[..., Photos]:
         return Photos(catalog, tuple(samples), tuple(marks), targets, ())
 
     return make
+
+
+@pytest.fixture
+def folded_run(parts_folder: Path, tmp_path: Path) -> Path:
+    """The stored sample bundle in the folder of a run that had four folds of the made-up parts, twelve photos each."""
+    run = tmp_path / "folded"
+    shutil.copytree(Path(__file__).resolve().parents[2] / "data" / "bundles" / "2", run / "bundle")
+    state = {"schema": 1, "source": str(parts_folder), "photos": "", "command": "", "state": "done"}
+    (run / "run.json").write_text(json.dumps(state), encoding="utf-8")
+    with (run / "splits.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(("path", "label", "split", "fold", "group", "sha256"))
+        for number, photo in enumerate(sorted(parts_folder.rglob("*.png"))):
+            name, digest = photo.relative_to(parts_folder).as_posix(), hashlib.sha256(photo.read_bytes()).hexdigest()
+            table.writerow((name, photo.parent.name, "fold", number % 4, number, digest))
+    return run

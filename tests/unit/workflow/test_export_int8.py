@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from handmade import write_brightness_bundle
+from marks import write_dots, write_marks
 from parts import write_parts
+from teliti.bundle import open_bundle
 from teliti.errors import CatalogError, UserError
 from teliti.predictor import Predictor, Scores
 from teliti.types import SilentReporter
@@ -37,12 +41,14 @@ def plain_photos(parts_folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "plain"
 
 
-@pytest.mark.parametrize("target", ["onnx", "openvino"])
-def test_an_int8_export_is_listed_and_bounded(
-    target: str, bundle: Path, plain_photos: Path, parts_folder: Path, tmp_path: Path
-) -> None:
+@pytest.mark.parametrize(("target", "kind"), [("onnx", "2"), ("openvino", "2-labels"), ("onnx", "2-numbers")])
+def test_an_int8_export_is_listed_and_bounded(target: str, kind: str, tmp_path: Path) -> None:
+    """R24: of classes, of several labels and of several numbers."""
+    write = {"2": partial(write_parts, per_class=6), "2-labels": partial(write_marks, photos=12),
+             "2-numbers": partial(write_dots, photos=12)}[kind]  # fmt: skip
+    photos = write(tmp_path / "photos")
     options = ExportOptions(target, int8=True, force=True)
-    record = export(bundle, options, data=parts_folder, calibrate=plain_photos, out=tmp_path / "out")
+    record = export(SAMPLE.with_name(kind), options, data=photos, calibrate=photos, out=tmp_path / "out")
     assert (record["precision"], record["forced"]) == ("int8", True)
     assert record["comparisons"][0]["max_logit_difference"] > 0.0
     assert len(record["comparisons"][0]["changed"]) == record["comparisons"][0]["changed_verdicts"]
@@ -52,6 +58,27 @@ def test_an_int8_export_is_listed_and_bounded(
     chosen = record["int8"]
     assert chosen["ranges"] in {one["ranges"] for one in chosen["tried"]}
     assert (chosen["calibration_photos"], chosen["photos"], chosen["chosen_on"]) == (12, 12, "calibration photos")
+    assert chosen["also_judged"] == 12  # and it is told
+
+
+def test_with_folds_no_photo_makes_chooses_and_measures(folded_run: Path, tmp_path: Path) -> None:
+    """R24: what an eight-bit network is made with is not what it is measured on."""
+    record = export(folded_run / "bundle", ExportOptions("openvino", int8=True, force=True), out=tmp_path / "out")
+    chosen = record["int8"]
+    assert (chosen["calibration_photos"], chosen["photos"], record["photos"]) == (12, 12, 24)
+    assert (chosen["chosen_on"], chosen["also_judged"]) == ("photos of another fold", 0)
+    assert record["source"].startswith("2 of 4 folds, learnt from too, of")
+
+
+def test_folds_are_parted(folded_run: Path) -> None:
+    run = photos_of_run(open_bundle(folded_run / "bundle"))
+    parts = run.apart()
+    assert [len(one) for one in (parts.learnt, parts.choosing, parts.sealed)] == [12, 12, 24]
+    assert {*parts.learnt, *parts.choosing, *parts.sealed} == set(run.sealed)
+    two = replace(run, folds=tuple(fold // 2 for fold in run.folds)).apart()
+    assert [len(one) for one in (two.learnt, two.choosing, two.sealed)] == [24, 0, 24]
+    assert not set(two.learnt) & set(two.sealed)
+    assert parts.apart() is parts
 
 
 def test_photos_to_calibrate_on_need_no_labels(bundle: Path, plain_photos: Path, tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import teliti
 from parts import write_parts
 from teliti.recipe import parse_recipe
 from teliti.workflow.export import ExportOptions, export
+from teliti.workflow.training_path import TRAINED
 
 pytestmark = pytest.mark.slow
 SIDE = 64
@@ -55,5 +56,6 @@ def test_every_runtime_gives_the_same_verdicts(backbone: str, chain: list, parts
     for target in ("onnx", "openvino", "torch"):
         made = export(record["bundle"], ExportOptions(target), data=shown)
         assert made["passed"]
-        assert [one["changed_verdicts"] for one in made["comparisons"]] == [0, 0]
+        assert [one["changed_verdicts"] for one in made["comparisons"]] == [0, 0, 0]
+        assert made["training_path"]["by"] == TRAINED
         assert max(one["max_logit_difference"] for one in made["comparisons"]) <= 1e-4

@@ -23,6 +23,7 @@ from teliti.workflow.check import check, clean
 from teliti.workflow.export import ExportOptions, export
 from teliti.workflow.inspection import Inspector, Photo
 from teliti.workflow.prepared_labels import choose_layout, write_labels
+from teliti.workflow.training_path import TRAINED, open_training_path
 
 FEATURES = {
     "data": {"image_size": 64, "folds": 0, "near_duplicates": False},
@@ -232,6 +233,7 @@ def test_a_network_learns_labels(mode: str, marks: Path, tmp_path: Path) -> None
     assert record["test"]["roc_auc"] > 0.95
     assert record["parity"]["changed_verdicts"] == 0
     assert {one["verdict"] for one in teliti.predict(record["bundle"], marks)["results"]} == {"pass", "reject"}
+    assert open_training_path(open_bundle(Path(record["bundle"])), threads=1).why is None
 
 
 def test_a_network_learns_from_mixed_photos_with_labels(marks: Path, tmp_path: Path) -> None:
@@ -243,12 +245,19 @@ def test_a_network_learns_from_mixed_photos_with_labels(marks: Path, tmp_path: P
 
 @pytest.mark.parametrize("loss", ["mse", "mae"])
 def test_a_network_learns_several_numbers(loss: str, dots: Path, tmp_path: Path) -> None:
-    record = teliti.train(
-        str(dots), recipe=recipe_of(NETWORK, train={"loss": loss, "epochs": 20}), out=tmp_path / "run"
-    )
+    values = recipe_of(NETWORK, train={"loss": loss, "epochs": 20}).model_dump(mode="json", exclude_none=True)
+    values["prepare"] = [{"step": "standardize"}] if loss == "mae" else []
+    record = teliti.train(str(dots), recipe=parse_recipe(values), out=tmp_path / "run")
     assert record["network"]["outputs"] == 2
     assert all(row["mae"] < row["baseline_mae"] for row in record["test"]["per_number"])
     assert record["parity"]["changed_verdicts"] == 0
+    bundle = open_bundle(Path(record["bundle"]))
+    path = open_training_path(bundle, threads=1)  # the network comes back from the run's checkpoint
+    assert (path.name, path.why) == (TRAINED, None)
+    trained = Predictor(bundle, threads=1, session=path.session)
+    for golden in bundle.golden:
+        answer = trained.score_files([(bundle.path / golden.file).read_bytes()])
+        np.testing.assert_allclose(answer, golden.outputs, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -315,10 +324,15 @@ def test_check_looks_at_the_photos_and_leaves_several_labels_alone(marks: Path, 
         clean(marks, fixes=tmp_path / "fixes.csv", out=tmp_path / "cleaned.csv")
 
 
-def test_an_export_with_a_certificate_needs_one_answer_a_photo(labelled: dict, numbered: dict) -> None:
-    for record in (labelled, numbered):
-        with pytest.raises(UserError, match="answers with several labels or numbers a photo, and exports are compared"):
-            export(record["bundle"], ExportOptions(to="onnx"))
+@pytest.mark.parametrize("kind", ["labelled", "numbered"])
+def test_the_trained_network_is_compared_with_the_export(
+    kind: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    """R23: of a frozen backbone, by labels and by numbers, on the sealed photos of the run."""
+    record = export(request.getfixturevalue(kind)["bundle"], ExportOptions(to="onnx"), out=tmp_path / "out")
+    training = record["training_path"]
+    assert (training["by"], training["why"], training["changed_verdicts"]) == (TRAINED, None, 0)
+    assert record["photos"] == training["photos"] == 12
 
 
 def test_a_line_takes_labels_but_not_several_numbers(labelled: dict, numbered: dict) -> None:
