@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,9 +31,10 @@ __version__ = "0.1.0"
 # ONNX Runtime from 1.29 on sends names and hashes of models to its makers, and keeps an id of the machine in the user's
 # cache folder, unless it finds this when it is loaded. Whoever wants that sets the variable to 0.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-# NNCF, which quantises, tells its makers of every call, and its only switch is the variable of its own test machines,
-# read when it is loaded. Whoever wants that sets the variable to nothing.
-os.environ.setdefault("NNCF_CI", "1")
+# OpenVINO tells its makers that it was imported, NNCF what it was asked for, and both keep an id of the machine in the
+# user's home folder, unless the library for it is missing: so it is, for this process. Whoever wants that imports it
+# first.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
 
 _HOMES = {
     "Prediction": "teliti.types",

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.reliability
 TESTS = Path(__file__).parents[1]
 SOURCE = TESTS.parent / "src"
 SAMPLES = TESTS / "data" / "bundles"
-NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "NNCF_CI", "NNCF_DEV", "CI", "GITHUB_ACTIONS",
+NO_TELEMETRY = {"ORT_DISABLE_TELEMETRY", "ORT_RUNNING_UNIT_TESTS", "CI", "GITHUB_ACTIONS",
                 "TF_BUILD", "JENKINS_URL"}  # fmt: skip
 
 
