@@ -1,4 +1,4 @@
-"""Bundles, weights, networks and photos changed at random, and a process that opens them: `python mutants.py KIND ...`.
+"""Bundles, weights and photos changed at random, and a process that opens them: `python mutants.py KIND ...`.
 
 Half of the changes follow the file's structure (a key or value of its JSON, a size in its header), half are bytes.
 Whatever comes out must open or be refused with a sentence: any other exception ends the process.
@@ -18,10 +18,9 @@ import numpy as np
 
 from handmade import write_brightness_bundle
 from parts import draw_part
-from teliti.bundle import MANIFEST, MODEL, open_bundle
+from teliti.bundle import MANIFEST, open_bundle
 from teliti.data.decode import decode_photo
 from teliti.errors import TelitiError
-from teliti.files import sha256_hex
 from teliti.runtime import peak_memory_bytes
 
 ODD = (None, True, -1, 1e308, float("nan"), "", "../../etc/passwd", "/etc/passwd", [], {}, [[]], "\0", 2**70)
@@ -104,21 +103,7 @@ def weights(folder: Path, chance: random.Random) -> Iterator[Callable[[], object
         yield lambda: read_safetensors(path)
 
 
-def networks(folder: Path, chance: random.Random) -> Iterator[Callable[[], object]]:
-    """Changed network files with their new hash in the manifest; what opens also answers the golden photos."""
-    from teliti.predictor import Predictor
-
-    bundle = write_brightness_bundle(folder)
-    good, manifest = bundle.model_path.read_bytes(), json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    while True:
-        data = mutate_bytes(good, chance)
-        (folder / MODEL).write_bytes(data)
-        manifest["files"][MODEL] = sha256_hex(data)
-        (folder / MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
-        yield lambda: Predictor.open(folder, threads=1).self_test()
-
-
-KINDS = {"manifests": manifests, "photos": photos, "weights": weights, "networks": networks}
+KINDS = {"manifests": manifests, "photos": photos, "weights": weights}
 
 
 def open_mutants(kind: str, folder: Path, *, count: int, seed: int) -> tuple[int, int]:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import io
 import json
 import pickle
+import random
 import stat
+import subprocess
+import sys
 import time
 import zipfile
 from collections.abc import Callable
@@ -18,6 +21,8 @@ from handmade import write_brightness_bundle
 from mutants import open_mutants
 from teliti.bundle import MANIFEST, MODEL
 from teliti.files import sha256_hex
+
+SOURCE = Path(__file__).parents[2] / "src"
 
 
 def zip_of(members: dict[str, bytes], *, links: dict[zipfile.ZipInfo, bytes] | None = None) -> bytes:
@@ -107,6 +112,55 @@ def test_mutants_open_or_are_refused(kind: str, count: int, least: int, tmp_path
     opened, refused = open_mutants(kind, tmp_path, count=count, seed=2)
     assert opened + refused == count
     assert refused > least
+
+
+@pytest.mark.slow
+def test_mutants_of_a_network_end_no_process(tmp_path: Path) -> None:
+    """S2: 300 changed network files with their new hash in the manifest: exit code 0, 1 or 2, no crash."""
+    line = write_brightness_bundle(tmp_path / "line")
+    good = line.model_path.read_bytes()
+    chance = random.Random(2)
+    script = tmp_path / "open_all.py"
+    script.write_text(_OPEN_ALL, encoding="utf-8")
+    for number in range(300):
+        raw = bytearray(good)
+        for _ in range(chance.randint(1, 8)):
+            raw[chance.randrange(len(raw))] = chance.randrange(256)
+        (tmp_path / f"{number:03d}.onnx").write_bytes(
+            bytes(raw[: chance.choice((len(raw), chance.randrange(len(raw))))])
+        )
+    done = subprocess.run(
+        [sys.executable, str(script), str(line.path), str(tmp_path)], env={"PYTHONPATH": str(SOURCE)},
+        capture_output=True, text=True, check=False, timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-2000:]
+    opened, refused = map(int, done.stdout.splitlines()[-1].split())  # the engine prints, too
+    assert opened + refused == 300
+    assert refused > 100
+
+
+_OPEN_ALL = """
+import json, sys
+from pathlib import Path
+from teliti.bundle import MANIFEST, MODEL
+from teliti.errors import TelitiError
+from teliti.files import sha256_hex
+from teliti.predictor import Predictor
+line, folder = map(Path, sys.argv[1:])
+manifest = json.loads((line / MANIFEST).read_text())
+opened = refused = 0
+for path in sorted(folder.glob("*.onnx")):
+    data = path.read_bytes()
+    (line / MODEL).write_bytes(data)
+    manifest["files"][MODEL] = sha256_hex(data)
+    (line / MANIFEST).write_text(json.dumps(manifest))
+    try:
+        Predictor.open(line, threads=1).self_test()
+        opened += 1
+    except TelitiError:
+        refused += 1
+print(opened, refused)
+"""
 
 
 @pytest.mark.parametrize("verb", ["check", "train"])

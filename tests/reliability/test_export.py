@@ -30,9 +30,7 @@ def run_python(*words: str, **surroundings: str) -> subprocess.CompletedProcess[
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(
-    ("kind", "count"), [("manifests", 50_000), ("photos", 38_000), ("weights", 10_000), ("networks", 2_000)]
-)
+@pytest.mark.parametrize(("kind", "count"), [("manifests", 50_000), ("photos", 40_000), ("weights", 10_000)])
 def test_a_hundred_thousand_mutants(kind: str, count: int, tmp_path: Path) -> None:
     """S2: no crash, no other exception, no read outside the bundle, and no memory for sizes that a header invents."""
     done = run_python(str(TESTS / "mutants.py"), kind, str(tmp_path), str(count))
