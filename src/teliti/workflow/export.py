@@ -23,7 +23,6 @@ from teliti.predictor import Predictor
 from teliti.sessions import OnnxRuntimeSession
 from teliti.types import Record, Reporter, Sample, SilentReporter
 from teliti.workflow.export_certificate import (
-    Paths,
     answer_by_all,
     certify,
     check_compared,
@@ -104,25 +103,12 @@ def export(
     photos = int8_photos(reference, run, calibrate) if options.int8 else None
     path, chosen = _write(reference, options, photos, folder=target, reporter=reporter)
     try:
-        training = open_training_path(opened, threads=reference.threads)
-        session = open_exported(path, threads=reference.threads)
-        paths = answer_by_all(
-            reference, session, training, samples=samples, int8=options.int8, reporter=reporter
-        )  # fmt: skip
-        check_compared(paths, samples, source)
-        floor = defect_floor(opened, options.min_defect_recall)
-        certificate = certify(
-            opened, paths, samples, to=options.to, int8=options.int8, least_defect_recall=floor
-        )  # fmt: skip
-        quoted = None if run is None else run.parity
+        certificate = _prove(reference, path, samples, source=source, options=options, reporter=reporter)
+        training, quoted = certificate.pop("training"), None if run is None else run.parity
         certificate |= {
             "bundle": str(bundle),
-            "source": source,
-            "seen": sum(seen_photos(opened, samples)),
-            "forced": options.force,
             "training_path": tell_training_path(training, certificate["comparisons"], quoted),
-            "int8": None if photos is None or chosen is None else chosen | _shared(photos, paths),
-            "speed": measure_speeds(reference, path, samples, precision="int8" if options.int8 else "f32"),
+            "int8": None if photos is None or chosen is None else chosen | _shared(photos, certificate),
         }
     except BaseException:
         _remove(path)
@@ -130,9 +116,29 @@ def export(
     return _seal(certificate, path, folder=target, options=options)
 
 
-def _shared(photos: Int8Photos, paths: Paths) -> Record:
+def _prove(
+    reference: Predictor, path: Path, samples: tuple[Sample, ...], *, source: str, options: ExportOptions,
+    reporter: Reporter,
+) -> Record:  # fmt: skip
+    """The certificate as far as the photos' answers give it, and under "training" what the training path was."""
+    opened = reference.bundle
+    training = open_training_path(opened, threads=reference.threads)
+    session = open_exported(path, threads=reference.threads)
+    paths = answer_by_all(reference, session, training, samples=samples, int8=options.int8, reporter=reporter)
+    check_compared(paths, samples, source)
+    floor = defect_floor(opened, options.min_defect_recall)
+    return certify(opened, paths, samples, to=options.to, int8=options.int8, least_defect_recall=floor) | {
+        "source": source,
+        "seen": sum(seen_photos(opened, samples)),
+        "forced": options.force,
+        "speed": measure_speeds(reference, path, samples, precision="int8" if options.int8 else "f32"),
+        "training": training,
+    }
+
+
+def _shared(photos: Int8Photos, certificate: Record) -> Record:
     """How many of the judged photos the eight-bit network was made or chosen with."""
-    return {"also_judged": sum(digest in photos.digests for digest in paths.own.digests.values())}
+    return {"also_judged": sum(one["sha256"] in photos.digests for one in certificate["judged"]["photos"])}
 
 
 def _seal(certificate: Record, path: Path, *, folder: Path, options: ExportOptions) -> Record:
