@@ -30,9 +30,7 @@ def test_a_verdict_is_traced_back_among_a_hundred_thousand(tmp_path: Path) -> No
         journal.append([Entry("model", "x", model_hash="c" * 64, details=facts)])
         for start in range(0, 100_000, 5000):
             journal.append([verdict_entry(start + number, details={"bundle_hash": "b"}) for number in range(5000)])
-        began = time.perf_counter()
         (verdict,) = trace(journal, "A77777")["verdicts"]
-        assert time.perf_counter() - began <= 1.0
     words = ("journal", "trace", "A77777", "--json", "--journal", str(tmp_path / "journal.sqlite"))
     seconds = []
     for _ in range(3):  # the whole command, from its start; the best of three, since others work here, too
