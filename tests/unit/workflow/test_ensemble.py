@@ -4,22 +4,18 @@ something to gain.
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
-import teliti
 from teliti.errors import RecipeError
 from teliti.models.networks import build_network
-from teliti.recipe import load_recipe, parse_recipe
+from teliti.recipe import parse_recipe
 from teliti.training.trained_net import FeatureFront, features_of, make_head
 from teliti.workflow.learn import settle_network_recipe
 from teliti.workflow.learnt_head import judge_ensemble
 
-SMALL = {"data": {"image_size": 32}, "train": {"mode": "finetune", "epochs": 1, "threads": 1}}
 LAYERS = {"backbone": "none", "layers": [{"kind": "flatten"}]}
 
 
@@ -32,10 +28,6 @@ class Partner(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         return image.float().mean(dim=(1, 2, 3), keepdim=False)[:, None] * torch.arange(self.num_classes) / 100.0
-
-
-def training(asked: object) -> dict:
-    return {**SMALL, "train": {**SMALL["train"], "ensemble": asked}}
 
 
 @pytest.mark.parametrize("num_classes", [2, 3])
@@ -53,22 +45,6 @@ def test_a_joined_logit_is_the_mean_of_both_networks(num_classes: int) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert front.partner is None  # the network alone is still there
     assert features_of(front, photos).shape[1] + num_classes == features_of(joined, photos).shape[1]
-
-
-def test_an_ensemble_is_one_inspector_and_its_replay_has_the_same_bits(parts_folder: Path, tmp_path: Path) -> None:
-    """Training itself refuses a graph whose logits are not those of torch."""
-    first = teliti.train(parts_folder, recipe=parse_recipe(training(True)), out=tmp_path / "first")
-    told = first["history"]["ensemble"]
-    assert told["kept"]
-    assert told["asked"] is True
-    kept = load_recipe(tmp_path / "first" / "recipe.toml")
-    assert kept.train.ensemble is True
-    second = teliti.train(parts_folder, recipe=kept, out=tmp_path / "second")
-    assert second["history"]["ensemble"] == told
-    graphs = [Path(record["bundle"], "model.onnx").read_bytes() for record in (first, second)]
-    assert graphs[0] == graphs[1]
-    assert first["model"]["parameters"] > 2 * 3_000_000  # both networks
-    assert "yes, each verdict is the mean of both" in Path(first["report"]).read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

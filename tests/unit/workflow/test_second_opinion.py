@@ -116,14 +116,19 @@ def test_a_network_that_gives_no_features_leaves_the_labels_alone(
 def test_a_run_keeps_the_engine_that_its_targets_were_made_with_and_its_replay_the_bits(
     parts_folder: Path, tmp_path: Path
 ) -> None:
-    first = teliti.train(parts_folder, recipe=parse_recipe(SMALL), out=tmp_path / "first")
+    """With the partner in the graph: training itself refuses a graph whose logits are not those of torch."""
+    asked = {**SMALL, "train": {**SMALL["train"], "ensemble": True}}
+    first = teliti.train(parts_folder, recipe=parse_recipe(asked), out=tmp_path / "first")
     kept = load_recipe(tmp_path / "first" / "recipe.toml")
     assert kept.train.engine in {"openvino", "onnxruntime", "torch"}
-    assert (kept.train.soft_targets, kept.train.frozen_stages) == (0.5, 3)
-    assert first["history"]["ensemble"]["asked"] == "auto"
-    assert kept.train.ensemble is first["history"]["ensemble"]["kept"]
+    assert (kept.train.soft_targets, kept.train.frozen_stages, kept.train.ensemble) == (0.5, 3, True)
+    assert first["history"]["ensemble"]["kept"]
+    assert first["model"]["parameters"] > 2 * 3_000_000  # both networks
+    assert "yes, each verdict is the mean of both" in Path(first["report"]).read_text(encoding="utf-8")
     second = teliti.train(parts_folder, recipe=kept, out=tmp_path / "second")
     assert second["history"]["rows"] == first["history"]["rows"]
+    graphs = [Path(record["bundle"], "model.onnx").read_bytes() for record in (first, second)]
+    assert graphs[0] == graphs[1]
 
 
 def test_each_photo_is_judged_by_a_head_that_never_saw_it(photos: Photos) -> None:
