@@ -42,7 +42,7 @@ class TorchSession:
         module = self._modules.get()
         try:
             with torch.inference_mode():
-                answers = module(torch.from_numpy(np.ascontiguousarray(batch)))
+                answers = module(torch.from_numpy(np.require(batch, requirements=("C", "W"))))  # torch warns of others
         finally:
             self._modules.put(module)
         return [answers[name].numpy().astype(np.float32, copy=False) for name in names]

@@ -22,7 +22,10 @@ SAMPLE = Path(__file__).resolve().parents[2] / "data" / "bundles" / "2"
 
 @pytest.fixture(scope="module")
 def photos() -> np.ndarray:
-    return np.random.default_rng(3).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    """Read only, as a decoder may give them: torch would warn."""
+    pixels = np.random.default_rng(3).integers(0, 256, (4, 16, 16, 3), dtype=np.uint8)
+    pixels.flags.writeable = False
+    return pixels
 
 
 def test_a_frozen_network_is_built_again_from_its_weights(trained_bundle: Path) -> None:
