@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 _BATCH = "batch"
 HEAD_PREFIX = "head/"
-"""Of the names of everything behind the features."""
+"""Of the names of everything behind the features, and of what is computed in float64 before: the head of a partner."""
 
 
 def export_module(module: nn.Module, example: Tensor, *, input_name: str, output_names: Sequence[str]) -> bytes:
@@ -63,6 +63,7 @@ def append_head(backbone: bytes, head: bytes, *, metadata: Mapping[str, str]) ->
     first, second = onnx.load_from_string(backbone), onnx.load_from_string(head)
     version = max(first.ir_version, second.ir_version)
     first.ir_version = second.ir_version = version
+    _mark_exact(first)
     outputs = [output.name for output in second.graph.output]
     merged = compose.merge_models(
         first,
@@ -78,6 +79,16 @@ def append_head(backbone: bytes, head: bytes, *, metadata: Mapping[str, str]) ->
     onnx.helper.set_model_props(merged, dict(metadata))
     onnx.checker.check_model(merged)
     return bytes(merged.SerializeToString())
+
+
+def _mark_exact(model: onnx.ModelProto) -> None:
+    """Name what is computed in float64 like a head's layers: a quantiser must leave it as it is."""
+    typed = onnx.shape_inference.infer_shapes(model).graph
+    exact = {value.name for value in typed.value_info if value.type.tensor_type.elem_type == onnx.TensorProto.DOUBLE}
+    exact |= {array.name for array in typed.initializer if array.data_type == onnx.TensorProto.DOUBLE}
+    for node in model.graph.node:
+        if not exact.isdisjoint((*node.input, *node.output)):
+            node.name = f"{HEAD_PREFIX}before/{node.name}"
 
 
 def _drop_traces(graph: onnx.GraphProto) -> None:

@@ -5,18 +5,22 @@ something to gain.
 from __future__ import annotations
 
 import numpy as np
+import onnx
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor, nn
 
 from teliti.errors import RecipeError
+from teliti.models.heads import HeadWeights, head_module
 from teliti.models.networks import build_network
+from teliti.models.onnx_graph import HEAD_PREFIX, append_head, export_module
 from teliti.recipe import parse_recipe
-from teliti.training.trained_net import FeatureFront, features_of, make_head
+from teliti.training.trained_net import FeatureFront, HeadOnFeatures, features_of, make_head
 from teliti.workflow.learn import settle_network_recipe
 from teliti.workflow.learnt_head import judge_ensemble
 
-LAYERS = {"backbone": "none", "layers": [{"kind": "flatten"}]}
+LAYERS = {"backbone": "none", "layers": [{"kind": "flatten"}, {"kind": "dense", "units": 6, "activation": "relu"}]}
 
 
 class Partner(nn.Module):
@@ -45,6 +49,33 @@ def test_a_joined_logit_is_the_mean_of_both_networks(num_classes: int) -> None:
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert front.partner is None  # the network alone is still there
     assert features_of(front, photos).shape[1] + num_classes == features_of(joined, photos).shape[1]
+
+
+class Means(nn.Module):
+    """The mean of each colour, as a network's features."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.float().mean(dim=(1, 2)) / 255.0
+
+
+def test_the_partners_head_is_in_the_graph_and_out_of_a_quantisers_reach() -> None:
+    random = np.random.default_rng(0)
+    supports, weight, bias = (random.normal(size=shape).astype(np.float32) for shape in ((20, 3), (20, 3), (3,)))
+    theirs = HeadWeights(np.full(3, 0.5, np.float32), np.full(3, 9.0, np.float32), weight, bias, supports=supports)
+    recipe = parse_recipe({"model": LAYERS, "train": {"mode": "scratch"}})
+    network = build_network(recipe.model, num_outputs=3, image_size=(8, 8), seed=0).eval()
+    joined = FeatureFront(network).with_partner(HeadOnFeatures(Means(), theirs)).eval()
+    photos = random.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
+    front = export_module(joined, torch.from_numpy(photos), input_name="image", output_names=["features"])
+    head = make_head(joined, task="classification")
+    example = torch.zeros((2, head.num_features))
+    behind = export_module(head_module(head), example, input_name="features", output_names=["logits", "probs"])
+    whole = append_head(front, behind, metadata={})
+    (logits,) = onnxruntime.InferenceSession(whole).run(["logits"], {"image": photos})
+    np.testing.assert_allclose(logits, head.logits(features_of(joined, photos)), atol=1e-5)
+    nodes = onnx.load_from_string(whole).graph.node
+    products = [node.name.startswith(HEAD_PREFIX) for node in nodes if node.op_type in {"MatMul", "Gemm"}]
+    assert sorted(products) == [False, True, True, True]  # the network's own; the kernel's two; the head behind both
 
 
 @pytest.mark.parametrize(
