@@ -1,6 +1,8 @@
 """How far predicted numbers hold: of the same photos as they are and made worse, how many move and how much is lost.
 
-A level holds while few numbers move by more than a tolerance and the mean absolute error rises by no more than it.
+A level holds while few numbers move by more than a tolerance and the mean absolute error rises by no more than it. The
+rise is that of the photos that are used at the level, from their own error as they are: a refused photo has no error,
+counts as moved, and must not make the others look better or worse.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ def measure_number_level(
     """One level of a sweep.
 
     Args:
-        clean: (N, K) numbers of the photos as they are.
+        clean: (N, K) numbers of the photos as they are, none NaN.
         now: (N, K) of the same photos at this level; NaN of one that is refused, which counts as moved.
         targets: (N, K) true ones.
         tolerance: (K) by name, in the number's own unit.
@@ -30,13 +32,14 @@ def measure_number_level(
 
     Returns:
         {"photos", "unchanged", "unchanged_interval", "errors", "refused", "loss", "holds"}: `errors` as from
-        `number_errors`; `loss` is by how much the mean absolute error rose, in tolerances, of several numbers the most.
+        `number_errors`; `loss` is by how much the mean absolute error of the photos that are not refused rose, in
+        tolerances, of several numbers the most; None where all are refused.
     """
     limits = np.array([*tolerance.values()], np.float64)
     slack = SLACK * np.maximum(1.0, np.abs(targets).max(axis=0, initial=0.0))
     same = int((np.abs(now - clean) <= limits + slack).all(axis=1).sum())  # NaN is not
     photos, used = len(clean), ~np.isnan(now).any(axis=1)
-    rise = _means(now[used], targets[used]) - _means(clean, targets) if used.any() else np.full(len(limits), np.inf)
+    rise = _rise(clean[used], now[used], targets[used]) if used.any() else np.full(len(limits), np.inf)
     scale = np.where(limits > 0.0, limits, 1.0)
     loss = float((rise / scale).max())
     return {
@@ -73,5 +76,6 @@ def number_errors(values: FloatArray, targets: FloatArray, *, names: tuple[str, 
     ]
 
 
-def _means(values: FloatArray, targets: FloatArray) -> FloatArray:
-    return np.asarray(np.abs(values - targets).mean(axis=0), dtype=np.float64)
+def _rise(clean: FloatArray, now: FloatArray, targets: FloatArray) -> FloatArray:
+    """(K,) by how much the mean absolute error of the same photos rose."""
+    return np.asarray((np.abs(now - targets) - np.abs(clean - targets)).mean(axis=0), dtype=np.float64)

@@ -49,6 +49,17 @@ def test_a_refused_photo_counts_as_moved() -> None:
     assert (none["loss"], none["errors"][0]["mae"], none["holds"]) == (None, None, False)
 
 
+@pytest.mark.parametrize("refused_error", [0.0, 40.0])
+@pytest.mark.parametrize(("moved", "holds"), [(0.0, True), (1.5, False)])
+def test_the_error_rises_over_the_same_photos(refused_error: float, moved: float, holds: bool) -> None:
+    clean = TRUE + 3.0
+    clean[:8] = TRUE[:8] + refused_error
+    now = clean + moved
+    now[:8] = np.nan
+    found = measure_number_level(clean, now, targets=TRUE, tolerance={"number": 1.0}, bounds=Bounds(changed=1.0))
+    assert (found["refused"], found["loss"], found["holds"]) == (8, pytest.approx(moved), holds)
+
+
 def test_of_several_numbers_each_has_its_tolerance() -> None:
     both = np.repeat(TRUE, 2, axis=1)
     found = measure_number_level(

@@ -18,10 +18,25 @@ def test_the_probability_is_that_of_scipy(photos: int, shift: float) -> None:
     assert randomisation_p(gain, seed=3) == pytest.approx(expected, abs=0.02)
 
 
-def test_of_many_photos_the_normal_limit_takes_the_place_of_coins() -> None:
+def test_of_many_photos_that_differ_alike_the_probability_is_near_that_of_the_normal() -> None:
     gain = np.random.default_rng(0).normal(0.03, 1.0, 2_500)
     expected = stats.ttest_1samp(gain, 0.0).pvalue
     assert randomisation_p(gain, seed=3) == pytest.approx(expected, rel=0.05)
+
+
+def test_of_many_photos_four_that_carry_all_are_four_coins() -> None:
+    gain = np.full(3_000, 1e-16)
+    gain[-4:] = 1.0
+    assert randomisation_p(gain, seed=3) == pytest.approx(2 / 16, abs=0.01)  # all four heads, or all four tails
+
+
+def test_of_many_photos_what_the_small_differences_add_is_counted() -> None:
+    gain = np.repeat([1.0, -1.0, 250.0], [1_490, 1_506, 4])
+    few = 250.0 * (2.0 * np.arange(5) - 4.0)
+    rest = 2.0 * np.arange(2_997) - 2_996.0
+    chances = np.outer(stats.binom.pmf(np.arange(5), 4, 0.5), stats.binom.pmf(np.arange(2_997), 2_996, 0.5))
+    exact = chances[np.abs(few[:, None] + rest) >= abs(gain.sum())].sum()
+    assert randomisation_p(gain, seed=3) == pytest.approx(exact, abs=0.01)
 
 
 def test_where_nothing_differs_few_are_called_different() -> None:
