@@ -44,7 +44,7 @@ class Photos:
         decoded: Pixels of the photos that were decoded while reading; kept for the features.
         beside: (N) SHA-256 of the files that lie beside each photo, 32 bytes a file; empty where none do.
         conditions: (N) light, blur, size and scale of each; empty where they were not measured.
-        pictures: What a preparation made of all photos of the job, for all its trainings; None: each makes its own.
+        pictures: What a preparation made of the photos that the job uses, for all trainings; None: each makes its own.
     """
 
     catalog: Catalog

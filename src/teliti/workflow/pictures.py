@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
@@ -22,7 +21,7 @@ from teliti.files import storage_error
 from teliti.transforms.prepare import PrepareChain
 from teliti.types import IntArray, Reporter, Sample, UInt8Image
 from teliti.workflow.photos import Photos
-from teliti.workflow.shared_pictures import SharedPictures, keep_pictures, key_of
+from teliti.workflow.shared_pictures import Put, SharedPictures, keep_pictures, key_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,7 @@ def prepared_pictures(
     with tempfile.TemporaryFile(prefix="teliti-pictures-") as file:
         try:
             read = photos.decoded.read
-            counts = _write(file, samples, chain, read=read, threads=threads, reporter=reporter)
+            counts = _write(file.write, samples, chain, read=read, threads=threads, reporter=reporter)
             file.flush()
         except OSError as error:
             raise storage_error(Path(tempfile.gettempdir()) / "teliti-pictures", error) from error
@@ -90,14 +89,17 @@ def prepared_pictures(
 def share_pictures(
     folder: Path, photos: Photos, chain: PrepareChain, *, threads: int, reporter: Reporter
 ) -> SharedPictures | None:
-    """Prepare all photos of a job for all its trainings, or find what was kept; a photo is decoded once for all chains.
+    """Prepare photos for all trainings of a job, or find what was kept; a photo is decoded once for all chains.
 
     Args:
         folder: Of the job, see `shared_folder`.
-        photos: All photos.
+        photos: All that a training of the job uses.
         chain: The prepare steps, tiles allowed.
         threads: At least 1.
         reporter: Told how far it is.
+
+    Returns:
+        None where they would take too much of the disk, see `keep_pictures`.
 
     Raises:
         PhotoRefused: a photo changed since it was read.
@@ -105,14 +107,14 @@ def share_pictures(
     """
     read = photos.decoded.read_and_keep
 
-    def write(file: IO[bytes]) -> list[int]:
-        return _write(file, photos.samples, chain, read=read, threads=threads, reporter=reporter)
+    def write(put: Put) -> list[int]:
+        return _write(put, photos.samples, chain, read=read, threads=threads, reporter=reporter)
 
     return keep_pictures(folder, chain, [sample.name for sample in photos.samples], write=write)
 
 
 def _write(
-    file: IO[bytes],
+    put: Put,
     samples: Sequence[Sample],
     chain: PrepareChain,
     *,
@@ -131,7 +133,7 @@ def _write(
         for index, pictures in load_prepared(samples, prepare, threads=threads, read=read, ahead=ahead):
             if isinstance(pictures, PhotoRefused):
                 raise PhotoRefused(f'"{samples[index].name}" changed while it was used: {pictures.reason}')
-            file.write(np.ascontiguousarray(pictures).data)
+            put(np.ascontiguousarray(pictures).data)
             counts.append(len(pictures))
             advance(1)
     return counts

@@ -3,6 +3,7 @@
 Whoever drives the job makes a file before the first training that needs it; the workers of this machine map it, so
 that its pages lie in memory once, however many trainings run. An engine that carries gives it to other machines whole.
 The files are gone when the job ends; what a killed job left in its folder is not trusted, and made again.
+How many tiles a photo gives may depend on its pixels, so that the size of a file is known only while it is written.
 """
 
 from __future__ import annotations
@@ -24,10 +25,13 @@ from teliti.types import IntArray, UInt8Image
 _MOST_OF_THE_DISK = 0.25  # of what is free: the rest is for others
 _NOBODY = -1
 
+Put = Callable[[memoryview], object]
+"""Takes the bytes of the next pictures."""
+
 
 @dataclass(frozen=True, eq=False)
 class SharedPictures:
-    """The pictures of all photos of a job.
+    """The pictures of all photos that a job uses.
 
     Attributes:
         key: From `key_of` their chain.
@@ -80,28 +84,28 @@ def find_pictures(folder: Path, chain: PrepareChain, names: Sequence[str]) -> Sh
     Args:
         folder: Where they are kept.
         chain: What made them.
-        names: (N) of the job's photos, in order.
+        names: (N) of the photos, in order; pictures of others are not found.
     """
-    key = key_of(chain)
+    file, counted = _files_of(folder, chain, names)
     try:
-        counts = np.load(folder / f"{key}.npy")  # written last: the pictures are whole
+        counts = np.load(counted)
         shape = (int(counts.sum()), *chain.image_size, 3)
-        images = np.memmap(folder / f"{key}.pictures", dtype=np.uint8, mode="c", shape=shape)  # a write stays here
+        images = np.memmap(file, dtype=np.uint8, mode="c", shape=shape)  # a write stays here
     except (FileNotFoundError, NotADirectoryError):
         return None
-    return SharedPictures(key, tuple(names), counts, images)
+    return SharedPictures(key_of(chain), tuple(names), counts, images)
 
 
 def keep_pictures(
-    folder: Path, chain: PrepareChain, names: Sequence[str], *, write: Callable[[IO[bytes]], Sequence[int]]
+    folder: Path, chain: PrepareChain, names: Sequence[str], *, write: Callable[[Put], Sequence[int]]
 ) -> SharedPictures | None:
-    """Make the pictures of all photos, or find those that were kept.
+    """Make the pictures of some photos, or find those that were kept.
 
     Args:
         folder: Where they are kept; made with the first ones.
         chain: What makes them.
-        names: (N) of the job's photos, in order.
-        write: Writes all pictures to a file and says how many there are of each photo.
+        names: (N) of the photos, in order.
+        write: Puts all pictures, and says how many there are of each photo.
 
     Returns:
         None where they would take more than a quarter of the free disk: then every training makes its own.
@@ -113,13 +117,43 @@ def keep_pictures(
     if found is not None:
         return found
     height, width = chain.image_size
+    path, counted = _files_of(folder, chain, names)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if 3 * height * width * len(names) > _MOST_OF_THE_DISK * shutil.disk_usage(folder).free:
+        room = int(_MOST_OF_THE_DISK * shutil.disk_usage(folder).free)
+        if 3 * height * width * len(names) > room:  # one picture of each is the least
             return None
-        with (folder / f"{key_of(chain)}.pictures").open("wb") as file:
-            counts = np.asarray(write(file), dtype=np.int64)
-        np.save(folder / f"{key_of(chain)}.npy", counts)
+        try:
+            with path.open("wb") as file:
+                counts = np.asarray(write(_put_into(file, room)), dtype=np.int64)
+        except _NoRoom:
+            path.unlink()
+            return None
+        np.save(counted, counts)  # last: where it is, the pictures are whole
     except OSError as error:
         raise storage_error(folder, error) from error
     return find_pictures(folder, chain, names)
+
+
+class _NoRoom(Exception):  # noqa: N818 - nothing went wrong
+    """The pictures are more than may be kept."""
+
+
+def _put_into(file: IO[bytes], room: int) -> Put:
+    """Writes to a file, up to so many bytes."""
+    left = room
+
+    def put(pictures: memoryview) -> None:
+        nonlocal left
+        left -= pictures.nbytes
+        if left < 0:
+            raise _NoRoom
+        file.write(pictures)
+
+    return put
+
+
+def _files_of(folder: Path, chain: PrepareChain, names: Sequence[str]) -> tuple[Path, Path]:
+    """Where the pictures of these photos are, and how many there are of each."""
+    stem = f"{key_of(chain)}-{sha256_hex(json.dumps(list(names)).encode())[:32]}"
+    return folder / f"{stem}.pictures", folder / f"{stem}.npy"

@@ -172,7 +172,7 @@ class Trainer:
         if self.pictures is None:
             return None
         chain = build_recipe_chain(training.recipe)
-        return share_pictures(self.pictures, _read(self), chain, threads=default_threads(), reporter=reporter)
+        return share_pictures(self.pictures, self._used_photos(), chain, threads=default_threads(), reporter=reporter)
 
     def _train(self, training: Training, photos: Photos, teller: _Teller) -> Scores:
         plan = self.divisions[training.division].plan
@@ -187,8 +187,17 @@ class Trainer:
             return found
         if self.pictures is None:
             return None
-        names = [sample.name for sample in _read(self).samples]
+        names = [sample.name for sample in self._used_photos().samples]
         return find_pictures(self.pictures, build_recipe_chain(training.recipe), names)
+
+    def _used_photos(self) -> Photos:
+        """Those of any division: of many photos a quick table takes a few."""
+        photos, used = _read(self), set[int]()
+        for kept in {division.kept for division in self.divisions}:  # repeats have the same ones
+            if kept is None:
+                return photos
+            used.update(kept)
+        return take_photos(photos, np.array(sorted(used), dtype=np.int64))
 
 
 def divisions_of(repeats: Repeats, photos: Photos) -> list[Division]:

@@ -147,9 +147,26 @@ def test_all_trainings_share_the_photos_of_a_preparation(photos, tmp_path, monke
     table = replace(TABLE, prepares=("none", "clahe"), epochs=("1",), rates=("0.001",))
     record = sensitivity(photos, table, recipe=RECIPE, repeats=2, out=tmp_path / "o", engine=InlineEngine())
     assert len(record["rows"]) == 2
-    assert written.count(40) == 2  # all photos once for each preparation
+    assert written.count(32) == 2  # all photos but the 8 sealed ones, once for each preparation
     assert len(written) <= 4  # and some for the probes
     assert not (tmp_path / "o" / "pictures").exists()
+
+
+def test_a_quick_table_prepares_no_photo_that_it_does_not_use(photos, tmp_path, monkeypatch) -> None:
+    prepared = []
+
+    def write(put, samples, chain, **choices):
+        prepared.append(len(samples))
+        return write_pictures(put, samples, chain, **choices)
+
+    write_pictures = pictures._write
+    monkeypatch.setattr(pictures, "_write", write)
+    monkeypatch.setattr("teliti.workflow.sensitivity.QUICK_PHOTOS", 24)
+    table = replace(TABLE, quick=True, epochs=("1",), rates=("0.001",))
+    record = sensitivity(photos, table, recipe=RECIPE, repeats=2, out=tmp_path / "o", engine=InlineEngine())
+    assert len(record["rows"]) == 1
+    assert max(prepared) == 24
+    assert prepared[-1] == 24  # for all trainings: none prepares its own
 
 
 def test_a_budget_that_holds_no_two_repeats_is_refused(photos, tmp_path) -> None:

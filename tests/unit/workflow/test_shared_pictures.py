@@ -87,7 +87,10 @@ def test_pictures_of_another_preparation_are_not_taken(photos, tmp_path) -> None
 
 def test_half_a_file_is_not_taken_and_a_whole_one_is(photos, tmp_path) -> None:
     names = [sample.name for sample in photos.samples]
-    (tmp_path / f"{key_of(PLAIN)}.pictures").write_bytes(b"half")
+    share_pictures(tmp_path, photos, PLAIN, **QUIET)
+    [counted], [file] = tmp_path.glob("*.npy"), tmp_path.glob("*.pictures")
+    counted.unlink()
+    file.write_bytes(b"half")
     assert find_pictures(tmp_path, PLAIN, names) is None
     made = share_pictures(tmp_path, photos, PLAIN, **QUIET)
     found = find_pictures(tmp_path, PLAIN, names)
@@ -103,9 +106,29 @@ def test_other_machines_get_them_whole(photos, tmp_path) -> None:
     np.testing.assert_array_equal(carried.images, shared.images)
 
 
-def test_they_never_take_more_than_a_quarter_of_the_free_disk(photos, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(0, 0, 4 * 3 * 8 * 8 * len(photos.samples) - 1))
-    assert share_pictures(tmp_path, photos, PLAIN, **QUIET) is None
+@pytest.mark.parametrize(("chain", "tiles"), [(PLAIN, 1), (TILES, 4)])
+def test_they_never_take_more_than_a_quarter_of_the_free_disk(chain, tiles, photos, tmp_path, monkeypatch) -> None:
+    enough = 4 * 3 * 8 * 8 * tiles * len(photos.samples)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(0, 0, enough - 1))
+    assert share_pictures(tmp_path, photos, chain, **QUIET) is None
+    assert not list(tmp_path.iterdir())  # nothing that was written stays
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: Disk(0, 0, enough))
+    assert len(share_pictures(tmp_path, photos, chain, **QUIET).images) == tiles * len(photos.samples)
+
+
+def test_pictures_are_made_of_the_photos_that_a_division_uses_and_found_by_them(parts_folder, tmp_path) -> None:
+    recipe = parse_recipe({"data": {"image_size": 8}, "model": {"backbone": "mlp"}, "train": {"mode": "scratch"}})
+    base, photos, plan = share_base(str(parts_folder), recipe, prepares=[], workers=1, reporter=SilentReporter())
+    few = Division((7, 2), plan), Division((2, 11), plan), Division((7, 2), plan)
+    trainer = Trainer(str(parts_folder), photos.digest, base.readers, few, pictures=tmp_path).read_already(photos)
+    training = Training(base.base, 1, "test")
+    made = trainer.warm(training, reporter=SilentReporter())
+    assert made.names == tuple(photos.samples[place].name for place in (2, 7, 11))
+    np.testing.assert_array_equal(trainer._find_pictures(training).images, made.images)
+    others = replace(trainer, divisions=(Division((1, 7, 11), plan),))  # as many, as those of a probe may be
+    assert others._find_pictures(training) is None
+    everyone = replace(trainer, divisions=(*few, Division(None, plan)))
+    assert len(everyone.warm(training, reporter=SilentReporter()).names) == len(photos.samples)
 
 
 def test_a_folder_that_cannot_be_written_is_a_storage_error(photos, tmp_path) -> None:
