@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from teliti import __version__
+from teliti.data.beside import names_file
 from teliti.errors import BundleError
 from teliti.files import hash_file, resolve_inside, sha256_hex, write_bytes_atomic, write_json_atomic
 from teliti.metrics.answers import AnswerRule, decision_from_record
@@ -63,6 +64,7 @@ class Bundle:
         manifest: The whole of `bundle.json`, of an older schema with what that one did not know.
         envelope: Within which light, blur, size and scale verdicts hold; None where it is not told.
         scores: Of the photos that the threshold was chosen on, to see a line drift away from them; None in older ones.
+        part_masks: Name patterns of files beside photos that only mark parts, by `data.part_mask` of its recipe.
     """
 
     path: Path
@@ -73,6 +75,12 @@ class Bundle:
     manifest: Record
     envelope: Envelope | None = None
     scores: Histogram | None = None
+    part_masks: tuple[str, ...] = ()
+
+    @property
+    def aside_patterns(self) -> tuple[str, ...]:
+        """Name patterns of all files beside photos that are no photos: the chain's, which it reads, and part masks."""
+        return tuple(dict.fromkeys([*self.chain.beside_patterns, *self.part_masks]))
 
     @property
     def decision(self) -> Decision | None:
@@ -160,6 +168,7 @@ def open_bundle(folder: Path) -> Bundle:
             manifest=manifest,
             envelope=envelope_from_record(manifest.get("envelope")),
             scores=histogram_from_record(manifest.get("scores")),
+            part_masks=_part_masks(manifest),
         )
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise _unreadable(folder, f"bundle.json does not say what it must ({error})") from error
@@ -192,6 +201,13 @@ def _read_manifest(folder: Path) -> Record:
     except (KeyError, TypeError) as error:
         raise _unreadable(folder, f"{MANIFEST} does not say what it must ({error})") from error
     return manifest
+
+
+def _part_masks(manifest: Record) -> tuple[str, ...]:
+    """What training left out as masks of parts; nothing where a bundle was made by hand or by an older recipe."""
+    recipe = (manifest.get("provenance") or {}).get("recipe") or {}
+    how = recipe.get("data", {}).get("part_mask", "")
+    return (how,) if names_file(how) else ()
 
 
 def _with_review(manifest: Record) -> Record:

@@ -75,6 +75,11 @@ def beside_of(origin: Origin) -> Callable[[str], UInt8Image]:
     return read
 
 
+def names_file(how: str) -> bool:
+    """True where a way to find parts is the name pattern of files beside the photos, and no method's name."""
+    return _STEM in how
+
+
 def levels_up(patterns: Sequence[str]) -> int:
     """How many levels above a photo's folder the files of these name patterns may lie: the most `..` of any."""
     return max((PurePosixPath(posixpath.normpath(pattern)).parts.count("..") for pattern in patterns), default=0)

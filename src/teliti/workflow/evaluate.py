@@ -10,6 +10,7 @@ import numpy as np
 
 from teliti import __version__
 from teliti.bundle import Bundle
+from teliti.data.beside import names_file
 from teliti.data.catalog import read_catalog
 from teliti.data.label_cells import write_label
 from teliti.errors import CatalogError
@@ -38,7 +39,7 @@ from teliti.predictor import Predictor
 from teliti.report.evidence_page import render_evidence
 from teliti.types import Catalog, Label, Record, Reporter, Sample, SilentReporter
 from teliti.workflow.evidence import Evidence, find_evidence
-from teliti.workflow.part_finding import BOXES, names_file
+from teliti.workflow.part_finding import BOXES
 from teliti.workflow.photos import label_matrix, leave_out_companions
 from teliti.workflow.run_folder import RunFolder, create_run_folder
 from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
@@ -113,7 +114,7 @@ def evaluate(
 def _read(source: str | Path, bundle: Bundle, reporter: Reporter, *, evidence: str | None) -> Catalog:
     catalog = read_catalog(str(source), task=wanted_task(bundle))
     marked = [evidence] if evidence is not None and names_file(evidence) else []
-    patterns = [*bundle.chain.beside_patterns, *BOXES, *marked]
+    patterns = [*bundle.aside_patterns, *BOXES, *marked]
     catalog = measured_part(leave_out_companions(catalog, patterns), reporter)
     check_labels(catalog, bundle)
     return catalog

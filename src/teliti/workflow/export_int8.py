@@ -178,15 +178,14 @@ class _Workshop:
 
 def _unlabelled(source: str, bundle: Bundle) -> tuple[Sample, ...]:
     """All photos of a source, whatever their labels are; of a source of another kind the photos that it lists."""
-    patterns = bundle.chain.beside_patterns
     path = Path(source)
     if path.is_dir() or path.suffix.lower() == ".zip":
-        samples, _ = list_photos([source], beside_levels=levels_up(patterns))
-        found, _ = without_companions(samples, patterns)
+        samples, _ = list_photos([source], beside_levels=levels_up(bundle.chain.beside_patterns))
+        found, _ = without_companions(samples, bundle.aside_patterns)
         if found:
             return tuple(found)
     try:
-        return leave_out_companions(read_catalog(source), patterns).samples
+        return leave_out_companions(read_catalog(source), bundle.aside_patterns).samples
     except CatalogError:
         if path.is_file():  # one photo
             return tuple(list_photos([source])[0])

@@ -178,9 +178,10 @@ def _listed(truth: Truth) -> str:
 
 def _read(source: str, pair: Sequence[Predictor], *, labels: bool, reporter: Reporter) -> Catalog:
     """The photos, without those that lie beside others as their masks."""
-    patterns = tuple(dict.fromkeys(pattern for one in pair for pattern in one.bundle.chain.beside_patterns))
-    catalog = read_samples(source, patterns, task=wanted_task(pair[1].bundle))
-    samples, _ = without_companions(catalog.samples, patterns)
+    needed = [pattern for one in pair for pattern in one.bundle.chain.beside_patterns]
+    catalog = read_samples(source, needed, task=wanted_task(pair[1].bundle))
+    aside = [pattern for one in pair for pattern in one.bundle.aside_patterns]
+    samples, _ = without_companions(catalog.samples, aside)
     catalog = measured_part(replace(catalog, samples=tuple(samples)), reporter)
     for note in catalog.notes:
         reporter.note(note)

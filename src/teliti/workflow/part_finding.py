@@ -7,7 +7,7 @@ from typing import get_args
 
 import numpy as np
 
-from teliti.data.beside import find_beside
+from teliti.data.beside import find_beside, names_file
 from teliti.data.origins import FileOrigin, ZipOrigin
 from teliti.data.part_masks import read_part_mask
 from teliti.errors import PhotoRefused, RecipeError, UserError
@@ -90,11 +90,6 @@ def aside_files(recipes: Sequence[Recipe]) -> tuple[str, ...]:
         how = recipe.data.part_mask
         found += BOXES if how == AUTO else [how] if names_file(how) else []
     return tuple(dict.fromkeys(found))
-
-
-def names_file(how: str) -> bool:
-    """True where a way to find parts is the name of files beside the photos."""
-    return "{stem}" in how
 
 
 def way_to_parts(recipe: Recipe, chain: PrepareChain, samples: Sequence[Sample]) -> str | None:

@@ -62,9 +62,11 @@ def predict(
     reporter = SilentReporter() if reporter is None else reporter
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     predictor = Predictor.open(bundle)
-    patterns = predictor.bundle.chain.beside_patterns
-    listed, refused = list_photos([str(path) for path in several], beside_levels=levels_up(patterns))
-    samples, _ = without_companions(listed, patterns)
+    levels = levels_up(
+        predictor.bundle.chain.beside_patterns
+    )  # of what is read; what is only left out may lie anywhere
+    listed, refused = list_photos([str(path) for path in several], beside_levels=levels)
+    samples, _ = without_companions(listed, predictor.bundle.aside_patterns)
     answers: Iterable[tuple[int, Answer]]
     if machines is not None:
         answers = _predict_elsewhere(

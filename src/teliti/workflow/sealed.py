@@ -82,8 +82,7 @@ def photos_of_run(bundle: Bundle) -> RunPhotos | None:
     if not (run.path / SPLITS_FILE).is_file() or run.bundle.name != bundle.path.name:
         return None
     state = run.read_state()
-    patterns = bundle.chain.beside_patterns
-    catalog = leave_out_companions(read_catalog(state["source"], task=wanted_task(bundle)), patterns)
+    catalog = leave_out_companions(read_catalog(state["source"], task=wanted_task(bundle)), bundle.aside_patterns)
     by_cell = {spreadsheet_cell(sample.name): sample for sample in catalog.samples}
     with (run.path / SPLITS_FILE).open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
@@ -141,7 +140,7 @@ def labelled_photos(source: str | Path, bundle: Bundle) -> tuple[Sample, ...]:
     Raises:
         CatalogError: the source cannot be read, or has labels that the bundle does not know.
     """
-    catalog = leave_out_companions(read_catalog(str(source), task=wanted_task(bundle)), bundle.chain.beside_patterns)
+    catalog = leave_out_companions(read_catalog(str(source), task=wanted_task(bundle)), bundle.aside_patterns)
     check_labels(catalog, bundle)
     if not catalog.has_given_split:
         return catalog.samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
@@ -9,15 +10,22 @@ import numpy as np
 import pytest
 
 import teliti
+from handmade import write_brightness_bundle
 from parts import draw_part, encode_png
+from plants import CLASSES, write_plant
+from teliti.bundle import MANIFEST, open_bundle
 from teliti.cache import RowCache
 from teliti.errors import CatalogError, RunInterrupted, UserError
 from teliti.recipe import Recipe, parse_recipe
 from teliti.transforms.prepare import chain_from_record
 from teliti.types import SilentReporter
 from teliti.workflow import train as train_module
+from teliti.workflow.check import check, clean
+from teliti.workflow.export_int8 import _unlabelled
+from teliti.workflow.flips import compare
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.policy_photos import build_policy_chain, open_trial_photos
+from teliti.workflow.sealed import labelled_photos
 
 
 def read(source: Path) -> Photos:
@@ -159,3 +167,59 @@ def test_augmented_views_of_masked_photos_follow_the_mask(tmp_path: Path) -> Non
     for mask in (folder / "masks").iterdir():
         mask.write_bytes(encode_png(half_mask()))
     assert not np.array_equal(views(), before)
+
+
+@pytest.fixture
+def marked(tmp_path: Path) -> Path:
+    """A bundle whose recipe named the masks of parts, and twelve photos with such masks."""
+    folder = write_brightness_bundle(tmp_path / "bundle").path
+    manifest = json.loads((folder / MANIFEST).read_text())
+    made = {"recipe": {"data": {"part_mask": "{stem}_mask.png"}}}
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"provenance": made}))
+    write_plant(tmp_path / "photos", "part", each=6, masked=CLASSES)
+    return tmp_path
+
+
+def test_the_masks_that_a_recipe_named_stay_out_of_every_later_verb(marked: Path) -> None:
+    bundle, photos = marked / "bundle", marked / "photos"
+    assert len(list(photos.rglob("*_mask.png"))) == 12
+    assert teliti.evaluate(bundle, photos)["test"]["n"] == 12
+    assert len(teliti.predict(bundle, photos)["results"]) == 12
+    assert len(labelled_photos(photos, open_bundle(bundle))) == 12  # of stress and export
+    assert len(_unlabelled(str(photos), open_bundle(bundle))) == 12
+    plain = write_brightness_bundle(marked / "plain").path
+    assert compare(plain, bundle, photos)["photos"] == 12  # one of the two bundles knows them
+
+
+def test_a_mask_that_only_marks_the_part_opens_no_folder_and_need_not_be_there(marked: Path) -> None:
+    bundle = open_bundle(marked / "bundle")
+    assert (bundle.chain.beside_patterns, bundle.aside_patterns) == ((), ("{stem}_mask.png",))
+    bare = write_plant(marked / "bare", "part", each=2)
+    answer = teliti.predict(marked / "bundle", bare)
+    assert (len(answer["results"]), answer["refused"]) == (4, [])
+
+
+@pytest.mark.parametrize("made", [None, {}, {"recipe": {}}, {"recipe": {"data": {"part_mask": "otsu"}}}])
+def test_a_bundle_whose_recipe_names_no_masks_leaves_nothing_out(marked: Path, made: dict | None) -> None:
+    path = marked / "bundle" / MANIFEST
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"provenance": made}))
+    assert open_bundle(marked / "bundle").aside_patterns == ()
+
+
+def test_a_trained_bundle_knows_the_masks_of_its_recipe(tmp_path: Path) -> None:
+    folder = write_masked_classes(tmp_path / "parts", "good", "scratch", photos=8)
+    values = masked_recipe("features").model_dump(mode="json", by_alias=True, exclude_none=True)
+    values["data"]["part_mask"] = values["prepare"][0]["pattern"]
+    record = teliti.train(folder, recipe=parse_recipe(values | {"prepare": []}), out=tmp_path / "run")
+    assert record["data"]["photos"] == 16
+    assert open_bundle(Path(record["bundle"])).aside_patterns == ("../masks/{stem}.png",)
+    assert teliti.evaluate(record["bundle"], folder)["test"]["n"] == 16
+
+
+def test_a_check_and_its_fixes_leave_the_masks_of_the_recipe_out(tmp_path: Path) -> None:
+    photos = write_plant(tmp_path / "photos", "part", each=6, masked=CLASSES)
+    recipe = parse_recipe({"data": {"part_mask": "{stem}_mask.png"}})
+    assert check(photos, recipe=recipe, features=False)["photos"] == 12
+    (tmp_path / "fixes.csv").write_text(f"path,action,label\n{CLASSES[0]}/0.png,exclude,\n")
+    done = clean(photos, fixes=tmp_path / "fixes.csv", out=photos / "cleaned.csv", recipe=recipe)
+    assert (done["photos"], done["excluded"]) == (11, 1)
