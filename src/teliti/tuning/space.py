@@ -115,7 +115,7 @@ def parse_space(lines: Iterable[str], *, accepts: Accepts) -> Space:
     """
     parameters = list[Parameter]()
     for line in lines:
-        parameter = _settle(_parse(line), accepts)
+        parameter = parse_line(line, accepts=accepts)
         if any(parameter.name == other.name for other in parameters):
             raise UserError(f"--space must name each key once, got {parameter.name} twice.", hint="Leave one out.")
         _check_condition(parameter, parameters)
@@ -123,6 +123,20 @@ def parse_space(lines: Iterable[str], *, accepts: Accepts) -> Space:
     if not parameters:
         raise UserError("--space must name at least one key, got none.", hint=_HOW)
     return Space(tuple(parameters))
+
+
+def parse_line(line: str, *, accepts: Accepts) -> Parameter:
+    """Read and check one line by itself; whether an earlier one offers what it waits for is not asked.
+
+    Args:
+        line: As in the module's first lines.
+        accepts: Asked about every choice and both ends of a range.
+
+    Raises:
+        UserError: it cannot be read.
+        RecipeError: a key that does not exist, or a value that it does not take.
+    """
+    return _settle(_parse(line), accepts)
 
 
 def _check_condition(parameter: Parameter, earlier: Sequence[Parameter]) -> None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from teliti.recipe import Recipe
+from teliti.tuning.space import parse_line
 from teliti.types import Task
 from teliti.workflow.hidden import takes_hidden
 from teliti.workflow.learn import learns_network
@@ -61,15 +63,41 @@ def space_lines(lines: Sequence[str], recipe: Recipe, task: Task) -> list[str]:
     """The lines of a space with the default one written out.
 
     Args:
-        lines: As given; "default" stands for the default space, whose lines for keys that others name are left out;
-            none at all: the default space alone.
+        lines: As given; "default" stands for the default space; none at all: that alone. A line behind it with the
+            key of one of its lines takes that line's place, one before it stays where it is. A default line waits only
+            for choices that are still offered, and is left out where none is.
         recipe: See `default_space`.
         task: Likewise.
     """
-    named = {_key_of(line) for line in lines if line != DEFAULT}
-    usual = [line for line in default_space(recipe, task) if _key_of(line) not in named]
-    return [own for line in lines or [DEFAULT] for own in (usual if line == DEFAULT else [line])]
+    given = list(lines) or [DEFAULT]
+    if DEFAULT not in given:
+        return given
+    start = given.index(DEFAULT)
+    written, behind = given[:start], [line for line in given[start:] if line != DEFAULT]
+    named_before = set(map(_name_of, written))
+    for line in default_space(recipe, task):
+        usual = _where_offered(line, written)
+        names = {_name_of(line), *map(_name_of, usual)}
+        own = [one for one in behind if _name_of(one) in names]
+        behind = [one for one in behind if _name_of(one) not in names]
+        written += own or (usual if names.isdisjoint(named_before) else [])
+    return written + behind
 
 
-def _key_of(line: str) -> str:
+def _where_offered(line: str, earlier: Sequence[str]) -> list[str]:
+    """The line, waiting for no more than earlier ones offer; none where they offer nothing that it waits for."""
+    name, _, values = line.partition("=")
+    key, at, only = name.partition("@")
+    if not at:
+        return [line]
+    offered = {choice for one in earlier for choice in parse_line(one, accepts=_accept_anything).choices}
+    left = [choice for choice in only.split("|") if choice in offered]
+    return [f"{key}@{'|'.join(left)}={values}"] if left else []
+
+
+def _accept_anything(key: str, value: Any) -> None:
+    """Whether a value can be used is asked elsewhere."""
+
+
+def _name_of(line: str) -> str:
     return line.partition("=")[0].strip()

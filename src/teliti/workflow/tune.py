@@ -23,7 +23,7 @@ from teliti.training.linear import resolve_head
 from teliti.tuning.engines import Engine
 from teliti.tuning.ledger import Ledger
 from teliti.tuning.machines import Machines
-from teliti.tuning.space import Point, Space, parse_space
+from teliti.tuning.space import Point, Space, parse_line, parse_space
 from teliti.tuning.study import Study
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.choices import PREPARE, accept_choice, apply_choices
@@ -91,8 +91,7 @@ def tune(
     _check_counts(trials=trials, repeats=repeats, finalists=finalists)
     lines, budget = list(space), chosen.train.budget
     own = without_budget(chosen)
-    if lines and DEFAULT not in lines:
-        parse_space(lines, accepts=partial(accept_choice, own))  # before anything is read
+    _check_lines(lines, own)
     request: Record = {
         "space": lines,
         "recipe": dump_recipe(own),
@@ -209,11 +208,22 @@ def _measure_of(measure: str | None, photos: Photos) -> str:
     return check_measure(measure or ("roc_auc" if is_pair else None), task=photos.catalog.task)
 
 
+def _check_lines(lines: Sequence[str], asked: Recipe) -> None:
+    """Refuse before anything is read; what stands beside "default", whose lines the photos decide, line by line."""
+    accepts = partial(accept_choice, asked)
+    if lines and DEFAULT not in lines:
+        parse_space(lines, accepts=accepts)
+        return
+    for line in lines:
+        if line != DEFAULT:
+            parse_line(line, accepts=accepts)
+
+
 def _prepares(lines: Sequence[str], asked: Recipe) -> list[Any]:
     """Choices of the preparation in a space, which decide what photos can be used."""
-    own = [line for line in space_lines(lines, asked, "classification") if line.partition("=")[0].strip() == PREPARE]
-    space = parse_space(own, accepts=partial(accept_choice, asked)).parameters if own else ()
-    return [value for one in space for value in one.ends()]
+    written = space_lines(lines, asked, "classification")
+    own = [line for line in written if line.partition("=")[0].partition("@")[0].strip() == PREPARE]
+    return [value for line in own for value in parse_line(line, accepts=partial(accept_choice, asked)).ends()]
 
 
 def _accepts(base: Recipe, photos: Photos) -> Callable[[str, Any], None]:

@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from teliti.errors import UserError
 from teliti.recipe import parse_recipe
 from teliti.tuning.space import parse_space
 from teliti.workflow.choices import accept_choice, apply_choices
@@ -50,8 +51,36 @@ def test_the_default_space_may_stand_beside_lines_of_ones_own() -> None:
     usual = default_space(recipe, "classification")
     assert space_lines([], recipe, "classification") == usual
     own = space_lines(["default", "train.lr=0.1,0.2", "train.optimizer=sgd,adamw"], recipe, "classification")
-    kept = [line for line in usual if not line.startswith("train.lr=")]
-    assert own == [*kept, "train.lr=0.1,0.2", "train.optimizer=sgd,adamw"]
+    assert usual[0].startswith("train.lr=")
+    assert own == ["train.lr=0.1,0.2", *usual[1:], "train.optimizer=sgd,adamw"]
+    assert space_lines(["train.lr=0.1,0.2", "default"], recipe, "classification") == ["train.lr=0.1,0.2", *usual[1:]]
+
+
+@pytest.mark.parametrize(
+    ("mode", "lines", "waiting"),
+    [
+        ("finetune", ["default", "hidden=none,dense"], {"units@dense", "activation@dense"}),
+        ("finetune", ["hidden=none,dense", "units@dense=4,8", "default"], {"units@dense", "activation@dense"}),
+        ("finetune", ["default", "hidden=none,dense", "units@dense=4,8"], {"units@dense", "activation@dense"}),
+        ("finetune", ["default", "hidden=none,dense+dense+dense"], set()),
+        ("finetune", ["default", "units@dense|dense+dense=4,8"], {"units@dense|dense+dense",
+                                                                  "activation@dense|dense+dense"}),
+        ("features", ["default", "model.head=logistic,rbf_svm"], {"model.c@logistic", "model.c@rbf_svm",
+                                                                  "model.gamma@rbf_svm"}),
+        ("features", ["default", "model.head=logistic,lda"], {"model.c@logistic"}),
+    ],
+)  # fmt: skip
+def test_default_lines_wait_only_for_choices_that_are_still_offered(mode, lines, waiting) -> None:
+    recipe = parse_recipe({"train": {"mode": mode}})
+    space = parse_space(space_lines(lines, recipe, "classification"), accepts=lambda *_: None)
+    assert {one.name for one in space.parameters if one.only} == waiting
+
+
+def test_two_own_lines_for_a_key_of_the_default_space_are_still_refused() -> None:
+    recipe = parse_recipe({"train": {"mode": "finetune"}})
+    for lines in (["default", "train.lr=1,2", "train.lr=3,4"], ["train.lr=1,2", "default", "train.lr=3,4"]):
+        with pytest.raises(UserError, match=r"must name each key once, got train\.lr twice"):
+            parse_space(space_lines(lines, recipe, "classification"), accepts=partial(accept_choice, recipe))
 
 
 def test_epochs_are_around_those_of_the_recipe() -> None:

@@ -217,6 +217,21 @@ def test_the_rows_of_the_cache_are_those_of_one_space() -> None:
     assert len([about for about in spaces if "stages 1,2,3,4 stats" in about]) == 1
 
 
-def test_an_unknown_key_is_a_recipe_error(photos, recipe) -> None:
+@pytest.mark.parametrize("beside", [[], ["default"]])
+def test_an_unknown_key_is_a_recipe_error_before_anything_is_read(recipe, tmp_path, beside) -> None:
     with pytest.raises(RecipeError, match=r"train\.lrr is not a recipe key"):
-        tune(photos, recipe=recipe, space=["train.lrr=1..2"])
+        tune(tmp_path / "nowhere", recipe=recipe, space=[*beside, "train.lrr=1,2"])
+
+
+def test_a_photo_that_a_conditional_preparation_refuses_takes_no_part(photos, tmp_path, monkeypatch) -> None:
+    asked: list[str] = []
+
+    def share(*_, **choices):
+        asked.extend(choices["prepares"])
+        raise RunInterrupted("far enough")
+
+    monkeypatch.setattr("teliti.workflow.tune.share_base", share)
+    space = ["augment=none,light,strong", "prepare@light=none,clahe", "prepare@strong=median,clahe+median"]
+    with pytest.raises(RunInterrupted):
+        tune(photos, recipe=NETWORK, space=space, out=tmp_path / "out", engine=InlineEngine())
+    assert asked == ["none", "clahe", "median", "clahe+median"]
