@@ -74,7 +74,7 @@ def test_what_is_said(run) -> None:
         ),
         (
             {"compared": True, "by": "the bundle's graph in torch", "when": "now", "why": "Lost."},
-            "graph in torch: 0 of 9 verdicts changed. The trained network is not at hand. Lost.",
+            "graph in torch: 0 of 9 verdicts changed. The trained network was not compared. Lost.",
         ),
     ],
 )

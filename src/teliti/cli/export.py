@@ -84,7 +84,7 @@ def _tell_training(training: Record) -> str:
     changed = f"{training['changed_verdicts']} of {training['photos']} verdicts changed."
     if training["by"] is None:
         return f"Torch was compared {training['when']}: {changed} Not now: {training['why']}."
-    stead = "" if training["why"] is None else f" The trained network is not at hand. {training['why']}"
+    stead = "" if training["why"] is None else f" The trained network was not compared. {training['why']}"
     return f"Compared with {training['by']}: {changed}{stead}"
 
 

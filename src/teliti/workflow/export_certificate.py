@@ -156,9 +156,14 @@ def defect_names(opened: Bundle) -> tuple[str, ...]:
 
 
 def defect_floor(opened: Bundle, asked: float | None) -> float | None:
-    """The share of defects that must be caught: what is asked for, or what the recipe promised; None: any."""
+    """The share of defects that must be caught: what is asked for, or what the recipe promised; None: any.
+
+    Of a bundle that rejects nothing no photo is a defect: the recipe's promise is then of labels, which have a recall.
+    """
     if asked is not None:
         return asked
+    if not defect_names(opened):
+        return None
     recipe = opened.manifest.get("provenance", {}).get("recipe", {})  # none in a bundle made by hand
     most = recipe.get("decide", {}).get("max_miss_rate")
     return None if most is None else 1.0 - float(most)

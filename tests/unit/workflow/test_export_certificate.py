@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from teliti.data.origins import FileOrigin
 from teliti.export.certificate import PathAnswers
 from teliti.files import hash_file
 from teliti.types import Prediction, Sample
-from teliti.workflow.export_certificate import Paths, certify, defect_names, tell_training_path
+from teliti.workflow.export_certificate import Paths, certify, defect_floor, defect_names, tell_training_path
 from teliti.workflow.training_path import GRAPH, TRAINED, TrainingPath
 
 SAMPLES = [Sample(f"{n}.png", FileOrigin(f"/{n}.png"), CLASSES[n % 2]) for n in range(10)]
@@ -88,3 +89,14 @@ def test_what_counts_as_a_defect(bundle: Bundle) -> None:
     assert defect_names(open_bundle(STORED / "2-numbers")) == ()
     labels = open_bundle(STORED / "2-labels")
     assert defect_names(labels) == tuple(labels.answers.classes[at] for at in labels.answers.reject_indices)
+
+
+@pytest.mark.parametrize(("positive", "floor"), [(None, None), ("bar", 0.95)])
+def test_what_rejects_nothing_has_no_floor_of_defects(positive: str | None, floor: float | None) -> None:
+    """Of such labels no photo is a defect, and what the recipe promised is of each label."""
+    stored = open_bundle(STORED / "2-labels")
+    manifest = {**stored.manifest, "provenance": {"recipe": {"decide": {"max_miss_rate": 0.05}}}}
+    answers = replace(stored.answers, positive=positive)
+    bundle = replace(stored, manifest=manifest, answers=answers)
+    assert defect_floor(bundle, None) == floor
+    assert defect_floor(bundle, 0.8) == 0.8
