@@ -93,14 +93,17 @@ def settle_network_recipe(recipe: Recipe) -> Recipe:
         settled["frozen_depthwise"] = False
     if not has_second_opinion(recipe):
         if recipe.train.ensemble is True:
-            raise RecipeError(
-                "train.ensemble needs a network of classes whose weights are given and that is fine-tuned, and "
-                f"train.mode is {recipe.train.mode} with model.weights {recipe.model.weights}.",
-                hint="Leave train.ensemble out, or fine-tune a pretrained network.",
-            )
+            raise _no_ensemble(f"train.mode is {recipe.train.mode} with model.weights {recipe.model.weights}")
         settled |= {"soft_targets": 0.0, "ensemble": False}
     values["train"] = settled
     return override_recipe(recipe, values)
+
+
+def _no_ensemble(found: str) -> RecipeError:
+    return RecipeError(
+        "train.ensemble needs a network of classes whose weights are given and that is fine-tuned, and " + found + ".",
+        hint="Leave train.ensemble out, or fine-tune a pretrained network.",
+    )
 
 
 def check_network(recipe: Recipe, catalog: Catalog = TWO_CLASSES) -> None:
@@ -111,8 +114,10 @@ def check_network(recipe: Recipe, catalog: Catalog = TWO_CLASSES) -> None:
         catalog: For the number of outputs; photos of two classes where none were read yet.
 
     Raises:
-        RecipeError: layers that do not fit together, or weights that cannot be used.
+        RecipeError: layers that do not fit together, weights that cannot be used, or an ensemble of labels or numbers.
     """
+    if recipe.train.ensemble is True and catalog.task != "classification":
+        raise _no_ensemble(f"the task is {catalog.task}")
     chain = build_recipe_chain(recipe)
     plan_network(recipe.model, num_outputs=num_network_outputs(recipe, catalog), image_size=chain.image_size)
     if _is_timm(recipe):

@@ -133,7 +133,7 @@ def ask_frozen_network(
     try:
         setup, features = frozen_features(recipe, photos, plan, indices=asked_of, reporter=reporter)
     except RecipeError as error:  # weights made for photos of one size, for instance
-        reporter.note(f"The labels alone are learnt: {error.message}")
+        reporter.note(f"{_what_is_left(recipe.train).capitalize()}: {error.message}")
         return None
     owners = asked_of[features.owners]  # a row for each tile of a photo
 
@@ -150,9 +150,14 @@ def ask_frozen_network(
             return opinion
         whole = fit(np.ones_like(is_learnt))
     except SplitError:
-        reporter.note("Too few photos of a class for softer targets: the labels alone are learnt.")
+        reporter.note(f"Too few photos of a class to fit a head in folds: {_what_is_left(recipe.train)}.")
         return None
     return replace(opinion, partner=Partner(whole.weights, setup.backbone, whole.oof_logits[~is_learnt]))
+
+
+def _what_is_left(options: TrainRecipe) -> str:
+    """What a network does that gets no second opinion."""
+    return f"the labels alone are learnt{'' if options.ensemble is False else ', without an ensemble'}"
 
 
 def frozen_features(

@@ -17,7 +17,8 @@ from teliti.models.networks import build_network
 from teliti.models.onnx_graph import HEAD_PREFIX, append_head, export_module
 from teliti.recipe import parse_recipe
 from teliti.training.trained_net import FeatureFront, HeadOnFeatures, features_of, make_head
-from teliti.workflow.learn import settle_network_recipe
+from teliti.types import Catalog
+from teliti.workflow.learn import check_network, settle_network_recipe
 from teliti.workflow.learnt_head import judge_ensemble
 
 LAYERS = {"backbone": "none", "layers": [{"kind": "flatten"}, {"kind": "dense", "units": 6, "activation": "relu"}]}
@@ -114,3 +115,19 @@ def test_only_given_weights_have_a_partner(mode: str, weights: str, expected: ob
     else:
         with pytest.raises(RecipeError, match=r"train\.ensemble needs a network of classes whose weights are given"):
             settle_network_recipe(asked)
+
+
+@pytest.mark.parametrize("task", ["multilabel", "regression"])
+def test_labels_and_numbers_have_no_partner(task: str) -> None:
+    catalog = Catalog("", (), (), task, ("a", "b") if task == "multilabel" else ())
+    values = {"mode": "finetune", "ensemble": True}
+    asked = settle_network_recipe(parse_recipe({"data": {"image_size": 32}, "train": values}))
+    with pytest.raises(RecipeError, match=rf"train\.ensemble needs a network of classes .* the task is {task}\."):
+        check_network(asked, catalog)
+    check_network(asked.model_copy(update={"train": asked.train.model_copy(update={"ensemble": "auto"})}), catalog)
+
+
+def test_auto_without_softer_targets_is_none_and_true_asks_for_the_head_all_the_same() -> None:
+    values = {"mode": "finetune", "soft_targets": 0}
+    assert settle_network_recipe(parse_recipe({"train": values})).train.ensemble is False
+    assert settle_network_recipe(parse_recipe({"train": {**values, "ensemble": True}})).train.ensemble is True

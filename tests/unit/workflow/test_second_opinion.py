@@ -86,12 +86,28 @@ def test_the_opinion_is_right_more_often_than_not_and_the_same_each_time(photos:
     assert np.array_equal(again.probs, opinion.probs)
 
 
-def test_too_few_photos_of_a_class_leave_the_labels_alone(photos: Photos) -> None:
-    recipe = settle_network_recipe(parse_recipe(SMALL))
+class Notes(SilentReporter):
+    """Keeps what is noted."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        self.notes.append(text)
+
+
+@pytest.mark.parametrize(
+    ("ensemble", "left"), [(False, ""), ("auto", ", without an ensemble"), (True, ", without an ensemble")]
+)
+def test_too_few_photos_of_a_class_leave_the_labels_alone(ensemble: object, left: str, photos: Photos) -> None:
+    asked = {**SMALL, "train": {**SMALL["train"], "ensemble": ensemble}}
+    recipe = settle_network_recipe(parse_recipe(asked))
     plan = plan_split(photos, recipe)
     recipe, _ = resolve_data(recipe, photos, plan)
     one_each = np.array([int(np.flatnonzero(photos.targets == label)[0]) for label in (0, 1)])
-    assert ask_frozen_network(recipe, photos, plan, learnt=one_each, held=NOBODY, reporter=SilentReporter()) is None
+    told = Notes()
+    assert ask_frozen_network(recipe, photos, plan, learnt=one_each, held=NOBODY, reporter=told) is None
+    assert told.notes == [f"Too few photos of a class to fit a head in folds: the labels alone are learnt{left}."]
 
 
 def test_a_network_that_gives_no_features_leaves_the_labels_alone(
@@ -100,17 +116,13 @@ def test_a_network_that_gives_no_features_leaves_the_labels_alone(
     def refuse(*_: object, **__: object) -> None:
         raise RecipeError("model.backbone: made for 224 x 224.")
 
-    class Notes(SilentReporter):
-        def note(self, text: str) -> None:
-            notes.append(text)
-
-    notes: list[str] = []
+    told = Notes()
     monkeypatch.setattr(second_opinion, "resolve_setup", refuse)
     recipe = settle_network_recipe(parse_recipe(SMALL))
     plan = plan_split(photos, recipe)
     recipe, _ = resolve_data(recipe, photos, plan)
-    assert ask_frozen_network(recipe, photos, plan, learnt=plan.indices("train"), held=NOBODY, reporter=Notes()) is None
-    assert notes == ["The labels alone are learnt: model.backbone: made for 224 x 224."]
+    assert ask_frozen_network(recipe, photos, plan, learnt=plan.indices("train"), held=NOBODY, reporter=told) is None
+    assert told.notes == ["The labels alone are learnt, without an ensemble: model.backbone: made for 224 x 224."]
 
 
 def test_a_run_keeps_the_engine_that_its_targets_were_made_with_and_its_replay_the_bits(
