@@ -1,8 +1,8 @@
 """The eight-bit network of an export: several ways to measure its ranges, and the one that changes least.
 
-Ranges and alignment come from calibration photos, the choice from photos that no weight was learnt from: the
-validation part of the bundle's run; with folds from a fold of its own. The sealed test part, with folds what is left of
-them, is for the certificate alone.
+Ranges and alignment come from calibration photos, the choice from the validation part of the bundle's run, which no
+network learnt from (of an ensemble the partner's head is fitted on it, too); with folds from a fold of its own. The
+sealed test part, with folds what is left of them, is for the certificate alone.
 """
 
 from __future__ import annotations

@@ -32,7 +32,8 @@ class RunPhotos:
         learnt: Photos that were learnt from.
         sealed: Photos that nothing was chosen on; with folds all of them.
         parity: What the run found between torch and the bundle's file, from its record.
-        choosing: Photos that thresholds were chosen on and no weight was learnt from; none with folds.
+        choosing: Photos that thresholds were chosen on and no network learnt from; of an ensemble the partner's head is
+            fitted on them, too. None with folds.
         folds: Number of the fold of each sealed photo; empty without folds. With them the bundle learnt from its sealed
             photos, too: each was sealed in one fold alone.
         part: What the sealed photos are called.
