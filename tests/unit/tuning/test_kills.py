@@ -13,7 +13,7 @@ from pathlib import Path
 import search_coordinator
 
 TRIALS, WORKERS = 40, 4
-_BETWEEN_KILLS_S = 1.0
+_BETWEEN_KILLS_S, _LONGEST_WAIT_S = 0.6, 0.5
 _PATIENCE_S = 240.0
 
 
@@ -30,10 +30,21 @@ def begun(folder: Path) -> list[tuple[int, float]]:
 
 
 def kill_the_worker_at_work(folder: Path) -> bool:
+    """Wait until a worker says that it begins a trial, and kill it in it; False when none begins."""
+    path, until = folder / "worker", time.monotonic() + _LONGEST_WAIT_S
+    before = written_at(path)
+    while written_at(path) == before:
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.002)
     with suppress(OSError, ValueError):
-        os.kill(int((folder / "worker").read_text(encoding="utf-8")), signal.SIGKILL)
+        os.kill(int(path.read_text(encoding="utf-8")), signal.SIGKILL)
         return True
     return False
+
+
+def written_at(path: Path) -> int:
+    return path.stat().st_mtime_ns if path.exists() else 0
 
 
 def test_forty_trials_are_counted_once_whatever_is_killed(tmp_path: Path) -> None:
