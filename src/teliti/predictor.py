@@ -31,11 +31,12 @@ from teliti.runtime import default_threads
 from teliti.sessions import EngineWish, OnnxRuntimeSession, OpenVinoSession, Session, choose_batch, choose_engine
 from teliti.types import Prediction, Record, Reporter, Sample, SilentReporter, UInt8Image
 
-__all__ = ["GOLDEN_TOLERANCE", "NOVELTY", "Predictor", "Prepared", "Scores", "golden_files"]
+__all__ = ["GOLDEN_TOLERANCE", "MOST_PHOTOS_PER_CALL", "NOVELTY", "Predictor", "Prepared", "Scores", "golden_files"]
 
 _MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
 GOLDEN_TOLERANCE = 1e-4
 """How far an answer to a golden photo may be from the recorded one."""
+MOST_PHOTOS_PER_CALL = 64
 NOVELTY = "novelty"
 """Name of the output that says how unlike the training photos a photo is."""
 
@@ -115,9 +116,9 @@ class Predictor:
         choice = choose_engine(wish, opened.model_path, digest=digest, image_size=size, threads=self.threads)
         if choice["name"] == "openvino":
             session = OpenVinoSession(opened.model_path, threads=self.threads)
-            other = Predictor(opened, threads=self.threads, session=session, referee=self.session)
-            if other.self_test()["passed"]:
-                other.engine = choice
+            other = Predictor(opened, threads=self.threads, session=session)
+            if other.self_test()["passed"]:  # by its own digits: the referee decides afterwards
+                other.engine, other._referee = choice, self.session
                 return other
         self.engine = choice | {"name": self.session.engine}
         return self
@@ -129,10 +130,11 @@ class Predictor:
         are cut into tiles go singly.
 
         Raises:
-            UserError: a number below 1.
+            UserError: a number below 1 or above `MOST_PHOTOS_PER_CALL`.
         """
-        if wish is not None and wish < 1:
-            raise UserError(f"Photos a call must be at least 1, got {wish}.", hint="1 computes each photo alone.")
+        if wish is not None and not 1 <= wish <= MOST_PHOTOS_PER_CALL:
+            hint = "1 computes each photo alone; more than a few seldom gain."
+            raise UserError(f"Photos a call must be 1 to {MOST_PHOTOS_PER_CALL}, got {wish}.", hint=hint)
         opened = self.bundle
         if self.session.engine != "onnxruntime" or opened.chain.tile is not None:
             return self
@@ -309,7 +311,7 @@ class Predictor:
             order = [(start + step) % len(golden) for step in range(self.photos_per_call)]
             scores = self._score(self.session, np.concatenate([pictures[at] for at in order]))
             said = np.array([golden[at].outputs for at in order])
-            if float(np.abs(scores.outputs - said).max()) > GOLDEN_TOLERANCE:
+            if not np.abs(scores.outputs - said).max() <= GOLDEN_TOLERANCE:  # NaN is not
                 return False
         return True
 
@@ -323,7 +325,7 @@ class Predictor:
         for golden in self.bundle.golden:
             names = golden_files(golden.file, patterns=len(self.bundle.chain.beside_patterns))
             outputs = self.score_files([(self.bundle.path / name).read_bytes() for name in names])
-            difference = max(difference, float(np.abs(outputs - np.array(golden.outputs)).max()))
+            difference = float(np.maximum(difference, np.abs(outputs - np.array(golden.outputs)).max()))  # keeps NaN
         return {
             "photos": len(self.bundle.golden),
             "max_abs_difference": difference,

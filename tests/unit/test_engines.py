@@ -153,5 +153,15 @@ def test_who_goes_singly_in_any_case(bundle: Bundle, monkeypatch: pytest.MonkeyP
     assert asked == []
     assert Predictor(bundle, threads=2).in_batches().photos_per_call == 8
     assert asked == [2]
-    with pytest.raises(UserError, match="Photos a call must be at least 1, got 0"):
+    with pytest.raises(UserError, match="Photos a call must be 1 to 64, got 0"):
         Predictor(bundle, threads=1).in_batches(0)
+    with pytest.raises(UserError, match="Photos a call must be 1 to 64, got 65"):
+        Predictor(bundle, threads=1).in_batches(65)
+
+
+def test_a_network_that_gives_no_numbers_fails_its_golden_photos(bundle: Bundle, with_openvino) -> None:
+    assert not Predictor(bundle, threads=1, session=Shifted(bundle, np.nan)).self_test()["passed"]
+    with_openvino(np.nan)
+    assert Predictor(bundle, threads=1).by_engine("auto").session.engine == "onnxruntime"
+    company = Shifted(bundle, np.nan, among_others=True)
+    assert Predictor(bundle, threads=1, session=company).in_batches(4).photos_per_call == 1

@@ -80,6 +80,7 @@ def serve(
         computing: What computes.
         output: How to speak.
     """
+    from teliti.predictor import MOST_PHOTOS_PER_CALL
     from teliti.serve.models import name_bundles
     from teliti.serve.running import ServeOptions
     from teliti.serve.running import serve as serve_bundles
@@ -89,8 +90,9 @@ def serve(
         raise UserError("--journal must stand without --no-journal, got both.", hint="Take one of them.")
     if address.max_waiting < 1:
         raise UserError(f"--max-waiting must be at least 1, got {address.max_waiting}.", hint="The default is 128.")
-    if computing.batch is not None and computing.batch < 1:
-        raise UserError(f"--batch must be at least 1, got {computing.batch}.", hint="1 computes each photo alone.")
+    if computing.batch is not None and not 1 <= computing.batch <= MOST_PHOTOS_PER_CALL:
+        hint = "1 computes each photo alone; without --batch the service takes what is fastest here."
+        raise UserError(f"--batch must be 1 to {MOST_PHOTOS_PER_CALL}, got {computing.batch}.", hint=hint)
     folders = name_bundles(bundles)
     beside = next(iter(folders.values())).resolve()
     options = ServeOptions(
