@@ -28,6 +28,7 @@ TOKEN = "a-token-for-the-benchmark"  # noqa: S105
 STARTS, REQUESTS, AT_ONCE, OVERLOAD_S, IN_FLIGHT = 5, 10_000, 64, 60, 32
 PHOTOS, WARM_UP, SMALL = 256, 512, 300
 GROWTH_MB, ACCEPTED_S, REFUSED_S, NORMAL_S = 64, 5.0, 0.1, 5.0
+SPREAD, SETTLED_S = 20, 2.0
 
 
 def run() -> dict[str, Any]:
@@ -57,7 +58,8 @@ def run() -> dict[str, Any]:
         "one connection, the others on one a request; then three times as many a second as were answered then, for "
         f"{OVERLOAD_S} s, each on a connection of its own; then SIGTERM with {IN_FLIGHT} requests in hand. An answer "
         "is its request's own when it has the serial number and the SHA-256 of the photo that was sent. Memory is the "
-        "proportional set size of the service and its decoder children.",
+        "proportional set size of the service and its decoder children; descriptors are the open files, pipes and "
+        "connections of all of them.",
         "rows": rows,
     }
 
@@ -68,7 +70,7 @@ def measure_load(python: Path, bundle: Path, photos: list[bytes]) -> list[dict[s
     target = Target(port, TOKEN)
     try:
         ask_at_once(target, photos, requests=WARM_UP, clients=8)
-        before = _memory_mb(process.pid)
+        before, open_before = _memory_mb(process.pid), _descriptors(process.pid)
         capacity_began = time.perf_counter()
         ask_at_once(target, photos, requests=SMALL, clients=AT_ONCE)
         capacity = SMALL / (time.perf_counter() - capacity_began)
@@ -77,10 +79,13 @@ def measure_load(python: Path, bundle: Path, photos: list[bytes]) -> list[dict[s
         answers = ask_at_once(target, mixed, requests=REQUESTS, clients=AT_ONCE)
         rate = REQUESTS / (time.perf_counter() - began)
         after = _memory_mb(process.pid)
+        time.sleep(SETTLED_S)  # the ends of the last connections
+        opened = _descriptors(process.pid) - open_before
         return [
             _row("memory after 512 photos", f"{before:.0f} MB", "<= 500 MB"),
             _row("requests a second, photos alone and with a tenth bad", f"{capacity:.0f}, {rate:.0f}", ""),
             *_rows_of_load(answers, growth=after - before),
+            _row("descriptors before the load, more after it", f"{open_before}, {opened}", "no more"),
             *_overloaded(target, photos, rate=3 * rate),
             _row("memory at the end", f"{_memory_mb(process.pid):.0f} MB", "<= 500 MB"),
             *_ended(process, target, photos),
@@ -102,11 +107,17 @@ def _rows_of_load(answers: list[Answer], *, growth: float) -> list[dict[str, str
     foreign = sum(not one.is_own for one in answers if one.status in {200, 422})
     said = ", ".join(f"{number:,} of {status}" for status, number in sorted(statuses.items()))
     unasked = sum(number for status, number in statuses.items() if status not in {200, 422, 503})
+    reasoned = sum(one.status == 422 and one.says_why for one in answers)
     return [
         _row("answers", said, "no 5xx but 503"),
         _row("answers cut or unasked 5xx", str(unasked), "0"),
         _row("answers that were another request's", str(foreign), "0"),
-        _row("p50, p99", f"{_at(seconds, 0.5) * 1000:.0f} ms, {_at(seconds, 0.99) * 1000:.0f} ms", ""),
+        _row("bad photos refused with a reason (422)", f"{reasoned:,}", f"{len(answers) // 10:,}"),
+        _row(
+            "p50, p99",
+            f"{_at(seconds, 0.5) * 1000:.0f} ms, {_at(seconds, 0.99) * 1000:.0f} ms",
+            f"p99 <= {SPREAD} x p50",
+        ),
         _row("memory growth", f"{growth:.0f} MB", f"<= {GROWTH_MB} MB"),
     ]
 
@@ -121,6 +132,7 @@ def _overloaded(target: Target, photos: list[bytes], *, rate: float) -> list[dic
     normal = time.perf_counter() - ended
     accepted = sorted(one.seconds for one in answers if one.status == 200)
     refused = sorted(one.seconds for one in answers if one.status == 503)
+    unsaid = sum(one.status == 503 and not (one.says_why and one.says_when) for one in answers)
     others = len(answers) - len(accepted) - len(refused)
     late = sum(seconds > REFUSED_S for seconds in refused)
     return [
@@ -128,6 +140,7 @@ def _overloaded(target: Target, photos: list[bytes], *, rate: float) -> list[dic
              f"{len(accepted):,}, {_at(accepted, 0.5):.2f} s, {_at(accepted, 0.99):.2f} s", f"p99 <= {ACCEPTED_S:g} s"),
         _row("3x overload: 503, p50, p99, largest", f"{len(refused):,}, {_shown_ms(refused)}", "<= 100 ms"),
         _row("3x overload: 503 later than 100 ms", f"{late:,}", "0"),
+        _row("3x overload: 503 without reason or Retry-After", f"{unsaid:,}", "0"),
         _row("3x overload: other answers", str(others), "0"),
         _row("3x overload: sent for each one accepted", f"{len(answers) / max(len(accepted), 1):.1f}", "about 3"),
         _row("normal again after", f"{normal:.2f} s", f"<= {NORMAL_S:g} s"),
@@ -196,6 +209,12 @@ def _memory_mb(pid: int) -> float:
         lines = Path(f"/proc/{one}/smaps_rollup").read_text(encoding="ascii").splitlines()
         kilobytes += next(int(line.split()[1]) for line in lines if line.startswith("Pss:"))
     return kilobytes * 1024 / 1e6
+
+
+def _descriptors(pid: int) -> int:
+    """Open files, pipes and connections of the process and its children."""
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
+    return sum(len(list(Path(f"/proc/{one}/fd").iterdir())) for one in (pid, *children))
 
 
 def _write_photos(folder: Path) -> list[bytes]:

@@ -26,11 +26,15 @@ class Answer:
         status: 0 where the connection was cut without one.
         seconds: From before connecting, or from sending on a connection that is kept, to the last byte.
         is_own: True when it names the serial number and the hash of its request; a 503 names none.
+        says_why: True when it gives a reason: for its photo, or for the request.
+        says_when: True when it says after how many seconds to come again (`Retry-After`).
     """
 
     status: int
     seconds: float
-    is_own: bool
+    is_own: bool = False
+    says_why: bool = False
+    says_when: bool = False
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ async def _ask_once(target: Target, photo: bytes, number: int) -> Answer:
     try:
         reader, writer = await asyncio.open_connection("127.0.0.1", target.port)
     except OSError:
-        return Answer(0, time.perf_counter() - began, is_own=False)
+        return Answer(0, time.perf_counter() - began)
     writer.write(_request(target, number, photo))
     try:
         return await _answer(reader, number, photo, began=began)
@@ -134,19 +138,31 @@ async def _ask_once(target: Target, photo: bytes, number: int) -> Answer:
 
 async def _answer(reader: asyncio.StreamReader, number: int, photo: bytes, *, began: float) -> Answer:
     try:
-        status, body = await _read(reader)
+        head, body = await _read(reader)
     except (OSError, asyncio.IncompleteReadError):
-        return Answer(0, time.perf_counter() - began, is_own=False)
+        return Answer(0, time.perf_counter() - began)
     seconds = time.perf_counter() - began
-    said: list[dict[str, Any]] = json.loads(body).get("photos", [])
+    document: dict[str, Any] = json.loads(body)
+    photos = document.get("photos", [])
     own = (str(number), hashlib.sha256(photo).hexdigest())
-    return Answer(status, seconds, is_own=[(one["serial"], one["photo_hash"]) for one in said] == [own])
+    return Answer(
+        int(head.split()[1]),
+        seconds,
+        is_own=[(one["serial"], one["photo_hash"]) for one in photos] == [own],
+        says_why=all(one["reasons"] for one in photos) if photos else bool(document["error"]["message"]),
+        says_when=_header(head, "retry-after").isdigit(),
+    )
 
 
-async def _read(reader: asyncio.StreamReader) -> tuple[int, bytes]:
+async def _read(reader: asyncio.StreamReader) -> tuple[str, bytes]:
+    """The head of an answer in lower case, and its body."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-    size = int(head.partition("content-length:")[2].split(None, 1)[0])
-    return int(head.split()[1]), await reader.readexactly(size)
+    return head, await reader.readexactly(int(_header(head, "content-length")))
+
+
+def _header(head: str, name: str) -> str:
+    """Its value; empty where there is none."""
+    return head.partition(f"\r\n{name}:")[2].partition("\r\n")[0].strip()
 
 
 def _request(target: Target, number: int, photo: bytes) -> bytes:
