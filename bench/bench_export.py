@@ -1,7 +1,8 @@
 """Is an exported file the same inspector: networks x prepare steps x runtimes, 256 photos each, the whole export job.
 
-Weights are random where none come with the package, the statistics of their batch normalisation too, since fresh ones
-hide what an exporter gets wrong; the head is fitted all the same, so that scores spread.
+Weights are random where none come with the package; the statistics of their batch normalisation are those of elpv's
+photos, since fresh ones hide what an exporter gets wrong, and others make features that are all but constant. The head
+is fitted all the same, so that scores spread.
 """
 
 from __future__ import annotations
@@ -19,12 +20,14 @@ import torch
 from safetensors.torch import save_file
 
 import teliti
+from teliti.data.catalog import read_catalog
+from teliti.data.decode import decode_image
 from teliti.errors import ParityError
 from teliti.recipe import parse_recipe
 from teliti.workflow.export import ExportOptions, export
 from teliti.workflow.training_path import TRAINED
 
-SIDE, LEARNT, SHOWN = 96, 64, 256
+SIDE, LEARNT, SHOWN, COUNTED = 96, 192, 256, 32
 COMPACT = {
     "backbone": "none",
     "layers": [
@@ -58,8 +61,7 @@ def run() -> dict[str, Any]:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        learnt = _write_photos(folder / "learnt", LEARNT, seed=1)
-        shown = _write_photos(folder / "shown", SHOWN, seed=2)
+        learnt, shown = _write_photos(folder)
         for number, (network, model) in enumerate(NETWORKS.items()):
             for place, (chain, steps) in enumerate(PREPARE.items()):
                 run_folder = folder / f"{number}-{place}"
@@ -72,10 +74,11 @@ def run() -> dict[str, Any]:
                     rows.append(_row(network, chain, target, record=record))
     return {
         "name": "Exported files beside the bundle's own",
-        "about": f"{SHOWN} made-up photos of {SIDE}x{SIDE} px that no network has seen; logistic regression on the "
-        "mean of the last stage, the compact network trained as a whole. First differences: bundle and exported file; "
-        "then the exported file behind OpenCV's decoder against the one behind Pillow's; then the trained network, "
-        "computed by torch, and the exported file. Logits agree when |a - b| <= 1e-4 max(1, |b|).",
+        "about": f"{SHOWN} photos of elpv that no network has seen, {LEARNT} others learnt from, {SIDE} px; logistic "
+        "regression on the mean of the last stage (random weights where none come with the package, with batch "
+        "statistics of such photos), the compact network trained as a whole. First differences: bundle and exported "
+        "file; then the exported file behind OpenCV's decoder against the one behind Pillow's; then the trained "
+        "network, computed by torch, and the exported file. Logits agree when |a - b| <= 1e-4 max(1, |b|).",
         "rows": rows,
     }
 
@@ -99,12 +102,12 @@ def _random_weights(backbone: str, folder: Path) -> Path:
         net = timm.create_model(backbone, pretrained=False)
         norms = [module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
         for norm in norms:
-            norm.momentum = 1.0
-        with torch.no_grad():
-            net.train()(torch.randn(8, 3, SIDE, SIDE))  # statistics of its own maps, so that nothing dies away
-        for norm in norms:
+            norm.momentum = 1.0  # the statistics are this batch's
             torch.nn.init.uniform_(norm.weight, 0.7, 1.3)
             torch.nn.init.normal_(norm.bias, 0.0, 0.1)
+        mean, std = (torch.tensor(net.default_cfg[name])[:, None, None] for name in ("mean", "std"))
+        with torch.no_grad():
+            net.train()((_photo_batch(folder / "learnt") - mean) / std)
         save_file({name: tensor.contiguous() for name, tensor in net.state_dict().items()}, path)
     return path
 
@@ -125,18 +128,22 @@ def _row(network: str, chain: str, target: str, *, record: dict[str, Any]) -> di
     }
 
 
-def _write_photos(folder: Path, count: int, *, seed: int) -> Path:
-    rng = np.random.default_rng(seed)
-    for number in range(count):
-        kind = ("good", "scratch")[number % 2]
-        (folder / kind).mkdir(parents=True, exist_ok=True)
-        plate = cv2.blur(rng.normal(150.0, 30.0, (SIDE, SIDE, 3)).astype(np.float32), (9, 1))
-        plate += rng.uniform(-30.0, 30.0, 3)
-        if kind == "scratch":
-            start, end = (tuple(int(v) for v in rng.integers(10, SIDE - 10, 2)) for _ in range(2))
-            cv2.line(plate, start, end, (90.0, 90.0, 90.0), 1)
-        cv2.imwrite(str(folder / kind / f"{number:03}.png"), np.clip(plate, 0, 255).astype(np.uint8))
-    return folder
+def _write_photos(folder: Path) -> tuple[Path, Path]:
+    """Two folders with photos of elpv, none in both, classes in turn as they come."""
+    samples = list(read_catalog("elpv").samples)
+    for number, place in enumerate(np.random.default_rng(0).permutation(len(samples))[: LEARNT + SHOWN]):
+        sample = samples[place]
+        path = folder / ("learnt" if number < LEARNT else "shown") / str(sample.label) / f"{number:03}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(sample.origin.read_bytes())
+    return folder / "learnt", folder / "shown"
+
+
+def _photo_batch(learnt: Path) -> torch.Tensor:
+    """(N, 3, SIDE, SIDE) float32 in [0, 1]."""
+    paths = sorted(learnt.rglob("*.png"))[:: LEARNT // COUNTED]
+    photos = [cv2.resize(decode_image(path.read_bytes()), (SIDE, SIDE)) for path in paths]
+    return torch.from_numpy(np.stack(photos)).permute(0, 3, 1, 2).float() / 255.0
 
 
 if __name__ == "__main__":

@@ -62,6 +62,7 @@ def _accuracy(label: str, source: str, work: Path) -> list[dict[str, Any]]:
                 "of float": f"{exported['accuracy'] / own['accuracy']:.4f}",
                 "equal verdicts": f"{1.0 - first['changed_verdicts'] / first['photos']:.4f}",
                 "ranges": made["int8"]["ranges"],
+                "first convolutions in float": f"{made['int8']['floating']:.0%}",
                 "photos/s: float, bf16, int8": f"{rates[f'{engine} f32']:g}, {_bf16(rates, engine)}, {eight:g}",
                 "int8 over float": f"{eight / rates[f'{engine} f32']:.2f}",
                 "export recommends": "bf16" if "prefer it to int8" in made["speed"]["sentence"] else "int8",

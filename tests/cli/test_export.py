@@ -26,8 +26,9 @@ RECORD = {
                       "changed_verdicts": 0, "photos": 40},
     "measures": {"own": {"photos": 40, "accuracy": 0.95}, "openvino int8": {"photos": 40, "accuracy": 0.925}},
     "int8": {"ranges": "histogram", "calibration_photos": 300, "photos": 40, "chosen_on": "validation photos",
-             "also_judged": 3,
-             "tried": [{"ranges": "largest", "changed": 0.03}, {"ranges": "histogram", "changed": 0.01}]},
+             "also_judged": 3, "floating": 0.1,
+             "tried": [{"ranges": "largest", "floating": 0.0, "changed": 0.03},
+                       {"ranges": "histogram", "floating": 0.1, "changed": 0.01}]},
     "objections": ["The accuracy is 0.9250, below 99% of 0.9500."],
     "speed": {"sentence": "It answers 90 photos a second on one core."},
     "path": "out/model.xml", "certificate": "out/parity.json",
@@ -58,7 +59,8 @@ def test_what_is_said(run) -> None:
     said = " ".join(out.split())  # whatever the terminal's width
     for part in ("own / openvino int8", "0.031", "12 of 40 photos the bundle has seen",
                  "Compared with the trained network in torch: 0 of 40 verdicts changed", "accuracy 0.925",
-                 "Forced: The accuracy", "90 photos a second", "value 3.0%, the least squared error 1.0%.",
+                 "Forced: The accuracy", "90 photos a second",
+                 "value 3.0%, the least squared error with 10% of the convolutions in floating point 1.0%.",
                  "3 of these photos are judged here, too", "Exported to out/model.xml",
                  "Certificate out/parity.json"):  # fmt: skip
         assert part in said

@@ -99,10 +99,15 @@ def _numbers(measures: Record) -> Iterator[str]:
 def _tell_choice(chosen: Record) -> str:
     """How the eight-bit network was chosen."""
     ways = {"largest": "the largest value", "histogram": "the least squared error", "usual": "the mean of the largest"}
-    tried = ", ".join(f"{ways[one['ranges']]} {one['changed']:.1%}" for one in chosen["tried"])
+
+    def name(one: Record) -> str:
+        floating = f" with {one['floating']:.0%} of the convolutions in floating point" if one["floating"] else ""
+        return ways[one["ranges"]] + floating
+
+    tried = ", ".join(f"{name(one)} {one['changed']:.1%}" for one in chosen["tried"])
     both = chosen["also_judged"]
     flatters = f" {both} of these photos are judged here, too: measures flatter." if both else ""
     return (
-        f"Ranges of eight bits by {ways[chosen['ranges']]} on {chosen['calibration_photos']} calibration photos. "
+        f"Ranges of eight bits by {name(chosen)} on {chosen['calibration_photos']} calibration photos. "
         f"Verdicts changed on {chosen['photos']} {chosen['chosen_on']}: {tried}.{flatters}"
     )

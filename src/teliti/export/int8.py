@@ -1,8 +1,9 @@
 """Eight-bit networks by NNCF's post-training quantisation: convolutions and matrix products of the backbone.
 
 The head, its calibration and everything behind them stay in floating point. The ranges are measured on calibration
-photos, by one of three rules; what then still differs on average is taken out of the features (`alignment`). Whether
-the result may be used is not decided here.
+photos, by one of three rules; what then still differs on average is taken out of the features (`alignment`). The first
+convolutions may stay in floating point, too: they see the photo itself, have few channels, and every later layer
+inherits what they round away. Whether the result may be used is not decided here.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 import logging
 import tempfile
 from collections.abc import Sequence
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -30,31 +32,39 @@ Ranges = Literal["largest", "histogram", "usual"]
 """How the range of an activation follows from calibration photos: the largest value of all, the range with the least
 squared error of its histogram, or the mean of each photo's largest value (NNCF's own default, which cuts most)."""
 RANGES: tuple[Ranges, ...] = ("largest", "histogram", "usual")
+FLOATING = (0.1, 0.35)
+"""Shares of the convolutions that stay in floating point, tried in turn where eight bits everywhere change too much."""
 _ESTIMATORS: dict[Ranges, str | None] = {"largest": "MINMAX", "histogram": "HISTOGRAM", "usual": None}
 
 
-def quantize_openvino(path: Path, pictures: Sequence[UInt8Image], *, ranges: Ranges) -> openvino.Model:
+def quantize_openvino(
+    path: Path, pictures: Sequence[UInt8Image], *, ranges: Ranges, floating: float = 0.0
+) -> openvino.Model:
     """An int8 OpenVINO model of an ONNX network.
 
     Args:
         path: The bundle's `model.onnx`.
         pictures: (H, W, 3) uint8 RGB, prepared: what the ranges are measured on.
         ranges: How.
+        floating: Share of the convolutions, from the photo on, that stay in floating point, in [0, 1].
 
     Raises:
         MissingExtraError: OpenVINO or NNCF is not installed.
     """
-    items = [picture[None] for picture in pictures]
-    return _quantize(read_openvino(path), items, ranges=ranges, names=[], patterns=[f"{HEAD_PREFIX}.*"])
+    items, model = [picture[None] for picture in pictures], read_openvino(path)
+    layers = [one.get_friendly_name() for one in model.get_ordered_ops() if "Convolution" in one.get_type_name()]
+    names = layers[: ceil(floating * len(layers))]
+    return _quantize(model, items, ranges=ranges, names=names, patterns=[f"{HEAD_PREFIX}.*"])
 
 
-def quantize_onnx(path: Path, pictures: Sequence[UInt8Image], *, ranges: Ranges) -> ModelProto:
+def quantize_onnx(path: Path, pictures: Sequence[UInt8Image], *, ranges: Ranges, floating: float = 0.0) -> ModelProto:
     """An int8 ONNX network, with quantise and dequantise operators around each eight-bit layer.
 
     Args:
         path: The bundle's `model.onnx`.
         pictures: (H, W, 3) uint8 RGB, prepared: what the ranges are measured on.
         ranges: How.
+        floating: Share of the convolutions, from the photo on, that stay in floating point, in [0, 1].
 
     Raises:
         MissingExtraError: onnx or NNCF is not installed.
@@ -68,8 +78,10 @@ def quantize_onnx(path: Path, pictures: Sequence[UInt8Image], *, ranges: Ranges)
         quant_pre_process(str(path), str(simpler), skip_symbolic_shape=True)
         model = onnx.load(simpler)
     head = [node.name for node in model.graph.node if node.name.startswith(HEAD_PREFIX)]
+    layers = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    names = [*head, *layers[: ceil(floating * len(layers))]]
     items = [{INPUT: one[None]} for one in pictures]
-    quantized: ModelProto = _quantize(model, items, ranges=ranges, names=head, patterns=[])
+    quantized: ModelProto = _quantize(model, items, ranges=ranges, names=names, patterns=[])
     return quantized
 
 

@@ -1,4 +1,4 @@
-"""The eight-bit network of an export: several ways to measure its ranges, and the one that changes least.
+"""The eight-bit network of an export: several ways to round it, and the one that changes least.
 
 Ranges and alignment come from calibration photos, the choice from the validation part of the bundle's run, which no
 network learnt from (of an ensemble the partner's head is fitted on it, too); with folds from a fold of its own. The
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from teliti.export.certificate import says
 from teliti.export.formats import Target, open_exported, write_onnx, write_openvino
 from teliti.predictor import NOVELTY, Predictor, Scores
 from teliti.sessions import Session
-from teliti.types import Record, Reporter, Sample, UInt8Image
+from teliti.types import Record, Reporter, Sample, Task, UInt8Image
 from teliti.workflow.photos import leave_out_companions
 from teliti.workflow.sealed import RunPhotos, even_choice, hash_photo
 
@@ -102,35 +102,54 @@ def make_int8(
         reporter: Told about long work.
 
     Returns:
-        The file, and what was chosen: ranges, tried (one record a way), chosen_on, photos, calibration_photos.
+        The file, and what was chosen: ranges, floating (share of the convolutions left as they were), tried (one record
+        a way), chosen_on, photos, calibration_photos.
 
     Raises:
         MissingExtraError: NNCF is not installed.
     """
-    from teliti.export.int8 import RANGES
-
     asked = [FEATURES, *([NOVELTY] if NOVELTY in reference.session.outputs else [])]
     wanted = _outputs(reference.session, photos.calibration, asked)
     floats = _scores(reference, photos.choosing)
-    tried: list[tuple[tuple[float, float], Ranges, Any]] = []
+    tried: list[tuple[tuple[float, float], _Way, Any]] = []
     with reporter.task("Quantising to eight bits", None), tempfile.TemporaryDirectory(prefix="teliti-int8-") as scratch:
-        for ranges in RANGES:
-            work = _Workshop(reference, to, Path(scratch), facts)
-            model = work.quantize(photos.calibration, ranges=ranges)
-            model = work.align(model, photos.calibration, wanted)
-            cost = _cost(reference, floats, _scores(work.predictor(model), photos.choosing))
-            tried.append((cost, ranges, model))
-            if cost[0] <= _GOOD_ENOUGH and reference.bundle.task != "regression":
-                break
+        work = _Workshop(reference, to, Path(scratch), facts)
+        while (way := _next_way([(cost, way) for cost, way, _ in tried], reference.bundle.task)) is not None:
+            model = work.align(work.quantize(photos.calibration, way), photos.calibration, wanted)
+            tried.append((_cost(reference, floats, _scores(work.predictor(model), photos.choosing)), way, model))
     _, chosen, model = min(tried, key=lambda one: one[0])
     record: Record = {
-        "ranges": chosen,
-        "tried": [{"ranges": ranges, "changed": cost[0], "logits_apart": cost[1]} for cost, ranges, _ in tried],
+        **asdict(chosen),
+        "tried": [{**asdict(way), "changed": cost[0], "logits_apart": cost[1]} for cost, way, _ in tried],
         "chosen_on": photos.chosen_on,
         "photos": len(photos.choosing),
         "calibration_photos": len(photos.calibration),
     }
     return _Workshop(reference, to, folder, facts).write(model), record
+
+
+@dataclass(frozen=True)
+class _Way:
+    """How a network is rounded: the rule for its ranges, and the share of convolutions that stay as they are."""
+
+    ranges: Ranges
+    floating: float = 0.0
+
+
+def _next_way(tried: Sequence[tuple[tuple[float, float], _Way]], task: Task) -> _Way | None:
+    """What to try after these: each rule for the ranges, then the best of them with the first layers as they are.
+
+    None where one of them changes little enough (of numbers any change is one), or nothing is left to try.
+    """
+    from teliti.export.int8 import FLOATING, RANGES
+
+    if task != "regression" and any(cost[0] <= _GOOD_ENOUGH for cost, _ in tried):
+        return None
+    ways = [_Way(ranges) for ranges in RANGES]
+    if len(tried) >= len(ways):
+        best = min(tried[: len(ways)], key=lambda one: one[0])[1]
+        ways += [replace(best, floating=share) for share in FLOATING]
+    return ways[len(tried)] if len(tried) < len(ways) else None
 
 
 @dataclass(frozen=True)
@@ -142,11 +161,11 @@ class _Workshop:
     folder: Path
     facts: Record
 
-    def quantize(self, pictures: Sequence[UInt8Image], *, ranges: Ranges) -> Any:
+    def quantize(self, pictures: Sequence[UInt8Image], way: _Way) -> Any:
         from teliti.export.int8 import quantize_onnx, quantize_openvino
 
         quantize = quantize_onnx if self.to == "onnx" else quantize_openvino
-        return quantize(self.reference.bundle.model_path, pictures, ranges=ranges)
+        return quantize(self.reference.bundle.model_path, pictures, ranges=way.ranges, floating=way.floating)
 
     def align(self, model: Any, pictures: Sequence[UInt8Image], wanted: dict[str, NDArray[np.float32]]) -> Any:
         """Features first: novelty is measured behind the aligned ones."""

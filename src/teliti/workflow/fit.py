@@ -20,6 +20,7 @@ from teliti.training.features import Features
 from teliti.training.linear import FittedHead, fit_head
 from teliti.training.novelty import Novelty
 from teliti.training.search import label_loss
+from teliti.transforms.steps_numbers import Arrays
 from teliti.types import FloatArray, IntArray, Record, Reporter, Task
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
@@ -44,6 +45,7 @@ class Fit:
         fold_outputs: (N, K) outputs of each photo by a head that never saw it; None without folds.
         novelty: How unlike the training photos a photo is; None where it was not learnt.
         split_price: What a split that parts groups would have claimed; None where it was not asked.
+        partner: What an ensemble's frozen half is built again from, as named arrays; None where there is none.
     """
 
     head: HeadWeights
@@ -54,6 +56,7 @@ class Fit:
     fold_outputs: FloatArray | None = None
     novelty: Novelty | None = None
     split_price: Record | None = None
+    partner: Arrays | None = None
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,8 @@ def close_network(
             recipe.train.ensemble, _log_losses(alone, labels), _log_losses(joined.fit.chooser_outputs, labels),
             mistakes=int((alone.argmax(axis=1) != labels).sum()),
         )  # fmt: skip
-        closed = joined if told["kept"] else closed
+        if told["kept"]:
+            closed = replace(joined, fit=replace(joined.fit, partner=partner.to_arrays()))
         closed = replace(closed, fit=replace(closed.fit, history={**closed.fit.history, "ensemble": told}))
     if has_novelty and photos.catalog.task == "classification" and recipe.decide.novelty_share > 0.0:
         closed = replace(closed, fit=_with_novelty(closed, schooling))

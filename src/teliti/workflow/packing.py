@@ -38,6 +38,7 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
     learnt = candidate.fit.head.to_arrays() | ({} if numbers is None else numbers.to_arrays())
     novelty = None if candidate.fit.novelty is None else candidate.fit.novelty.weights
     learnt |= {} if novelty is None else novelty.to_arrays()
+    learnt |= candidate.fit.partner or {}
     arrays = {name: np.ascontiguousarray(array) for name, array in learnt.items()}
     files = {
         MODEL: build_graph(candidate.setup.backbone, candidate.fit.head, answers, novelty=novelty),

@@ -7,6 +7,7 @@ G. Hinton, O. Vinyals and J. Dean (2015), with an out-of-fold teacher, which can
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,16 +15,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.cache import RowCache
-from teliti.errors import RecipeError, SplitError
+from teliti.errors import RecipeError, RunError, SplitError
 from teliti.models.compact import COMPACT
 from teliti.models.heads import HeadWeights
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
 from teliti.recipe.sections import parse_seconds
 from teliti.recipe.train import TrainRecipe
-from teliti.training.backbone_file import BackboneFile
+from teliti.training.backbone_file import BackboneFile, load_feature_net
 from teliti.training.features import Features, compute_features
 from teliti.training.linear import FittedHead, fit_head
+from teliti.transforms.steps import NumberStep
+from teliti.transforms.steps_numbers import Arrays, FittedNumbers
 from teliti.types import FloatArray, IntArray, Reporter
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
@@ -32,6 +35,7 @@ from teliti.workflow.setup import Setup, fit_recipe_numbers, resolve_setup
 if TYPE_CHECKING:
     from torch import nn
 
+_SAVED = "partner."  # before the names of its arrays in a bundle
 _NO_SHARE = 0.01  # less is nothing: few classes a photo keep the loss cheap
 
 
@@ -54,6 +58,12 @@ class Partner:
         from teliti.training.trained_net import HeadOnFeatures
 
         return HeadOnFeatures(self.backbone.load(), self.head).eval()
+
+    def to_arrays(self) -> Arrays:
+        """What `rebuild_partner` needs beside the recipe, for the weights of a bundle."""
+        numbers = self.backbone.numbers
+        arrays = self.head.to_arrays() | ({} if numbers is None else numbers.to_arrays())
+        return {_SAVED + name: array for name, array in arrays.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +186,7 @@ def frozen_features(
         RecipeError: the frozen network takes no photos of this size.
         PhotoRefused: a photo changed since it was read.
     """
-    values: dict[str, Any] = {"train": {"mode": "features", "precision": "f32"}, "model": {"layers": []}}
-    asked = override_recipe(recipe, {**values, "augment": []})  # not in the run's precision: a replay knows that one
+    asked = _frozen_recipe(recipe)
     with reporter.task("Preparing the frozen network", 1) as advance:
         setup = resolve_setup(asked, numbers=fit_recipe_numbers(asked, photos, plan))
         advance(1)
@@ -187,6 +196,34 @@ def frozen_features(
         cache=RowCache(), reporter=reporter, read=photos.decoded.read,
     )  # fmt: skip
     return setup, features
+
+
+def rebuild_partner(recipe: Recipe, arrays: Mapping[str, NDArray[Any]], steps: Sequence[NumberStep]) -> nn.Module:
+    """A partner as one torch module, (N, H, W, 3) uint8 to logits (N, K).
+
+    Args:
+        recipe: Resolved, of the bundle; the weights that it names must be those of the training.
+        arrays: The bundle's weights.
+        steps: The number steps of its prepare chain.
+
+    Raises:
+        RunError: the bundle keeps none.
+        BundleError: the arrays do not fit each other.
+    """
+    own = {name.removeprefix(_SAVED): array for name, array in arrays.items() if name.startswith(_SAVED)}
+    if not own:
+        raise RunError("It answers together with a frozen network, whose head stands in the bundle's graph alone.")
+    from teliti.training.trained_net import HeadOnFeatures
+
+    numbers = FittedNumbers.from_arrays(steps, own) if steps else None
+    net = load_feature_net(_frozen_recipe(recipe).model, seed=recipe.seed, numbers=numbers)
+    return HeadOnFeatures(net, HeadWeights.from_arrays(own)).eval()
+
+
+def _frozen_recipe(recipe: Recipe) -> Recipe:
+    """The recipe in the features mode; not in the run's precision: a replay knows that one."""
+    values: dict[str, Any] = {"train": {"mode": "features", "precision": "f32"}, "model": {"layers": []}}
+    return override_recipe(recipe, {**values, "augment": []})
 
 
 def _softmax(logits: NDArray[Any]) -> FloatArray:

@@ -26,9 +26,10 @@ from teliti.transforms.steps_numbers import FittedNumbers
 from teliti.types import Catalog, Record
 from teliti.workflow.learn import CHECKPOINTS, learns_network, num_network_outputs
 from teliti.workflow.run_folder import RunFolder
+from teliti.workflow.second_opinion import rebuild_partner
 
 if TYPE_CHECKING:
-    from torch import nn
+    from teliti.training.trained_net import FeatureFront
 
 TRAINED, GRAPH = "the trained network in torch", "the bundle's graph in torch"
 _NEEDED = ("torch", "timm", "safetensors", "onnx")
@@ -91,6 +92,9 @@ def _trained(bundle: Bundle, *, threads: int) -> Session:
     numbers = FittedNumbers.from_arrays(steps, arrays) if steps else None
     if learns_network(recipe):
         front = _learnt_front(bundle, recipe, facts, numbers=numbers)
+        if recipe.train.ensemble is True:
+            _check_weights(recipe, facts, provenance.get("versions", {}))
+            front = front.with_partner(rebuild_partner(recipe, arrays, steps))
         return trained_session(lambda: front, head, novelty, copies=threads)
     _check_weights(recipe, facts, provenance.get("versions", {}))
     load = partial(load_feature_net, recipe.model, seed=recipe.seed, numbers=numbers)
@@ -110,15 +114,13 @@ def _check_weights(recipe: Recipe, facts: Record, versions: Mapping[str, str]) -
         raise RunError(f"The random weights of {backbone} are drawn otherwise by this version of torch or timm.")
 
 
-def _learnt_front(bundle: Bundle, recipe: Recipe, facts: Record, *, numbers: FittedNumbers | None) -> nn.Module:
+def _learnt_front(bundle: Bundle, recipe: Recipe, facts: Record, *, numbers: FittedNumbers | None) -> FeatureFront:
     """A network that learnt, with the weights of its best epoch from the last checkpoint of its run."""
     from teliti.models.networks import InputFacts, build_network, pool_before_activation
     from teliti.models.number_layers import NumberInput
     from teliti.training.checkpoint import load_checkpoint, take
     from teliti.training.trained_net import FeatureFront
 
-    if recipe.train.ensemble is True:
-        raise RunError("It answers together with a frozen network, whose head stands in the bundle's graph alone.")
     run = RunFolder(bundle.path.absolute().parent)
     saved = load_checkpoint(run.path / CHECKPOINTS) if run.bundle.name == bundle.path.name else None
     if saved is None:

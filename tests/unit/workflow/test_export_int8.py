@@ -120,22 +120,32 @@ def test_torch_gets_no_eight_bits(bundle: Path) -> None:
 
 @pytest.mark.parametrize(
     ("changed", "tried", "chosen"),
-    [((0.01, 0.0, 0.0), 1, "largest"), ((0.04, 0.012, 0.0), 2, "histogram"), ((0.05, 0.03, 0.04), 3, "histogram")],
+    [
+        ((0.01,), 1, ("largest", 0.0)),
+        ((0.04, 0.012), 2, ("histogram", 0.0)),
+        ((0.05, 0.03, 0.04, 0.01), 4, ("histogram", 0.1)),  # the best ranges, and the first layers as they are
+        ((0.05, 0.03, 0.04, 0.02, 0.06), 5, ("histogram", 0.1)),
+        ((0.05, 0.03, 0.02, 0.04, 0.03), 5, ("usual", 0.0)),
+    ],
 )
 def test_the_way_that_changes_least_is_taken(
-    changed: tuple[float, ...], tried: int, chosen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    changed: tuple[float, ...], tried: int, chosen: tuple[str, float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reference = Predictor(write_brightness_bundle(tmp_path / "bundle"), threads=1)
     costs = iter(changed)
-    monkeypatch.setattr(job._Workshop, "quantize", lambda _self, _pictures, *, ranges: ranges)
+    monkeypatch.setattr(job._Workshop, "quantize", lambda _self, _pictures, way: way)
     monkeypatch.setattr(job._Workshop, "align", lambda _self, model, *_: model)
     monkeypatch.setattr(job._Workshop, "predictor", lambda *_: reference)
-    monkeypatch.setattr(job._Workshop, "write", lambda _self, model: Path(model))
+    monkeypatch.setattr(job._Workshop, "write", lambda _self, way: Path(f"{way.ranges}-{way.floating}"))
     monkeypatch.setattr(job, "_cost", lambda *_: (next(costs), 0.5))
     picture = np.zeros((8, 8, 3), np.uint8)
     photos = Int8Photos((picture,), (picture[None],), "validation photos")
     path, record = make_int8(reference, photos, to="onnx", folder=tmp_path, facts={}, reporter=SilentReporter())
-    assert (str(path), record["ranges"], len(record["tried"])) == (chosen, chosen, tried)
+    assert (str(path), len(record["tried"])) == ("{}-{}".format(*chosen), tried)
+    assert (record["ranges"], record["floating"]) == chosen
+    told = [(one["ranges"], one["floating"]) for one in record["tried"]]
+    assert chosen in told
+    assert len(set(told)) == tried
 
 
 def test_what_a_change_costs(tmp_path: Path) -> None:

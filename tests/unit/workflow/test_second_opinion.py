@@ -9,16 +9,25 @@ import numpy as np
 import pytest
 
 import teliti
+from teliti.bundle import open_bundle
 from teliti.cache import RowCache
-from teliti.errors import RecipeError
+from teliti.errors import RecipeError, RunError
+from teliti.predictor import Predictor
 from teliti.recipe import load_recipe, override_recipe, parse_recipe
 from teliti.types import SilentReporter
 from teliti.workflow import second_opinion
 from teliti.workflow.learn import settle_network_recipe
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import plan_split
-from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion, options_after
+from teliti.workflow.second_opinion import (
+    SecondOpinion,
+    ask_frozen_network,
+    has_second_opinion,
+    options_after,
+    rebuild_partner,
+)  # fmt: skip
 from teliti.workflow.setup import resolve_data
+from teliti.workflow.training_path import TRAINED, open_training_path
 
 NOBODY = np.zeros(0, dtype=np.int64)
 SMALL = {"data": {"image_size": 32}, "train": {"mode": "finetune", "epochs": 1, "threads": 1}}
@@ -141,6 +150,19 @@ def test_a_run_keeps_the_engine_that_its_targets_were_made_with_and_its_replay_t
     assert second["history"]["rows"] == first["history"]["rows"]
     graphs = [Path(record["bundle"], "model.onnx").read_bytes() for record in (first, second)]
     assert graphs[0] == graphs[1]
+    bundle = open_bundle(Path(first["bundle"]))
+    path = open_training_path(bundle, threads=1)  # both networks are built again
+    assert (path.name, path.why) == (TRAINED, None)
+    own, trained = Predictor(bundle, threads=1), Predictor(bundle, threads=1, session=path.session)
+    photo = next(bundle.path.glob("golden/*")).read_bytes()
+    np.testing.assert_allclose(trained.score_files([photo]), own.score_files([photo]), atol=1e-5)
+
+
+def test_a_bundle_from_before_ensembles_kept_their_partner_says_so() -> None:
+    with pytest.raises(
+        RunError, match=r"together with a frozen network, whose head stands in the bundle's graph alone"
+    ):
+        rebuild_partner(settle_network_recipe(parse_recipe(SMALL)), {"weight": np.zeros(1)}, ())
 
 
 def test_each_photo_is_judged_by_a_head_that_never_saw_it(photos: Photos) -> None:

@@ -55,8 +55,6 @@ FACTS = {"weights": {"sha256": "random:resnet18"}}
     ("changes", "why"),
     [
         ({}, "The checkpoints of its training do not lie beside it."),
-        ({"recipe": {**FROZEN, "train": {"mode": "finetune", "ensemble": True}}},
-         "It answers together with a frozen network, whose head stands in the bundle's graph alone."),
         ({"recipe": FROZEN, "backbone": FACTS, "versions": {"torch": "1.0", "timm": "1.0"}},
          "The random weights of resnet18 are drawn otherwise by this version of torch or timm."),
         ({"recipe": FROZEN, "backbone": {"weights": {"sha256": "another"}}},
