@@ -12,7 +12,8 @@ ROW = {
     "multiply_adds": 21_676_032, "activation_bytes": 3_211_264,
 }  # fmt: skip
 RECORD = {
-    "schema": 1, "network": "mine", "input": [3, 224, 224], "outputs": 2,
+    "schema": 1, "network": "mine", "options": {"drop_path_rate": 0.1, "global_pool": "max"},
+    "input": [3, 224, 224], "outputs": 2,
     "layers": [ROW, {**ROW, "layer": "1_relu", "kind": "ReLU", "setting": "", "parameters": 0,
                      "parameters_without_bias": 0, "multiply_adds": 0}],
     "totals": {"parameters": 1792, "parameters_without_bias": 1728, "statistics": 128, "multiply_adds": 21_676_032,
@@ -58,6 +59,7 @@ def test_the_table(run) -> None:
     assert "total 1,792 1,728 21,676,032 6.1 MiB" in lines
     assert "Parameters take 7.5 KiB, with 128 running statistics. The head has 34 of the parameters." in lines
     assert "Multiply-adds: one per multiply-add." in lines
+    assert "Built with drop_path_rate = 0.1, global_pool = max." in lines
 
 
 @pytest.mark.parametrize("size", ["big", "1x2x3", "", "-4", "3x"])

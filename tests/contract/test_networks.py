@@ -19,11 +19,12 @@ from teliti.recipe import load_recipe, parse_recipe
 from teliti.recipe.shipped import shipped_recipe, shipped_recipes
 
 SMALLEST = {"perceptron": 1, "mlp": 1, "lenet": 4, "regularised": 1, "tiny_vgg": 16, "small_cnn": 4, "vgg16": 32,
-            "frozen_vgg16": 32, "resnet50": 1, "tf_efficientnet_lite0": 1, "added_layers": 1}  # fmt: skip
+            "frozen_vgg16": 32, "resnet50": 1, "tf_efficientnet_lite0": 1, "added_layers": 1,
+            "staged_resnet50": 1}  # fmt: skip
 """Every registered network with its smallest side in pixels; a new one must be added here."""
 
 BACKBONES = ("vgg16", "resnet50", "tf_efficientnet_lite0")
-SLOW = {"vgg16", "frozen_vgg16", "resnet50", "tf_efficientnet_lite0", "added_layers"}
+SLOW = {"vgg16", "frozen_vgg16", "resnet50", "staged_resnet50", "tf_efficientnet_lite0", "added_layers"}
 
 
 def every(slow: set[str]) -> list:
@@ -48,7 +49,7 @@ def on_paper(name: str, side: tuple[int, int], *, count: int = 2, in_channels: i
         return tuple(net(torch.empty(count, in_channels, *side)).shape)
 
 
-@pytest.fixture(scope="module", params=every({"vgg16", "frozen_vgg16", "tf_efficientnet_lite0"}))
+@pytest.fixture(scope="module", params=every({"vgg16", "frozen_vgg16", "staged_resnet50", "tf_efficientnet_lite0"}))
 def net(request: pytest.FixtureRequest) -> Network:
     """A network at 64 px that can compute; the 138 million weights of VGG16 are left to the slow tests."""
     return build(request.param)

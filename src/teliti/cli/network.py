@@ -68,7 +68,9 @@ def _sentences(record: Record) -> list[str]:
     memory = f"Parameters take {format_bytes(totals['parameter_bytes'])}"
     if totals["statistics"]:
         memory += f", with {format_count(totals['statistics'])} running statistics"
+    built = ", ".join(f"{name} = {value}" for name, value in record.get("options", {}).items())
     return [
+        *([f"Built with {built}."] if built else []),
         f"{memory}. The head has {format_count(totals['head_parameters'])} of the parameters.",
         f"Output: {units['output']}.",
         f"Multiply-adds: {units['multiply_adds']}.",

@@ -22,10 +22,10 @@ from torch import Tensor, nn
 from teliti.errors import RecipeError, UserError
 from teliti.files import write_bytes_atomic
 from teliti.models.backbones import FeatureSpec, build_feature_net, read_safetensors, what_differs
+from teliti.models.options import CANNOT_BUILD, refuse_misfits
 from teliti.models.shapes import Shape
 from teliti.models.weights import IMAGENET_MEAN, IMAGENET_STD, WeightsFile
 
-_CANNOT_BUILD = (RuntimeError, ValueError, TypeError, AssertionError, NotImplementedError)
 _WRAPPED_IN = ("state_dict", "model_state_dict", "model", "module")
 _PREFIX = "module."  # what data parallel training puts in front of every name
 
@@ -72,6 +72,7 @@ def adapt_backbone(
     image_size: tuple[int, int],
     in_channels: int = 3,
     dropout: float = 0.0,
+    options: Mapping[str, Any] | None = None,
 ) -> Backbone:
     """A timm network for photos of this size, with a new classifier or with none.
 
@@ -84,10 +85,11 @@ def adapt_backbone(
         image_size: (height, width) in pixels.
         in_channels: Of the photo.
         dropout: In front of the classifier.
+        options: Allow-listed arguments of the architecture.
 
     Raises:
-        RecipeError: weights that do not fit, a photo too small for the network, or a network without a map where
-            one is needed.
+        RecipeError: weights that do not fit, an option that this architecture does not take, a photo too small for
+            the network, or a network without a map where one is needed.
     """
     settings: dict[str, Any] = {"num_classes": num_outputs or 0, "in_chans": in_channels}
     if dropout > 0.0:
@@ -95,8 +97,10 @@ def adapt_backbone(
     published = timm.get_pretrained_cfg(name)
     if published is not None and published.fixed_input_size:
         settings["img_size"] = image_size
-    used, output_shape = _try_on_paper(name, settings, image_size=image_size, wants_map=num_outputs is None)
-    trunk: nn.Module = timm.create_model(name, pretrained=False, **settings)
+    used, output_shape = _try_on_paper(
+        name, settings, options=options or {}, image_size=image_size, wants_map=num_outputs is None
+    )
+    trunk: nn.Module = timm.create_model(name, pretrained=False, **settings, **(options or {}))
     defaults: Mapping[str, Any] = trunk.pretrained_cfg  # type: ignore[assignment]
     mean, std = (
         weights.mean or defaults.get("mean") or IMAGENET_MEAN,
@@ -177,7 +181,7 @@ def _state_of(content: Any) -> dict[str, Tensor]:
 
 
 def _try_on_paper(
-    name: str, settings: Mapping[str, Any], *, image_size: tuple[int, int], wants_map: bool
+    name: str, settings: Mapping[str, Any], *, options: Mapping[str, Any], image_size: tuple[int, int], wants_map: bool
 ) -> tuple[set[str], Shape]:
     """Run the network on the meta device, where nothing is computed.
 
@@ -187,13 +191,14 @@ def _try_on_paper(
     used: set[str] = set()
     try:
         with torch.device("meta"), torch.no_grad():
-            twin = timm.create_model(name, pretrained=False, **settings).eval()
+            twin = timm.create_model(name, pretrained=False, **settings, **options).eval()
             for child, part in twin.named_children():
                 for module in part.modules():
                     module.register_forward_pre_hook(lambda *_, child=child: used.add(child))
             photo = torch.empty(1, settings["in_chans"], *image_size)
             given = FeatureMap(twin)(photo) if wants_map else twin(photo)
-    except _CANNOT_BUILD as error:
+    except CANNOT_BUILD as error:
+        refuse_misfits(name, options, settings)
         raise RecipeError(
             f"model.backbone: {name} cannot take photos of {image_size[0]} x {image_size[1]}: "
             f"{str(error).partition(chr(10))[0] or type(error).__name__}.",
@@ -221,6 +226,11 @@ def _carry_over(
     for key in own:
         if key.startswith(classifier):
             continue
+        if key not in given:
+            raise RecipeError(
+                f"model.options: with them {name} has {key}, which its weights do not have.",
+                hint='Leave model.options.global_pool out, or set model.weights = "random".',
+            )
         state[key] = adapt_input_conv(in_channels, given[key]) if key in first else given[key]
     try:
         trunk.load_state_dict(state, strict=False)

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from teliti.cache import cached_file, keep_file
 from teliti.errors import RecipeError
+from teliti.models.options import refuse_misfits
 from teliti.models.weights import IMAGENET_MEAN, IMAGENET_STD, WeightsFile
 from teliti.recipe import Pooling, Stage
 from teliti.registry import closest
@@ -139,7 +140,13 @@ def pool(feature_map: Tensor, pooling: Pooling) -> Tensor:
 
 
 def build_feature_net(
-    backbone: str, weights: WeightsFile, spec: FeatureSpec, *, seed: int, numbers: nn.Module | None = None
+    backbone: str,
+    weights: WeightsFile,
+    spec: FeatureSpec,
+    *,
+    seed: int,
+    numbers: nn.Module | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> FeatureNet:
     """A frozen backbone in evaluation mode.
 
@@ -149,11 +156,12 @@ def build_feature_net(
         spec: What to take from it.
         seed: For random weights.
         numbers: See `FeatureNet`.
+        options: Allow-listed arguments of the architecture.
 
     Raises:
-        RecipeError: unknown name, unknown stage, weights that do not fit, or a download that failed.
+        RecipeError: unknown name, stage or option, weights that do not fit, or a download that failed.
     """
-    trunk = _create_trunk(backbone, weights, seed=seed)
+    trunk = _create_trunk(backbone, weights, seed=seed, options=options or {})
     defaults: Mapping[str, Any] = getattr(trunk, "pretrained_cfg", {})
     mean = weights.mean or defaults.get("mean") or IMAGENET_MEAN
     std = weights.std or defaults.get("std") or IMAGENET_STD
@@ -195,18 +203,20 @@ def resolve_stages(stages: Sequence[Stage] | None, *, count: int) -> tuple[Stage
     return resolved
 
 
-def _create_trunk(backbone: str, weights: WeightsFile, *, seed: int) -> nn.Module:
+def _create_trunk(backbone: str, weights: WeightsFile, *, seed: int, options: Mapping[str, Any]) -> nn.Module:
     if not timm.is_model(backbone):
         near = closest(backbone, timm.list_models())
         raise RecipeError(
             f"model.backbone must be a timm name, got {backbone!r}.",
             hint=f'Did you mean "{near}"?' if near else "timm.list_models() lists them.",
         )
+    if options:
+        refuse_misfits(backbone, options)
     if weights.kind == "hub":
-        return _download(backbone)
+        return _download(backbone, options)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        trunk: nn.Module = timm.create_model(backbone, pretrained=False)
+        trunk: nn.Module = timm.create_model(backbone, pretrained=False, **options)
     if weights.kind != "random":
         _load_state(trunk, weights)
     return trunk
@@ -269,12 +279,12 @@ def _read_packaged(weights: WeightsFile, path: Path, *, own: Mapping[str, Tensor
     return state
 
 
-def _download(backbone: str) -> nn.Module:
+def _download(backbone: str, options: Mapping[str, Any]) -> nn.Module:
     offline, constants.HF_HUB_OFFLINE = constants.HF_HUB_OFFLINE, False  # the user typed the word "hub"
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            trunk: nn.Module = timm.create_model(backbone, pretrained=True)
+            trunk: nn.Module = timm.create_model(backbone, pretrained=True, **options)
     except Exception as error:
         raise RecipeError(
             f"model.weights: the weights of {backbone!r} could not be downloaded: {type(error).__name__}.",

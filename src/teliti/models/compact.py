@@ -45,6 +45,11 @@ def plan_network(
         return None
     layers = model.layers
     if model.backbone in COMPACT:
+        if model.timm_options():
+            raise RecipeError(
+                f'model.options must stand beside a timm network, got model.backbone = "{model.backbone}".',
+                hint=f"`teliti recipe new my.toml --from {model.backbone}` writes its layers, to be changed.",
+            )
         if layers:
             raise RecipeError(
                 f'model.layers cannot stand on the compact network "{model.backbone}".',

@@ -161,6 +161,7 @@ def _build_on_backbone(
         image_size=image_size,
         in_channels=in_channels,
         dropout=0.0 if is_topped else model.dropout,
+        options=model.timm_options(),
     )
     facts = InputFacts(image_size, backbone.mean, backbone.std)
     if not is_topped:

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 
 from teliti.errors import RecipeError
 from teliti.recipe.layers import Layer, parse_layers
+from teliti.recipe.network_options import OF_THE_HEAD, NetworkOptions
 from teliti.recipe.sections import Section
 
 Pooling = Literal["avg", "max", "avgmax", "stats"]
@@ -26,6 +27,7 @@ class ModelRecipe(Section):
         weights: "auto" (packaged weights when there are any), "random", "hub" (downloads), or a .safetensors file.
         layers: Layers of one's own, in order: the whole network, or put on the backbone's feature map. A closing
             layer with one output per class is added unless it is given.
+        options: Arguments of timm's network, an allow-list.
         dropout: Share of the values in front of the closing layer that is dropped while training.
         stages: Which stages' outputs become features; counted from 0, negative from the end; "head" is the
             vector that the backbone's own classifier would see. "auto" takes the last four stages.
@@ -39,6 +41,7 @@ class ModelRecipe(Section):
     backbone: str = "tf_efficientnet_lite0"
     weights: str = "auto"
     layers: tuple[Layer, ...] = ()
+    options: NetworkOptions | None = None
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
     stages: Literal["auto"] | tuple[Stage, ...] = "auto"
     pooling: Pooling = "stats"
@@ -66,3 +69,29 @@ class ModelRecipe(Section):
                 hint='Add [[model.layers]] with kind = "conv", or name a backbone.',
             )
         return self
+
+    @model_validator(mode="after")
+    def _options_of_a_backbone(self) -> ModelRecipe:
+        given = self.timm_options()
+        if given and self.backbone == NO_BACKBONE:
+            raise RecipeError(
+                f'model.options must stand beside a timm network, got model.backbone = "{NO_BACKBONE}".',
+                hint="Layers of your own have keys of their own, dropout among them.",
+            )
+        lost = [name for name in OF_THE_HEAD if name in given]
+        if lost and self.layers:
+            raise RecipeError(
+                f"model.options.{lost[0]} must be left out beside model.layers, which replace the network's own head.",
+                hint='For instance [[model.layers]] with kind = "dropout", or kind = "avg_pool".',
+            )
+        if "drop_rate" in given and self.dropout > 0.0:
+            raise RecipeError(
+                f"model.dropout and model.options.drop_rate are the same, got {self.dropout:g} and "
+                f"{given['drop_rate']:g}.",
+                hint="Leave one of them out.",
+            )
+        return self
+
+    def timm_options(self) -> dict[str, Any]:
+        """The options that are set, by name."""
+        return {} if self.options is None else self.options.model_dump(exclude_none=True)

@@ -99,7 +99,8 @@ def load_feature_net(model: ModelRecipe, *, seed: int, numbers: FittedNumbers | 
     stages = None if model.stages == "auto" else tuple(model.stages)
     weights = find_weights(model.backbone, model.weights)
     layers = None if numbers is None else number_layers(numbers)
-    return build_feature_net(model.backbone, weights, FeatureSpec(stages, model.pooling), seed=seed, numbers=layers)
+    spec, options = FeatureSpec(stages, model.pooling), model.timm_options()
+    return build_feature_net(model.backbone, weights, spec, seed=seed, numbers=layers, options=options)
 
 
 def number_layers(numbers: FittedNumbers) -> NumberLayers:
@@ -132,6 +133,8 @@ def _backbone_key(
         "image_size": image_size,
         "versions": installed_versions(("torch", "timm", "onnxscript")),
     }
+    if options := model.timm_options():
+        facts["options"] = options
     if numbers is not None:
         facts["numbers"] = [step.model_dump(mode="json") for step in numbers.steps]
         arrays = numbers.to_arrays().items()

@@ -43,7 +43,7 @@ def describe_named_network(
 
     size = image_size or _own_size(recipe)
     network = _build_on_paper(recipe, image_size=size, num_outputs=num_outputs, in_channels=in_channels)
-    return {"schema": 1, "network": name, **describe_network(network)}
+    return {"schema": 1, "network": name, "options": recipe.model.timm_options(), **describe_network(network)}
 
 
 def _recipe_of(name: str) -> Recipe:

@@ -7,9 +7,11 @@ import torch
 
 from teliti.errors import RecipeError
 from teliti.models.compact import COMPACT, compact_layers, plan_network
+from teliti.models.describe import describe_network
 from teliti.models.networks import Network, build_network, head_parameters, l2_penalty, stages
 from teliti.recipe import load_recipe, parse_recipe
 from teliti.recipe.shipped import shipped_recipe
+from teliti.training.unfreeze import lowest_learning
 
 
 def planned(name: str, side: int, num_outputs: int, channels: int = 3):
@@ -75,6 +77,30 @@ def test_the_frozen_vgg16_of_the_course_has_its_parameters() -> None:
     assert names == ["Flatten", "Linear", "ReLU", "Dropout", "Linear"]
     assert net.layers[1].in_features == 7 * 7 * 512
     assert net(torch.empty(2, 3, 224, 224, device="meta")).shape == (2, 1)
+
+
+def test_the_resnet50_has_the_sizes_and_counts_that_keras_prints() -> None:
+    net = on_paper("staged_resnet50", 224, 1000)
+    rows = {row["layer"]: row["output"] for row in describe_network(net)["layers"]}
+    assert [rows[name] for name in ("conv1", "maxpool", "layer1.2.act3", "layer2.3.act3", "layer3.5.act3")] == [
+        [64, 112, 112], [64, 56, 56], [256, 56, 56], [512, 28, 28], [1024, 14, 14],
+    ]  # fmt: skip
+    assert rows["layer4.2.act3"] == [2048, 7, 7]
+    statistics = sum(buffer.numel() for name, buffer in net.named_buffers() if "running" in name)
+    biases = sum(module.out_channels for module in net.modules() if isinstance(module, torch.nn.Conv2d))
+    assert (statistics, biases) == (53_120, 26_560)  # Keras counts the first as not trainable; the second it has, too
+    assert count(net) + biases + statistics == 25_636_712
+    assert count(net) + biases == 25_583_592
+    assert sum(parameter.numel() for parameter in head_parameters(net)) == 2_049_000
+
+
+def test_the_resnet50_learns_from_its_head_down() -> None:
+    recipe = load_recipe(shipped_recipe("staged_resnet50"))
+    names = [name for name, _ in stages(on_paper("staged_resnet50", 64, 2))]
+    assert names == ["stage 0", "stage 1", "stage 2", "stage 3", "stage 4", "head"]
+    lowest = [lowest_learning(recipe.train, num_stages=6, epoch=epoch) for epoch in range(8)]
+    assert lowest == [5, 4, 3, 2, 1, 0, 0, 0]
+    assert (recipe.train.mode, recipe.model.weights, recipe.train.stage_factor) == ("finetune", "random", 0.5)
 
 
 def test_the_frozen_vgg16_freezes_its_convolutions_and_is_trained_as_in_the_course() -> None:
