@@ -27,7 +27,7 @@ class RecipeOptions:
         recipe: A recipe file (TOML); `teliti recipe new` writes one to start from.
         preset: Where to start from; fast takes small images and one layer of the network. [default: accurate]
         mode: Frozen features, a network that learns (finetune, scratch), or several set-ups in a budget (auto).
-        budget: Time that training may take in the modes auto, finetune and scratch, such as 90s or 5m.
+        budget: Time for training (auto) or for the whole command (finetune, scratch), such as 90s or 5m.
         device: Where a network is trained: auto, cpu or cuda. [default: auto]
         precision: How exact training computes: auto, f32 or bf16. [default: by mode, and auto by a short trial]
         set_: One key, for instance --set data.positive=scratch; may be given several times.

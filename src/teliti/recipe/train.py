@@ -43,8 +43,8 @@ class TrainRecipe(Section):
     Attributes:
         mode: "features" (frozen backbone), "finetune" (a trained network goes on learning), "scratch" (a network from
             random numbers) or "auto" (several set-ups within the budget, best on validation).
-        budget: Seconds that "auto" may take, as a number or like "90s", "5m", "1h"; with "finetune" and "scratch" the
-            epochs are cut to what fits into it.
+        budget: Seconds that "auto" may take, as a number or like "90s", "5m", "1h"; with "finetune" and "scratch" those
+            of the whole command: as many epochs as fit beside reading, export, test and report.
         engine: What computes features; "auto" probes the installed ones.
         precision: bf16 is faster where the processor has it, and less exact. "auto" (with "finetune" and "scratch",
             and the default there) times both for at most a second.

@@ -51,7 +51,7 @@ _SCHEMA = 1
 _SHOWN_NAMES = 5
 _TAMER = "Lower train.lr, set train.clip_norm = 1, or use train.precision = f32."
 _LOOKED_AT = 32  # training photos that the activations are measured on
-_NOT_THE_RESULT = {"num_workers", "checkpoint_s", "budget"}  # may differ when a run goes on
+_ASKED_ANEW = {"num_workers", "checkpoint_s"}  # may differ when a run goes on; of "budget" what it began with counts
 
 
 class Run:
@@ -342,7 +342,7 @@ def open_run(
     else:
         probe, found = tuple(saved.record["probe"]), saved.record["rate_search"]
         search = None if found is None else RateSearch.from_record(found)
-        kept = {name: value for name, value in saved.record["options"].items() if name not in _NOT_THE_RESULT}
+        kept = {name: value for name, value in saved.record["options"].items() if name not in _ASKED_ANEW}
         resolved = TrainRecipe.model_validate({**options.model_dump(), **kept})
     run = Run(
         net, data, resolved, objective=objective, seed=seed, stages=stages, layer_penalty=layer_penalty,
@@ -392,7 +392,7 @@ def _decided(decide: Decide, processes: Processes, device: torch.device) -> tupl
 def _job(net: nn.Module, data: TrainingData, options: TrainRecipe, *, seed: int) -> str:
     """A hash of what must be the same for a run to go on."""
     shapes = [(name, list(tensor.shape)) for name, tensor in net.state_dict().items()]
-    asked = {name: value for name, value in options.model_dump(mode="json").items() if name not in _NOT_THE_RESULT}
+    asked = options.model_dump(mode="json", exclude={*_ASKED_ANEW, "budget"})
     mixing = None if data.mixer is None else data.mixer.to_record()
     facts = json.dumps([asked, seed, shapes, list(data.images.shape), data.task, data.num_classes, mixing])
     shares = () if data.shares is None else (data.shares,)

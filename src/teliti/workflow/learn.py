@@ -45,9 +45,10 @@ from teliti.workflow.learnt_head import (
 from teliti.workflow.photos import Photos
 from teliti.workflow.pictures import Pictures, prepared_pictures
 from teliti.workflow.plan import SplitPlan
-from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion, options_after
+from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion
 from teliti.workflow.setup import Setup, build_recipe_chain
 from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.time_left import leave_for_epochs
 
 if TYPE_CHECKING:
     from teliti.models.networks import Network
@@ -212,21 +213,27 @@ def teach(
     from teliti.training.trained_net import FeatureFront
 
     keep_freed_memory()
-    chain, parts, clock = build_recipe_chain(recipe), divide_learning(photos, plan, seed=recipe.seed), Stopwatch()
+    chain, parts = build_recipe_chain(recipe), divide_learning(photos, plan, seed=recipe.seed)
     _check_tiles(chain, recipe, photos)
     outputs = num_network_outputs(recipe, photos.catalog)
     network = build_network(recipe.model, num_outputs=outputs, image_size=chain.image_size, seed=recipe.seed)
     pool_before_activation(network)
     opinion = _second_opinion(recipe, photos, plan, parts=parts, watch=watch, reporter=reporter)
-    options = recipe.train if opinion is None else options_after(recipe.train, opinion, seconds=clock.elapsed())
     with _pictures_of(recipe, photos, parts.used, reporter=reporter) as pictures:
         targets = LearningTargets.of(photos, parts.used)
         numbers = _fit_numbers(recipe, pictures, parts)
+        front = FeatureFront(network, None if numbers is None else NumberInput(number_layers(numbers)))
         data = _training_data(
             pictures, targets, parts, recipe=recipe, photos=photos, network=network, numbers=numbers
         )  # fmt: skip
+        options, partner = recipe.train, None if opinion is None else opinion.partner
         if opinion is not None:
             data = replace(data, shares=opinion.shares(data.targets, data.train, weight=options.soft_targets))
+            options = options.model_copy(update={"engine": opinion.engine})  # a replay's targets are to be the same
+        schooling = Schooling(recipe, photos, plan, parts, targets, pictures)
+        if folder is not None and not folder.is_dir():  # a run that goes on has what it began with
+            networks = 1 if partner is None else 2
+            options = leave_for_epochs(options, front, schooling, networks=networks, watch=watch, reporter=reporter)
         if on_epoch is None and folder is not None:  # of many trainings that keep nothing, no epochs are shown
             on_epoch = tell_epochs(reporter, data, options, scale=targets.scale)
         with watch.stage("learn"):
@@ -234,12 +241,9 @@ def teach(
                 network, data, options, seed=recipe.seed, stages=stages(network), layer_penalty=l2_penalty,
                 folder=folder, reporter=reporter, on_epoch=on_epoch,
             )  # fmt: skip
-        front = FeatureFront(network.cpu(), None if numbers is None else NumberInput(number_layers(numbers)))
+        network.cpu()
         history = record_learning(fitted, data, recipe, photos=parts.to_record(), scale=targets.scale)
-        closed = close_network(
-            front, history, Schooling(recipe, photos, plan, parts, targets, pictures),
-            partner=None if opinion is None else opinion.partner, has_novelty=folder is not None,
-        )  # fmt: skip
+        closed = close_network(front, history, schooling, partner=partner, has_novelty=folder is not None)
     return Lesson(closed.front, fitted, closed.fit, numbers)
 
 

@@ -100,9 +100,11 @@ def close_network(
         has_novelty: Learn what the photos look like, where the recipe and the task have a use for it.
     """
     recipe, photos, hold = schooling.recipe, schooling.photos, schooling.parts.hold
-    closed = _close(front, history, schooling)
+    held = front_features(front, schooling.pictures, schooling.parts.places(hold))
+    closed = _close(front, held, history=history, schooling=schooling)
     if partner is not None:
-        joined = _close(front.with_partner(partner.module()), history, schooling, said=partner.held_logits)
+        both = replace(held, matrix=np.concatenate([held.matrix, partner.held_logits], axis=1))
+        joined = _close(front.with_partner(partner.module()), both, history=history, schooling=schooling)
         labels, alone = photos.targets[hold], closed.fit.chooser_outputs
         told = judge_ensemble(
             recipe.train.ensemble, _log_losses(alone, labels), _log_losses(joined.fit.chooser_outputs, labels),
@@ -112,26 +114,22 @@ def close_network(
             closed = replace(joined, fit=replace(joined.fit, partner=partner.to_arrays()))
         closed = replace(closed, fit=replace(closed.fit, history={**closed.fit.history, "ensemble": told}))
     if has_novelty and photos.catalog.task == "classification" and recipe.decide.novelty_share > 0.0:
-        closed = replace(closed, fit=_with_novelty(closed, schooling))
+        closed = replace(closed, fit=_with_novelty(closed, front, schooling, partner=partner))
     return closed
 
 
-def _close(front: FeatureFront, history: Record, schooling: Schooling, *, said: FloatArray | None = None) -> Closed:
+def _close(front: FeatureFront, held: Features, *, history: Record, schooling: Schooling) -> Closed:
     """The closing layer as a head, calibrated on the photos that chose the epoch, a tile with its photo's label.
 
     Args:
         front: On the CPU.
+        held: Its features of these photos; a partner's columns are of a head that never saw them: the partner did.
         history: How the network learnt.
         schooling: What it was trained with.
-        said: (M, K) a partner's logits for pictures of these photos by a head that never saw them: the partner did.
     """
     from teliti.training.trained_net import calibrate_head, make_head
 
     recipe, photos, parts = schooling.recipe, schooling.photos, schooling.parts
-    held = front_features(front, schooling.pictures, parts.places(parts.hold))
-    if said is not None:
-        own = held.matrix[:, : held.matrix.shape[1] - said.shape[1]]
-        held = replace(held, matrix=np.concatenate([own, said], axis=1))
     head = make_head(front, task=photos.catalog.task)
     if photos.catalog.task == "regression":
         std, mean = schooling.targets.std, schooling.targets.mean
@@ -175,12 +173,15 @@ def judge_ensemble(asked: bool | str, alone: FloatArray, together: FloatArray, *
     }
 
 
-def _with_novelty(closed: Closed, schooling: Schooling) -> Fit:
+def _with_novelty(closed: Closed, alone: FeatureFront, schooling: Schooling, *, partner: Partner | None) -> Fit:
     """The fit, and what the photos look like that the network learnt from."""
-    parts, photos = schooling.parts, schooling.photos
+    parts, photos, pictures = schooling.parts, schooling.photos, schooling.pictures
     places = parts.places(parts.learn)
     shown = places[np.linspace(0, len(places) - 1, min(len(places), MOST_PHOTOS)).astype(int)]
-    seen = front_features(closed.front, schooling.pictures, shown)
+    seen = front_features(alone, pictures, shown)
+    if partner is not None and closed.front.partner is not None:
+        said = partner.learnt_logits[np.isin(pictures.owners[pictures.rows_of(places)], shown)]
+        seen = replace(seen, matrix=np.concatenate([seen.matrix, said], axis=1))
     weights = fit_novelty(seen.matrix, photos.targets[parts.used[shown]][seen.owners])
     novelty = settle_novelty(weights, newest_parts(weights.measure(closed.held.matrix), closed.held.counts))
     return replace(closed.fit, novelty=novelty)

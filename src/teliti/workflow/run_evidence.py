@@ -13,8 +13,8 @@ from teliti.workflow.part_finding import way_to_parts
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.trained import Trained
 
-MOST_PHOTOS = 200
-"""Of the test part; each is asked for three times."""
+MOST_PHOTOS, VIEWS_A_PHOTO = 200, 3
+"""Of the test part; and how often each is asked for."""
 
 _FOLDS = (
     "with folds the shipped inspector has learnt from every photo, and teliti evaluate BUNDLE DATA --evidence judges "

@@ -20,7 +20,6 @@ from teliti.models.compact import COMPACT
 from teliti.models.heads import HeadWeights
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
-from teliti.recipe.sections import parse_seconds
 from teliti.recipe.train import TrainRecipe
 from teliti.training.backbone_file import BackboneFile, load_feature_net
 from teliti.training.features import Features, compute_features
@@ -47,11 +46,13 @@ class Partner:
         head: Fitted on the photos that are learnt from and on those that choose the epoch.
         backbone: The frozen network in front of it.
         held_logits: (M, K) float32 for each picture of a photo that chooses, by a head that never saw it.
+        learnt_logits: (L, K) float32 for each picture of a photo that is learnt from, by the head itself.
     """
 
     head: HeadWeights
     backbone: BackboneFile
     held_logits: FloatArray
+    learnt_logits: FloatArray
 
     def module(self) -> nn.Module:
         """Network and head as one torch module, (N, H, W, 3) uint8 to logits (N, K)."""
@@ -96,14 +97,6 @@ class SecondOpinion:
         shares = np.eye(self.probs.shape[1])[labels]
         shares[learnt] = (1.0 - weight) * shares[learnt] + weight * probs / probs.sum(axis=1, keepdims=True)
         return shares.astype(np.float32)
-
-
-def options_after(options: TrainRecipe, opinion: SecondOpinion | None, *, seconds: float) -> TrainRecipe:
-    """Options with what is left of the budget, and the engine that a replay must use for the same targets."""
-    values: dict[str, Any] = {} if opinion is None else {"engine": opinion.engine}
-    if options.budget is not None:
-        values["budget"] = max(1.0, parse_seconds(options.budget) - seconds)
-    return options.model_copy(update=values)
 
 
 def has_second_opinion(recipe: Recipe) -> bool:
@@ -162,7 +155,8 @@ def ask_frozen_network(
     except SplitError:
         reporter.note(f"Too few photos of a class to fit a head in folds: {_what_is_left(recipe.train)}.")
         return None
-    return replace(opinion, partner=Partner(whole.weights, setup.backbone, whole.oof_logits[~is_learnt]))
+    said = whole.weights.logits(features.matrix[is_learnt])
+    return replace(opinion, partner=Partner(whole.weights, setup.backbone, whole.oof_logits[~is_learnt], said))
 
 
 def _what_is_left(options: TrainRecipe) -> str:
