@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
@@ -39,14 +39,13 @@ def find_beside(origin: Origin, pattern: str) -> Origin:
     if isinstance(origin, FileOrigin):
         return _find_file(origin, pattern)
     if isinstance(origin, ZipOrigin):
-        member = PurePosixPath(origin.member)
-        name = _name(member.stem, pattern)
-        beside = _list_now(origin.archive).files.get(posixpath.normpath(f"{member.parent}/{name}"))
+        name = _name(origin.member, pattern)
+        beside = _list_now(origin.archive).files.get(_beside_name(origin.member, pattern))
         if beside is None:
             raise PhotoRefused(f'"{name}" does not lie beside it in the archive')
         return beside
     if isinstance(origin, AddressOrigin):
-        return find_beside_address(origin, _name(PurePosixPath(origin.address).stem, pattern))
+        return find_beside_address(origin, _name(origin.address, pattern))
     raise PhotoRefused("it is no file, so that no file lies beside it")
 
 
@@ -100,7 +99,7 @@ def _decode(origin: Origin, pattern: str, data: bytes) -> UInt8Image:
 
 def _find_file(origin: FileOrigin, pattern: str) -> FileOrigin:
     path = Path(origin.path)
-    name = _name(path.stem, pattern)
+    name = _name(path.name, pattern)
     try:
         folder = path.parent.resolve()
         given = origin.beside_root or origin.root
@@ -115,11 +114,19 @@ def _find_file(origin: FileOrigin, pattern: str) -> FileOrigin:
 
 def _refuse(origin: Origin, pattern: str, reason: str) -> PhotoRefused:
     place = origin.member if isinstance(origin, ZipOrigin) else getattr(origin, "path", getattr(origin, "address", ""))
-    return PhotoRefused(f'"{_name(PurePosixPath(place).stem, pattern)}" beside it: {reason}')
+    return PhotoRefused(f'"{_name(place, pattern)}" beside it: {reason}')
 
 
-def _name(stem: str, pattern: str) -> str:
-    return pattern.replace(_STEM, stem)
+def _name(photo: str, pattern: str) -> str:
+    """What the pattern says for a photo's name or path."""
+    file = photo.rpartition("/")[2]
+    stem, _, ending = file.rpartition(".")
+    return pattern.replace(_STEM, stem if stem and ending else file)
+
+
+def _beside_name(photo: str, pattern: str) -> str:
+    """The normalised name of the file beside a photo, by the photo's name."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(photo), _name(photo, pattern)))
 
 
 def _list_now(archive: str) -> Listing:
@@ -187,15 +194,26 @@ def without_companions(samples: Sequence[Sample], patterns: Sequence[str]) -> tu
     Returns:
         The photos, and how many files were left out.
     """
-    companions = companion_names([sample.name for sample in samples], patterns)
+    names = [sample.name for sample in samples]
+    companions = find_companions(names, names, patterns)
     kept = [sample for sample in samples if posixpath.normpath(sample.name) not in companions]
     return kept, len(samples) - len(kept)
 
 
-def companion_names(names: Sequence[str], patterns: Sequence[str]) -> set[str]:
-    """The normalised names of the files that lie beside photos of these names, whether they exist or not."""
-    return {
-        posixpath.normpath((path.parent / _name(path.stem, pattern)).as_posix())
-        for path in map(PurePosixPath, names)
-        for pattern in patterns
-    }
+def find_companions(names: Iterable[str], photos: Sequence[str], patterns: Sequence[str]) -> set[str]:
+    """Which of the names are those of files that lie beside photos, whether the photo's file is there or not.
+
+    Memory: of the names that end as a pattern does, so that looking for boxes costs nothing where only photos are.
+
+    Args:
+        names: Of files.
+        photos: Of the photos.
+        patterns: Name patterns of the files beside each photo.
+
+    Returns:
+        Normalised names.
+    """
+    endings = tuple({pattern.rpartition(_STEM)[2].rpartition("/")[2] for pattern in patterns})
+    asked = {posixpath.normpath(name) for name in names if name.endswith(endings)} if endings else set()
+    beside = (_beside_name(photo, pattern) for photo in photos for pattern in patterns) if asked else ()
+    return asked.intersection(beside)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -99,7 +100,7 @@ def _read_cells(cells: Mapping[int, str], *, wanted: WantedTask, file: str, repo
     labels: dict[int, Label] = {}
     for line, cell in cells.items():
         if cell:
-            labels[line] = cell
+            labels[line] = sys.intern(cell)  # a class is one string
         else:
             report(line, "label must not be empty")
     notes: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ A folder below a class folder belongs to the class.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from pathlib import PurePosixPath
 
@@ -46,7 +47,7 @@ def catalog_from_folders(listing: Listing) -> Catalog:
         elif len(parts) <= depth:
             refused.append(Refused(name, "not in a class folder"))
         else:
-            samples.append(Sample(name, origin, parts[depth - 1], split))
+            samples.append(Sample(name, origin, sys.intern(parts[depth - 1]), split))  # a class is one string
     refused.sort(key=lambda item: item.name)
     classes = tuple(sorted({str(sample.label) for sample in samples}))
     return Catalog(

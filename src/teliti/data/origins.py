@@ -1,7 +1,8 @@
 """Where the bytes of one photo come from: a regular file, a member of a zip archive, or memory.
 
 Origins are small, picklable and read nothing until asked. A file is looked at before it is opened and opened without
-waiting, so that folders, pipes, devices and link loops are refused and nothing hangs.
+waiting, so that folders, pipes, devices and link loops are refused and nothing hangs. Paths are plain strings where
+every photo passes: pathlib interns each part of a name, and the table of these words grows with a set.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class FileOrigin:
     @property
     def path(self) -> str:
         """Where the file is."""
-        return self.place if self.root is None else str(Path(self.root, self.place))
+        return self.place if self.root is None else os.path.join(self.root, self.place)  # noqa: PTH118 - see above
 
     def read_bytes(self) -> bytes:
         """The file's content.
@@ -74,10 +75,10 @@ class FileOrigin:
             PhotoRefused: not a regular file, outside `root`, vanished, unreadable, changing, or too large.
         """
         try:
-            path = Path(self.path)
+            path = self.path
             if self.root is not None:
-                path = path.resolve(strict=True)
-                if not path.is_relative_to(Path(self.root).resolve()):
+                path = os.path.realpath(path, strict=True)
+                if not _is_below(path, os.path.realpath(self.root)):
                     raise PhotoRefused("a link that leads outside the folder")
             with open_regular(path) as file:
                 size = os.fstat(file.fileno()).st_size
@@ -218,14 +219,14 @@ def require_reach(origin: Origin) -> None:
         )
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: str | Path) -> BinaryIO:
     """The file opened for reading, after and before making sure that it is a regular one.
 
     Raises:
         PhotoRefused: a folder, pipe, socket or device.
         OSError: it cannot be opened.
     """
-    _check_regular(path.stat())
+    _check_regular(os.stat(path))  # noqa: PTH116 - see above
     file = os.fdopen(os.open(path, _OPEN_FLAGS), "rb")
     try:
         _check_regular(os.fstat(file.fileno()))
@@ -241,6 +242,12 @@ def reason_of(error: Exception) -> str:
         return _REASONS.get(error.errno or 0, f"not readable: {error.strerror or error}")
     # Path.resolve tells a link loop by RuntimeError before Python 3.13; ValueError is a name with a zero byte.
     return _REASONS[errno.ELOOP] if isinstance(error, RuntimeError) else "not a valid file name"
+
+
+def _is_below(path: str, folder: str) -> bool:
+    """True where a path lies in a folder; both real and absolute."""
+    path, folder = os.path.normcase(path), os.path.normcase(folder)
+    return path == folder or path.startswith(folder.rstrip(os.sep) + os.sep)
 
 
 def _read_at(file: BinaryIO, start: int, length: int) -> bytes:

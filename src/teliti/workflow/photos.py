@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from posixpath import normpath
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from teliti.cache import RowCache
-from teliti.data.beside import check_companions, companion_names, without_companions
+from teliti.data.beside import check_companions, find_companions, without_companions
 from teliti.data.catalog import read_catalog
 from teliti.data.conditions import Conditions, condition_look
 from teliti.data.decoded import DecodedPhotos
@@ -174,8 +175,10 @@ def leave_out_companions(catalog: Catalog, patterns: Sequence[str]) -> Catalog:
         CatalogError: fewer than two classes are left.
     """
     samples, left_out = without_companions(catalog.samples, patterns)
-    companions = companion_names([sample.name for sample in samples], patterns)
-    refused = tuple(item for item in catalog.refused if item.name not in companions)  # a label file lists no masks
+    beside = find_companions([item.name for item in catalog.refused], [sample.name for sample in samples], patterns)
+    refused = tuple(
+        item for item in catalog.refused if normpath(item.name) not in beside
+    )  # a label file lists no masks
     left_out += len(catalog.refused) - len(refused)
     if not left_out:
         return catalog

@@ -15,8 +15,8 @@ from teliti.data.beside import (
     beside_of,
     check_companions,
     climb,
-    companion_names,
     find_beside,
+    find_companions,
     levels_up,
     read_beside,
     without_companions,
@@ -212,6 +212,14 @@ def test_files_that_lie_beside_photos_are_no_photos(names: list[str], patterns: 
 
 
 def test_the_names_of_companions_are_known_before_they_are_looked_for() -> None:
-    assert companion_names(["good/a.jpg", "./b.png"], [HERE, UP]) == {
-        "good/a_mask.png", "masks/a.png", "b_mask.png", "../masks/b.png",
-    }  # fmt: skip
+    wanted = {"good/a_mask.png", "masks/a.png", "b_mask.png", "../masks/b.png"}
+    others = ["good/a_mask.jpg", "a_mask.png", "good/a.png", "masks/b.png"]
+    assert find_companions([*wanted, *others], ["good/a.jpg", "./b.png"], [HERE, UP]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("photo", "mask"),
+    [("a.b.png", "a.b_mask.png"), (".png", ".png_mask.png"), ("a", "a_mask.png"), ("x.y/a", "x.y/a_mask.png")],
+)
+def test_the_stem_is_the_name_without_its_last_ending(photo: str, mask: str) -> None:
+    assert find_companions([mask], [photo], [HERE]) == {mask}
