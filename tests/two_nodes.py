@@ -34,7 +34,7 @@ class TwoNodes:
 @contextmanager
 def two_nodes() -> Iterator[TwoNodes]:
     calm = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled", "RAY_health_check_period_ms": "500",
-            "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # fmt: skip
+            "TELITI_TRUSTED_NETWORK": "1", "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}  # fmt: skip
     with environment_of(calm):
         from ray.cluster_utils import Cluster
 

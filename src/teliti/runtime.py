@@ -109,6 +109,18 @@ def require(library: str, *, extra: str, purpose: str) -> ModuleType:
     return importlib.import_module(library)
 
 
+def is_loopback(host: str) -> bool:
+    """True where every address of that name is reached from this machine alone."""
+    import ipaddress
+    import socket
+
+    try:
+        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
+    except (OSError, UnicodeError):
+        return False
+    return bool(found) and all(ipaddress.ip_address(str(one).partition("%")[0]).is_loopback for one in found)
+
+
 def environment_record(*, threads: int) -> Record:
     """Versions, processor, threads and command: what a number needs beside it to be repeated."""
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
@@ -17,6 +16,7 @@ import pytest
 
 from handmade import write_brightness_bundle
 from served import AUTHORIZED, BRIGHT, DARK, TOKEN, Running, exchange_bundle, running_service
+from sockets import listening
 from surroundings import odd_surroundings
 from teliti.bundle import MANIFEST
 from teliti.journal.store import Journal
@@ -87,7 +87,7 @@ def test_a_service_from_start_to_end(tmp_path: Path) -> None:
         status, _, body = service.ask("POST", "/v1/predict?name=A1.png", BRIGHT)
         assert (status, json.loads(body)["photos"][0]["verdict"]) == (200, "reject")
         assert service.ask("GET", "/readyz")[0] == 200
-        assert _listening(service) == {"0100007F"}
+        assert listening(service.process.pid) == {"127.0.0.1"}
         assert TOKEN not in Path(f"/proc/{service.process.pid}/cmdline").read_text(encoding="utf-8")
         fresh = exchange_bundle(tmp_path / "line", threshold=0.9)
         service.process.send_signal(signal.SIGHUP)
@@ -197,16 +197,6 @@ def test_a_refusal_reaches_a_client_that_is_still_sending(tmp_path: Path) -> Non
             ("/nothing", {}, 404),
         ):
             assert service.ask("POST", path, large, **headers)[0] == status
-
-
-def _listening(service: Running) -> set[str]:
-    """Addresses at which the process listens, from the socket table."""
-    sockets = set()
-    for path in Path(f"/proc/{service.process.pid}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # a file that was closed meanwhile is no listening socket
-            sockets.add(str(path.readlink()))
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
-    return {row[1].partition(":")[0] for row in rows if row[3] == "0A" and f"socket:[{row[9]}]" in sockets}
 
 
 def _cpu_s(service: Running) -> float:

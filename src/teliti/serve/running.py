@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import os
 import secrets
@@ -18,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from teliti.errors import UserError
-from teliti.runtime import default_threads, require
+from teliti.runtime import default_threads, is_loopback, require
 from teliti.types import Record
 
 if TYPE_CHECKING:
@@ -121,15 +120,6 @@ def choose_token(options: ServeOptions) -> tuple[str, bool]:
             hint="`openssl rand -hex 32` makes one.",
         )
     return token, False
-
-
-def is_loopback(host: str) -> bool:
-    """True where every address of that name is reached from this machine alone."""
-    try:
-        found = {info[4][0] for info in socket.getaddrinfo(host, None)}
-    except (OSError, UnicodeError):
-        return False
-    return bool(found) and all(ipaddress.ip_address(str(one).partition("%")[0]).is_loopback for one in found)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -22,6 +22,9 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from teliti.runtime import is_loopback
+from teliti.training.meeting import listen_at, require_trust, stay_on_this_machine
+
 T = TypeVar("T")
 
 
@@ -89,6 +92,9 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
 
     Args:
         device: Decides the transport: gloo on a CPU, nccl on a GPU.
+
+    Raises:
+        UserError: they are to meet where other machines reach them; see `require_trust`.
     """
     if int(os.environ.get("WORLD_SIZE", "1")) < 2:
         yield Processes()
@@ -97,12 +103,29 @@ def join_processes(device: torch.device) -> Iterator[Processes]:
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
     own = not dist.is_initialized()
     if own:
-        dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+        _meet("nccl" if device.type == "cuda" else "gloo")
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
     finally:
         if own:
             dist.destroy_process_group()
+
+
+def _meet(transport: str) -> None:
+    """Join the process group that the environment describes."""
+    host, world = os.environ.get("MASTER_ADDR", ""), int(os.environ["WORLD_SIZE"])
+    if is_loopback(host) or processes_here() == world:
+        stay_on_this_machine()
+    else:
+        require_trust(host)
+    if not host or os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True":  # torchrun's own process has the store
+        dist.init_process_group(transport)
+        return
+    rank, port = int(os.environ["RANK"]), int(os.environ["MASTER_PORT"])
+    first = {"is_master": True, "master_listen_fd": listen_at(host, port)} if rank == 0 else {}
+    open_store: Any = dist.TCPStore  # type: ignore[attr-defined]
+    store = open_store(host, port, world, wait_for_workers=False, **first)
+    dist.init_process_group(transport, store=store, rank=rank, world_size=world)
 
 
 def processes_here() -> int:

@@ -7,6 +7,7 @@ checkpoint with new ones.
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Sequence
 from contextlib import closing
@@ -18,6 +19,7 @@ from teliti import errors
 from teliti.errors import RunError, RunInterrupted, TelitiError, UserError
 from teliti.recipe import Recipe, load_recipe
 from teliti.runtime import default_threads
+from teliti.training.meeting import TRUST, require_trust
 from teliti.tuning.engines import Ask, Outcome, Task, environment_of, thread_limits
 from teliti.tuning.machines import Machines
 from teliti.tuning.ray_engine import RayEngine
@@ -31,7 +33,7 @@ from teliti.workflow.train import help_train, resume, train
 
 MOST_LOSSES = 5
 _LOST = "WorkerDied"
-_CUT = ("gloo", "nccl", "connection", "socket", "broken pipe")
+_CUT = ("gloo", "nccl", "connection", "socket", "broken pipe", "cannot meet")
 
 
 @dataclass(frozen=True)
@@ -167,13 +169,12 @@ def _run(
 
 def _connect(shares: Sequence[Share], *, host: str, threads: int) -> list[Share]:
     """The shares with what torch.distributed reads; one process a machine, as far as it knows."""
+    require_trust(host)
     with socket.socket() as probe:
         probe.bind(("", 0))
         port = probe.getsockname()[1]
     common = {"MASTER_ADDR": host, "MASTER_PORT": str(port), "WORLD_SIZE": str(len(shares)), "LOCAL_RANK": "0",
-              "LOCAL_WORLD_SIZE": "1", **thread_limits(threads)}  # fmt: skip
-    if host.startswith("127."):
-        common["GLOO_SOCKET_IFNAME"] = next(name for _, name in socket.if_nameindex() if name.startswith("lo"))
+              "LOCAL_WORLD_SIZE": "1", TRUST: os.environ.get(TRUST, ""), **thread_limits(threads)}  # fmt: skip
     return [replace(share, environment={**common, "RANK": str(share.place)}) for share in shares]
 
 

@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from sockets import listening
 from teliti.training import loop as loop_module
 from teliti.training import progress as progress_module
 from teliti.training.batches import Batch
@@ -38,6 +39,7 @@ class Outcome:
     weights: np.ndarray
     steps: list[list[int]]
     seconds: float
+    listening: list[str]
 
     @property
     def seen(self) -> list[int]:
@@ -73,12 +75,15 @@ def train_and_tell(
     """Train, then write hash of the weights, history, best epoch, weights and the photos of each step."""
     os.environ.update(environment)
     steps: list[list[int]] = []
+    heard: set[str] = set()
 
     class WatchedFeed(Feed):
         """Notes what it hands out."""
 
         def batches(self, *place: Any, **chosen: Any) -> Any:
             for batch in super().batches(*place, **chosen):
+                if not steps:
+                    heard.update(listening(os.getpid()))
                 steps.append(_indices(batch))
                 yield batch
 
@@ -101,6 +106,7 @@ def train_and_tell(
     record = {
         "digest": digest.hexdigest(), "history": list(fitted.history), "best_epoch": fitted.best_epoch,
         "weights": flat.tolist(), "steps": steps, "seconds": seconds,
+        "listening": sorted(heard),
     }  # fmt: skip
     Path(out).write_text(json.dumps(record), encoding="utf-8")
 

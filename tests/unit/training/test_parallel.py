@@ -146,14 +146,14 @@ def free_port() -> int:
 
 
 def test_two_processes_see_the_same_photos_and_end_with_the_weights_of_one(tmp_path: Path) -> None:
-    """gloo on this machine; sums in another order differ in the last digits of float32."""
+    """gloo on this machine; sums in another order differ in the last digits of float32.
+
+    S16: they listen on the loop-back address alone, by the socket table.
+    """
     port = str(free_port())
     children: list[BaseProcess] = []
     for rank in (0, 1):
-        environment = {
-            "RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port,
-            "GLOO_SOCKET_IFNAME": "lo",
-        }  # fmt: skip
+        environment = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
         out = tmp_path / f"rank-{rank}"
         children.append(start_child(out, checkpoints=tmp_path / "checkpoints", net="plain", environment=environment))
     for child in children:
@@ -162,6 +162,7 @@ def test_two_processes_see_the_same_photos_and_end_with_the_weights_of_one(tmp_p
     first, second = read_outcome(tmp_path / "rank-0"), read_outcome(tmp_path / "rank-1")
     assert first.digest == second.digest
     assert first.history == second.history
+    assert first.listening == second.listening == ["127.0.0.1"]
 
     alone = start_child(tmp_path / "alone", checkpoints=None, net="plain")
     alone.join(60)

@@ -81,3 +81,17 @@ def test_a_mode_without_a_network_and_an_engine_without_workers_are_refused(tmp_
                        recipe=parse_recipe({"train": {"mode": "features"}}), out=tmp_path / "run")  # fmt: skip
     with pytest.raises(UserError, match="--workers must stand with --engine ray, got local"):
         train_together("photos", machines=Machines(), workers=2, recipe=SCRATCH, out=tmp_path / "run")
+
+
+def test_workers_on_several_machines_need_a_network_that_is_theirs(workers, tmp_path: Path, monkeypatch) -> None:
+    """S16: torch's process group has no token, so nothing is started at an outside address unless the user says so."""
+    outcomes, asked = workers
+    monkeypatch.delenv("TELITI_TRUSTED_NETWORK", raising=False)
+    monkeypatch.setattr(RayEngine, "host", "192.0.2.1")
+    with pytest.raises(UserError, match=r"must meet at a loop-back address, got 192\.0\.2\.1"):
+        train_together("photos", machines=Machines("ray"), workers=2, recipe=SCRATCH, out=tmp_path / "run")
+    assert asked == []
+    monkeypatch.setenv("TELITI_TRUSTED_NETWORK", "1")
+    outcomes.append(ended({"bundle": "b"}))
+    train_together("photos", machines=Machines("ray"), workers=2, recipe=SCRATCH, out=tmp_path / "run")
+    assert asked[0][1].environment["TELITI_TRUSTED_NETWORK"] == "1"
