@@ -23,7 +23,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from teliti.cache import cached_file, keep_file
-from teliti.errors import BundleError, RecipeError, StorageError
+from teliti.errors import BundleError, RecipeError, RunError, StorageError
 from teliti.files import sha256_hex
 from teliti.runtime import installed_versions, is_installed, processor_name, require
 from teliti.types import Record, UInt8Image
@@ -34,6 +34,7 @@ Engine = Literal["onnxruntime", "openvino"]
 EngineWish = Literal["auto", "onnxruntime", "openvino"]
 _PROBE_ROUNDS, _PROBE_SECONDS, _PROBE_FORMAT = 3, 0.1, 2
 _BATCHES, _BATCH_SECONDS, _BATCH_BUDGET_S = (2, 4, 8), 0.01, 0.5
+_LONGEST_REASON = 300
 _CLEARLY_FASTER = 1.1  # another engine costs a second more at every start, and its last digits are others
 
 
@@ -80,14 +81,15 @@ class OnnxRuntimeSession:
         try:
             self._session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
         except Exception as error:
-            raise BundleError(
-                f'"{path}" could not be loaded: {str(error).splitlines()[0]}', hint="Retrain the bundle."
-            ) from error
+            raise BundleError(f'"{path}" could not be loaded: {_said(error)}', hint="Retrain the bundle.") from error
         self.outputs = frozenset(output.name for output in self._session.get_outputs())
 
     def run(self, names: Sequence[str], batch: UInt8Image) -> list[NDArray[np.float32]]:
-        answers = self._session.run(list(names), {INPUT: batch})
-        return [np.asarray(answer, dtype=np.float32) for answer in answers]
+        try:
+            answers = self._session.run(list(names), {INPUT: batch})
+            return [np.asarray(answer, dtype=np.float32) for answer in answers]
+        except Exception as error:  # the engine's own kinds, which have no common one
+            raise _cannot_compute(self.engine, error) from error
 
 
 class OpenVinoSession:
@@ -122,9 +124,7 @@ class OpenVinoSession:
                 model.reshape([1, *(side.get_length() for side in list(model.input(0).get_partial_shape())[1:])])
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
-            raise BundleError(
-                f'"{path}" could not be loaded: {str(error).splitlines()[0]}', hint="Export it again."
-            ) from error
+            raise BundleError(f'"{path}" could not be loaded: {_said(error)}', hint="Export it again.") from error
         got = compiled.get_property("INFERENCE_PRECISION_HINT").to_string()
         if got != precision:
             raise RecipeError(
@@ -140,6 +140,8 @@ class OpenVinoSession:
         try:
             parts = [batch[at : at + 1] for at in range(len(batch))] if self._one_by_one else [batch]
             return [np.concatenate(rows) for rows in zip(*(self._infer(request, names, p) for p in parts), strict=True)]
+        except (RuntimeError, ValueError) as error:
+            raise _cannot_compute(self.engine, error) from error
         finally:
             self._requests.put(request)
 
@@ -147,6 +149,16 @@ class OpenVinoSession:
     def _infer(request: Any, names: Sequence[str], batch: UInt8Image) -> list[NDArray[np.float32]]:
         request.infer({INPUT: np.ascontiguousarray(batch)}, share_inputs=True)
         return [np.array(request.get_tensor(name).data, dtype=np.float32) for name in names]
+
+
+def _cannot_compute(engine: str, error: Exception) -> RunError:
+    hint = "Is it this bundle's? Copy the bundle again, or retrain."
+    return RunError(f"The network could not be computed by {engine}: {_said(error)}", hint=hint)
+
+
+def _said(error: Exception) -> str:
+    """What an engine says of its failure, its first line."""
+    return next(iter(str(error).splitlines()), type(error).__name__)[:_LONGEST_REASON]
 
 
 def choose_engine(wish: EngineWish, path: Path, *, digest: str, image_size: tuple[int, int], threads: int) -> Record:
@@ -201,12 +213,13 @@ def measure_engines(path: Path, *, image_size: tuple[int, int], threads: int) ->
         image_size: (height, width) of its input.
         threads: How many calls run at once.
     """
+    photo = _noise(1, image_size)
     sessions: dict[str, Session] = {"onnxruntime": OnnxRuntimeSession(path)}
     try:
         sessions["openvino"] = OpenVinoSession(path, threads=threads)
-    except (BundleError, RecipeError):  # it cannot run this network
+        sessions["openvino"].run(sorted(sessions["openvino"].outputs), photo)
+    except (BundleError, RecipeError, RunError):  # it cannot run this network
         return {"onnxruntime": 0.0}
-    photo = _noise(1, image_size)
     rates: dict[str, list[float]] = {name: [] for name in sessions}
     with ThreadPoolExecutor(threads) as pool:
         for number in range(_PROBE_ROUNDS + 1):
@@ -219,25 +232,29 @@ def measure_engines(path: Path, *, image_size: tuple[int, int], threads: int) ->
 def measure_batches(session: Session, *, image_size: tuple[int, int], threads: int) -> dict[str, float]:
     """How much faster a network is by photos a call, 1 being one; each number in turn with the half of it.
 
-    Stops at the first number that is not clearly faster than the half of it, and after half a second: a network that
-    takes so long gains little from company.
+    Stops at the first number that is not clearly faster than the half of it, and before one that would not be done
+    within about half a second from the start. A network that takes 40 ms or more for one photo is asked twice and not
+    compared: it has work enough to do with one.
 
     Args:
         session: The network, opened.
         image_size: (height, width) of its input.
         threads: How many calls run at once.
     """
-    until = time.perf_counter() + _BATCH_BUDGET_S
-    rates = {"1": 1.0}
+    rates, spent_s = {"1": 1.0}, 0.0
     with ThreadPoolExecutor(threads) as pool:
+        one = _noise(1, image_size)
+        for _ in range(2):  # the first call only warms up
+            photo_s = threads / _rate(pool, session, one, threads=threads, seconds=_BATCH_SECONDS)
         for size in _BATCHES:
+            spent_s += (_PROBE_ROUNDS + 1) * sum(max(own * photo_s, _BATCH_SECONDS) for own in (size // 2, size))
+            if spent_s > _BATCH_BUDGET_S:
+                break
             gains: list[float] = []
             pair = [_noise(size // 2, image_size), _noise(size, image_size)]
             for number in range(_PROBE_ROUNDS + 1):
                 half, whole = (_rate(pool, session, own, threads=threads, seconds=_BATCH_SECONDS) for own in pair)
                 gains += [whole / half] if number else []
-                if time.perf_counter() > until:
-                    return rates
             rates[str(size)] = round(rates[str(size // 2)] * statistics.median(gains), 3)
             if statistics.median(gains) <= _CLEARLY_FASTER:
                 break

@@ -110,11 +110,14 @@ class Timed:
 
 
 def test_photos_a_call_are_measured_until_more_gain_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    def measure(**seconds: float) -> dict[str, float]:
+    def measure(**seconds: float) -> tuple[dict[str, float], float]:
         network = Timed(**seconds)
         monkeypatch.setattr(sessions, "time", network)
-        return measure_batches(network, image_size=(8, 8), threads=1)
+        return measure_batches(network, image_size=(8, 8), threads=1), network.now
 
-    assert measure(each_s=0.004) == {"1": 1.0, "2": 1.0}
-    assert measure(call_s=0.003, each_s=0.001) == pytest.approx({"1": 1.0, "2": 1.6, "4": 2.286, "8": 2.909}, abs=0.001)
-    assert measure(each_s=0.2) == {"1": 1.0}  # a slow network goes singly, and a start does not wait for it
+    assert measure(each_s=0.004)[0] == {"1": 1.0, "2": 1.0}
+    gains, took_s = measure(call_s=0.003, each_s=0.001)
+    assert gains == pytest.approx({"1": 1.0, "2": 1.6, "4": 2.286, "8": 2.909}, abs=0.001)
+    assert took_s <= 0.5
+    assert set(measure(call_s=0.008, each_s=0.002)[0]) == {"1", "2", "4"}  # eight would take too long to measure
+    assert measure(each_s=0.2) == ({"1": 1.0}, 0.4)  # a slow network goes singly: a start waits for two photos of it

@@ -2,8 +2,9 @@
 
 The first part (decoding) runs on all threads side by side. What it leaves for the second part (the network) is gathered
 while others are still waiting for their first part: until there are as many as the second part takes, or the oldest
-has waited for long enough. When nobody waits, nobody is waited for: a lone item goes through without a pause. The same
-threads do both parts, so that work for a number of cores never runs on more threads than that.
+has waited for long enough. When nobody waits, nobody is waited for: a lone item goes through without a pause. Work
+without a second part may take long, so what is gathered goes before it. The same threads do both parts, so that work
+for a number of cores never runs on more threads than that.
 """
 
 from __future__ import annotations
@@ -43,6 +44,7 @@ class Half(Generic[K, T]):
 class _Ticket(Generic[K, T, R]):
     first: Callable[[], Half[K, T] | R]
     future: Future[R]
+    is_whole: bool
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -86,14 +88,11 @@ class Batcher(Generic[K, T, R]):
 
         A future that is cancelled before its first part began costs nothing.
         """
-        ticket: _Ticket[K, T, R] = _Ticket(first, Future())
-        with self._changed:
-            if self._is_closed:
-                ticket.future.cancel()
-            else:
-                self._waiting.append(ticket)
-                self._changed.notify()
-        return ticket.future
+        return self._enqueue(_Ticket(first, Future(), is_whole=False))
+
+    def submit_whole(self, work: Callable[[], R]) -> Future[R]:
+        """Have work done that has one part only and may take long: it is company for nobody."""
+        return self._enqueue(_Ticket(work, Future(), is_whole=True))
 
     def close(self) -> None:
         """Finish what was begun, cancel the rest, end the threads."""
@@ -105,6 +104,15 @@ class Batcher(Generic[K, T, R]):
             self._changed.notify_all()
         for thread in self._threads:
             thread.join()
+
+    def _enqueue(self, ticket: _Ticket[K, T, R]) -> Future[R]:
+        with self._changed:
+            if self._is_closed:
+                ticket.future.cancel()
+            else:
+                self._waiting.append(ticket)
+                self._changed.notify()
+        return ticket.future
 
     def _run(self) -> None:
         give_way()
@@ -118,22 +126,22 @@ class Batcher(Generic[K, T, R]):
                 for key in self._gathered:
                     if some := self._due(key):
                         return partial(self._finish, key, some)
-                while self._waiting:
+                if self._waiting:
                     ticket = self._waiting.popleft()
                     if ticket.future.set_running_or_notify_cancel():
                         return partial(self._begin, ticket)
-                if self._gathered:  # everybody who was waiting had given up
-                    continue
-                if self._is_closed:
+                elif self._is_closed:
                     return None
-                self._idle += 1
-                self._changed.wait()
-                self._idle -= 1
+                else:
+                    self._idle += 1
+                    self._changed.wait()
+                    self._idle -= 1
 
     def _due(self, key: K) -> list[_Gathered[K, T, R]]:
         """Items of a key that are to be done now, taken out; shared with the threads that have nothing to do."""
         gathered, most = self._gathered[key], self._most(key)
-        if self._waiting and len(gathered) < most and time.monotonic() - gathered[0].since < _WINDOW_S:
+        is_company_near = bool(self._waiting) and not self._waiting[0].is_whole
+        if is_company_near and len(gathered) < most and time.monotonic() - gathered[0].since < _WINDOW_S:
             return []
         share = -(-len(gathered) // (1 + self._idle))
         some = [gathered.popleft() for _ in range(min(share, most))]

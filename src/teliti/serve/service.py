@@ -217,7 +217,7 @@ class Service:
         if isinstance(judged.answer, PhotoRefused):
             return None, "The photo was refused."
         deadline = time.monotonic() + self.limits.request_s
-        job = self._batcher.submit(partial(self._explain, served, judged.photo, deadline))
+        job = self._batcher.submit_whole(partial(self._explain, served, judged.photo, deadline))
         self._pace.expect(job, PASSES)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(job), self.limits.request_s), None

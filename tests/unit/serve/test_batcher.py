@@ -74,6 +74,24 @@ def test_only_items_of_one_key_go_together() -> None:
     assert sorted(calls.groups) == [("a", [0, 2, 4]), ("b", [1, 3, 5])]
 
 
+@pytest.mark.parametrize("gives_up", [False, True])
+def test_what_is_gathered_goes_before_work_that_takes_long(monkeypatch: pytest.MonkeyPatch, gives_up: bool) -> None:
+    monkeypatch.setattr(batcher_module, "_WINDOW_S", 3600.0)
+    calls, go = Calls(), threading.Event()
+    with running(calls) as batcher:
+        with held(batcher):
+            first = batcher.submit(half(1))
+            second = batcher.submit(half(2))
+            long = batcher.submit_whole(lambda: go.wait(20))
+            last = batcher.submit(half(3))
+            assert not gives_up or second.cancel()
+        assert first.result(20) == (1, 1 if gives_up else 2)  # while the long work is not done
+        assert not last.done()
+        go.set()
+        assert long.result(20)
+        assert last.result(20) == (3, 1)
+
+
 def test_a_short_window_ends_the_gathering(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batcher_module, "_WINDOW_S", 0.0)
     calls = Calls()
