@@ -14,26 +14,31 @@ without that is optional: a reader takes an absent key for "not known". Bundles 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+
+import numpy as np
 
 from teliti import __version__
 from teliti.data.beside import names_file
 from teliti.errors import BundleError
 from teliti.files import hash_file, resolve_inside, sha256_hex, write_bytes_atomic, write_json_atomic
-from teliti.metrics.answers import AnswerRule, decision_from_record
+from teliti.metrics.answers import AnswerRule, count_outputs, decision_from_record
 from teliti.metrics.decision import Decision
 from teliti.metrics.envelope import Envelope, envelope_from_record
+from teliti.metrics.number_rule import NumberRule
 from teliti.metrics.review import Review
 from teliti.metrics.stability import Histogram, histogram_from_record
 from teliti.transforms.prepare import PrepareChain, chain_from_record
-from teliti.types import Record, Task
+from teliti.types import FloatArray, Record, Task
 
 SCHEMA = 2
 MODEL, WEIGHTS, MANIFEST, CARD = "model.onnx", "weights.safetensors", "bundle.json", "card.md"
 SEEN_FILE, SEEN_DIGITS = "seen.txt", 16
+GOLDEN_TOLERANCE = 1e-4
+"""How far an answer to a golden photo may be from the recorded one: of a probability, or of the scale of a number."""
 
 
 @dataclass(frozen=True)
@@ -86,6 +91,17 @@ class Bundle:
     def decision(self) -> Decision | None:
         """The rule of a classification; None for another task."""
         return self.answers if isinstance(self.answers, Decision) else None
+
+    def golden_limits(self) -> FloatArray:
+        """How far each output for a golden photo may be from the recorded one, (K,) float64, above 0.
+
+        The scale of a number is the largest one that the golden photos have; a probability's is 1.
+        """
+        said = np.array([golden.outputs for golden in self.golden])
+        if not isinstance(self.answers, NumberRule):
+            return np.full(said.shape[1:], GOLDEN_TOLERANCE)
+        largest = np.abs(said).max(axis=0, initial=0.0)
+        return GOLDEN_TOLERANCE * np.where(largest > 0.0, largest, 1.0)
 
     @property
     def model_path(self) -> Path:
@@ -164,7 +180,7 @@ def open_bundle(folder: Path) -> Bundle:
             task=manifest["task"],
             answers=answers,
             chain=chain_from_record(manifest["prepare"]),
-            golden=tuple(Golden(g["file"], g["name"], tuple(g["outputs"])) for g in manifest["golden"]),
+            golden=tuple(Golden(g["file"], g["name"], _outputs(g["outputs"], answers)) for g in manifest["golden"]),
             manifest=manifest,
             envelope=envelope_from_record(manifest.get("envelope")),
             scores=histogram_from_record(manifest.get("scores")),
@@ -172,6 +188,17 @@ def open_bundle(folder: Path) -> Bundle:
         )
     except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
         raise _unreadable(folder, f"bundle.json does not say what it must ({error})") from error
+
+
+def _outputs(told: Sequence[float], answers: AnswerRule) -> tuple[float, ...]:
+    if len(told) != count_outputs(answers):
+        raise ValueError(f"a golden photo has {len(told)} outputs, not {count_outputs(answers)}")
+    return tuple(map(float, told))
+
+
+def golden_files(file: str, *, patterns: int) -> list[str]:
+    """Names in a bundle of a golden photo and of the files beside it, one for each name pattern of the chain."""
+    return [file, *(f"{file}-{number}" for number in range(patterns))]
 
 
 def _read_manifest(folder: Path) -> Record:

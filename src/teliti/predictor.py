@@ -15,14 +15,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from teliti.bundle import Bundle, open_bundle
+from teliti.bundle import Bundle, golden_files, open_bundle
 from teliti.data.beside import beside_of
 from teliti.data.conditions import Conditions, measure_conditions
 from teliti.data.decode import decode_photo
 from teliti.data.decoded import read_photo
 from teliti.data.loading import AHEAD_PER_THREAD, load_prepared, map_ahead
 from teliti.data.origins import FileOrigin
-from teliti.errors import PhotoRefused, UserError
+from teliti.errors import PhotoRefused, RunError, UserError
+from teliti.metrics.answers import count_outputs
 from teliti.metrics.clearness import are_clear
 from teliti.metrics.decision import REVIEW
 from teliti.metrics.number_rule import NumberRule
@@ -31,11 +32,9 @@ from teliti.runtime import default_threads
 from teliti.sessions import EngineWish, OnnxRuntimeSession, OpenVinoSession, Session, choose_batch, choose_engine
 from teliti.types import Prediction, Record, Reporter, Sample, SilentReporter, UInt8Image
 
-__all__ = ["GOLDEN_TOLERANCE", "MOST_PHOTOS_PER_CALL", "NOVELTY", "Predictor", "Prepared", "Scores", "golden_files"]
+__all__ = ["MOST_PHOTOS_PER_CALL", "NOVELTY", "Predictor", "Prepared", "Scores"]
 
 _MOST_TILES = 8  # a call; one photo a call is faster on a CPU than eight, and answers do not depend on neighbours
-GOLDEN_TOLERANCE = 1e-4
-"""How far an answer to a golden photo may be from the recorded one."""
 MOST_PHOTOS_PER_CALL = 64
 NOVELTY = "novelty"
 """Name of the output that says how unlike the training photos a photo is."""
@@ -294,7 +293,9 @@ class Predictor:
     def _score(self, session: Session, batch: UInt8Image) -> Scores:
         values = dict(zip(self._asked, session.run(self._asked, batch), strict=True))
         outputs, logits = (values[name] for name in self.bundle.answers.graph_outputs)  # of numbers one and the same
-        return Scores(outputs, logits, values.get(NOVELTY))
+        scores = Scores(outputs, logits, values.get(NOVELTY))
+        _check_shapes(scores, (len(batch), count_outputs(self.bundle.answers)))
+        return scores
 
     def _score_by(self, session: Session, pictures: UInt8Image) -> Scores:
         starts = range(0, len(pictures), _MOST_TILES)
@@ -310,8 +311,7 @@ class Predictor:
         for start in range(len(golden)):
             order = [(start + step) % len(golden) for step in range(self.photos_per_call)]
             scores = self._score(self.session, np.concatenate([pictures[at] for at in order]))
-            said = np.array([golden[at].outputs for at in order])
-            if not np.abs(scores.outputs - said).max() <= GOLDEN_TOLERANCE:  # NaN is not
+            if not self.is_golden(scores.outputs, [golden[at].outputs for at in order]):
                 return False
         return True
 
@@ -321,16 +321,17 @@ class Predictor:
 
     def self_test(self) -> Record:
         """Run the golden photos: {"photos", "max_abs_difference", "passed"}."""
-        difference = 0.0
+        difference, passed = 0.0, True
         for golden in self.bundle.golden:
             names = golden_files(golden.file, patterns=len(self.bundle.chain.beside_patterns))
             outputs = self.score_files([(self.bundle.path / name).read_bytes() for name in names])
             difference = float(np.maximum(difference, np.abs(outputs - np.array(golden.outputs)).max()))  # keeps NaN
-        return {
-            "photos": len(self.bundle.golden),
-            "max_abs_difference": difference,
-            "passed": difference <= GOLDEN_TOLERANCE,
-        }
+            passed = passed and self.is_golden(outputs, golden.outputs)
+        return {"photos": len(self.bundle.golden), "max_abs_difference": difference, "passed": passed}
+
+    def is_golden(self, outputs: NDArray[np.float32], said: Sequence[float] | Sequence[Sequence[float]]) -> bool:
+        """True where outputs for golden photos, (K,) or (N, K), are those that were recorded; NaN never is."""
+        return bool((np.abs(outputs - np.array(said)) <= self.bundle.golden_limits()).all())
 
     def judge_photo(self, scores: Scores, photo: Prepared) -> Prediction:
         """The answer for one photo from its scores, with what lies outside the bundle's envelope.
@@ -382,9 +383,11 @@ def _pictures(photos: Iterable[Prepared], taken: deque[Prepared]) -> Iterator[UI
         yield photo.pictures
 
 
-def golden_files(file: str, *, patterns: int) -> list[str]:
-    """Names in a bundle of a golden photo and of the files beside it, one for each name pattern of the chain."""
-    return [file, *(f"{file}-{number}" for number in range(patterns))]
+def _check_shapes(scores: Scores, wanted: tuple[int, int]) -> None:
+    news = wanted[:1] if scores.novelty is None else scores.novelty.shape
+    got = (scores.outputs.shape, scores.logits.shape, news)
+    if got != (wanted, wanted, wanted[:1]):
+        raise RunError(f"The network must answer {wanted} numbers, got {got[0]}.", hint="Copy the bundle again.")
 
 
 def _as_image(photo: UInt8Image | bytes) -> UInt8Image:

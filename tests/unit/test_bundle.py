@@ -18,6 +18,7 @@ from teliti.bundle import (
     SCHEMA,
     SEEN_FILE,
     WEIGHTS,
+    Golden,
     amend_envelope,
     open_bundle,
     write_bundle,
@@ -25,6 +26,7 @@ from teliti.bundle import (
 from teliti.errors import BundleError, UserError
 from teliti.files import hash_file
 from teliti.metrics.envelope import Envelope, Limits
+from teliti.metrics.number_rule import NumberRule
 
 
 @pytest.fixture
@@ -138,6 +140,8 @@ def test_a_manifest_without_a_network_is_refused(files: object, folder: Path) ->
         {"decision": 3},
         {"golden": [{"file": "golden/0"}]},
         {"golden": 5},
+        {"golden": [{"file": "golden/0", "name": "a.png", "outputs": [0.1, 0.2, 0.7]}]},
+        {"golden": [{"file": "golden/0", "name": "a.png", "outputs": [0.1, None]}]},
         {"task": ["classification"]},
     ],
 )
@@ -196,6 +200,14 @@ def test_a_trained_bundle_has_everything_and_no_pickle(trained_bundle: Path) -> 
 
 
 ENVELOPE = Envelope({"light": Limits(40.0, 200.0, (50.0,) * 11)}, 12)
+
+
+def test_golden_photos_are_held_to_the_scale_of_their_numbers(folder: Path) -> None:
+    opened = open_bundle(folder)
+    assert opened.golden_limits().tolist() == [1e-4, 1e-4]
+    golden = (Golden("golden/0", "a", (1000.0, 0.002, 0.0)), Golden("golden/1", "b", (-2000.0, 0.001, 0.0)))
+    numbers = replace(opened, answers=NumberRule(("weight", "gap", "nothing")), golden=golden)
+    assert numbers.golden_limits() == pytest.approx([0.2, 2e-7, 1e-4])
 
 
 def test_an_older_bundle_has_no_envelope(folder: Path) -> None:

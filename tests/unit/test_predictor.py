@@ -11,15 +11,17 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx.parser
 import pytest
 
 import teliti
 from handmade import even_photo, write_brightness_bundle
 from parts import encode_png
-from teliti.bundle import MANIFEST, MODEL, amend_envelope, open_bundle, write_bundle
+from teliti.bundle import MANIFEST, MODEL, Golden, amend_envelope, open_bundle, write_bundle
 from teliti.data.origins import FileOrigin
-from teliti.errors import BundleError, PhotoRefused, UserError
+from teliti.errors import BundleError, PhotoRefused, TelitiError, UserError
 from teliti.metrics.envelope import Envelope, Limits
+from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
 from teliti.types import Sample
 
@@ -211,6 +213,51 @@ def test_a_golden_score_that_is_another_fails_the_self_test(trained_bundle: Path
     test = Predictor(replace(bundle, golden=(altered, *bundle.golden[1:]))).self_test()
     assert not test["passed"]
     assert test["max_abs_difference"] == pytest.approx(0.001, abs=1e-5)
+
+
+@pytest.mark.parametrize(("off", "passed"), [(0.015, True), (0.025, False), (float("nan"), False)])
+def test_a_number_may_be_off_by_a_part_of_its_scale(off: float, passed: bool, tmp_path: Path) -> None:
+    bundle = write_brightness_bundle(tmp_path / "bundle", is_regression=True, golden=(30, 200))
+    altered = replace(bundle.golden[0], outputs=(30.0 + off,))
+    predictor = Predictor(replace(bundle, golden=(altered, *bundle.golden[1:])))
+    assert predictor.self_test()["passed"] is passed  # 1e-4 of 200
+    numbers = Predictor(replace(bundle, answers=NumberRule(("weight", "gap")), golden=(
+        Golden("golden/0", "a", (20_000.0, 0.001)), Golden("golden/1", "b", (1.0, 0.002)),
+    )))  # fmt: skip
+    assert numbers.is_golden(np.array([20_001.0, 0.001]), (20_000.0, 0.001))
+    assert not numbers.is_golden(np.array([20_000.0, 0.00101]), (20_000.0, 0.001))
+
+
+STRANGE = {
+    "another shape": ("probs = Concat <axis = 1> (dark, bright, bright)", "must answer .* numbers, got"),
+    "no such sizes": (
+        "odd = Constant <value = int64[2] {-1, 7}> ()\n  probs = Reshape (pixels, odd)",
+        "could not be computed by onnxruntime: .*Reshape",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STRANGE)
+def test_a_strange_network_whose_hash_fits_is_one_sentence(name: str, tmp_path: Path) -> None:
+    """S2: whatever the engine says of it, or it answers, is a sentence at the self-test."""
+    (code, said), good = STRANGE[name], write_brightness_bundle(tmp_path / "good")
+    text = f"""<ir_version: 10, opset_import: ["" : 20]>
+    strange (uint8[N, 8, 8, 3] image) => (float[N, 2] logits, float[A, B] probs) {{
+      last = Constant <value = int64[2] {{-1, 192}}> ()
+      flat = Reshape (image, last)
+      pixels = Cast <to = 1> (flat)
+      bright = ReduceMax <keepdims = 1, noop_with_empty_axes = 0> (pixels)
+      dark = Identity (bright)
+      logits = Concat <axis = 1> (dark, bright)
+      {code}
+    }}"""
+    facts = {key: good.manifest[key] for key in ("task", "decision", "prepare", "golden")}
+    files = {name: (good.path / name).read_bytes() for name in ("golden/0", "golden/1")}
+    network = onnx.parser.parse_model(text).SerializeToString()
+    strange = write_bundle(tmp_path / "strange", files={MODEL: network, **files}, facts=facts)
+    with pytest.raises(TelitiError, match=said) as caught:
+        Predictor(strange).self_test()
+    assert "\n" not in caught.value.message
 
 
 def test_a_network_that_is_none_is_one_sentence(tmp_path: Path) -> None:

@@ -17,6 +17,11 @@ from teliti.types import Task
 AnswerRule = Decision | LabelsDecision | NumberRule
 
 
+def count_outputs(answers: AnswerRule) -> int:
+    """K, how many outputs of a photo the rule reads."""
+    return len(answers.names) or 1 if isinstance(answers, NumberRule) else len(answers.classes)
+
+
 def decision_from_record(task: Task, record: Mapping[str, Any] | None) -> AnswerRule:
     """The rule of a bundle.
 

@@ -20,7 +20,7 @@ from teliti.errors import PhotoRefused, RunError, UserError
 from teliti.files import hash_file, sha256_hex
 from teliti.journal.entry import REFUSED, Entry
 from teliti.metrics.number_rule import NumberRule
-from teliti.predictor import GOLDEN_TOLERANCE, Predictor, Prepared
+from teliti.predictor import Predictor, Prepared
 from teliti.sessions import EngineWish
 from teliti.types import Prediction, Record, Sample
 
@@ -132,11 +132,8 @@ class Inspector:
         Args:
             decode: What stands between an encoded photo and the network: encoded photo in, encoded photo out.
         """
-        return all(
-            max(abs(float(a) - b) for a, b in zip(self.predictor.score_files([decode(data)]), said, strict=True))
-            <= GOLDEN_TOLERANCE
-            for data, said in self._golden
-        )
+        predictor = self.predictor
+        return all(predictor.is_golden(predictor.score_files([decode(data)]), said) for data, said in self._golden)
 
     def inspect(self, photos: Sequence[Photo]) -> list[Prediction | PhotoRefused]:
         """The answer for each photo, in order; a photo that cannot be used gets its refusal.

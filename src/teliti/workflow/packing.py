@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from teliti import __version__
-from teliti.bundle import MODEL, SEEN_DIGITS, SEEN_FILE, WEIGHTS, Bundle, write_bundle
+from teliti.bundle import MODEL, SEEN_DIGITS, SEEN_FILE, WEIGHTS, Bundle, golden_files, write_bundle
 from teliti.data.beside import read_beside
 from teliti.export import build_graph
 from teliti.files import sha256_hex
 from teliti.metrics.envelope import fit_envelope
 from teliti.metrics.stability import fit_histogram
-from teliti.predictor import Predictor, golden_files
+from teliti.predictor import Predictor
 from teliti.recipe import recipe_values
 from teliti.runtime import installed_versions, require
 from teliti.types import Record, Sample
