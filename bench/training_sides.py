@@ -161,6 +161,7 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round
     import torch
 
     from teliti.training.batches import InputMaker
+    from teliti.training.cropping import seen_size
     from teliti.training.fast_layers import give_fast_layers
     from teliti.training.optim import make_optimizer, set_rate
     from teliti.training.parallel import Replicas
@@ -172,9 +173,11 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round
     quiet_torch(options).__enter__()
     replicas, optimizer = Replicas(net, int(options.replicas)), make_optimizer(net, stages_of(net, None), options)
     set_rate(optimizer, LR)
+    x = InputMaker(photos, torch.device("cpu")).make(torch.from_numpy(photos.images[:batch].copy()))
+    height, width = seen_size(net, x[:1])
+    x = x[:, :, :height, :width]
     for own in replicas.nets:
         give_fast_layers(own)
-    x = InputMaker(photos, torch.device("cpu")).make(torch.from_numpy(photos.images[:batch].copy()))
     y = torch.arange(batch) % CLASSES
     pieces = torch.arange(batch).chunk(replicas.count)
     inputs = [(x[p[0] : p[-1] + 1].clone(memory_format=torch.channels_last), y[p]) for p in pieces]

@@ -12,7 +12,7 @@ from __future__ import annotations
 import copy
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -147,7 +147,7 @@ class Replicas:
         self._parameters = [list(own.parameters()) for own in self.nets]  # a walk over the modules costs 0.1 ms a step
         self._pool = None
         if count > 1:
-            self._pool = ThreadPoolExecutor(count, "teliti-train", initializer=torch.set_num_threads, initargs=(1,))
+            self._pool = ThreadPoolExecutor(count - 1, "teliti-train", initializer=torch.set_num_threads, initargs=(1,))
             self._generators = [give_own_dropout(own) for own in self.nets]
 
     @property
@@ -166,10 +166,22 @@ class Replicas:
             generator.manual_seed(seed)
 
     def run(self, work: Callable[[int], T], jobs: int) -> list[T]:
-        """`work(0) ... work(jobs - 1)`, side by side, results in order."""
-        if self._pool is None:
-            return [work(job) for job in range(jobs)]
-        return list(self._pool.map(work, range(jobs)))
+        """`work(0) ... work(jobs - 1)`, side by side, the caller's thread being one of them; results in order."""
+        found, numbers = dict[int, T](), iter(range(jobs))
+
+        def take_turns() -> None:
+            for number in numbers:
+                found[number] = work(number)
+
+        helpers = min(self.count, jobs) - 1
+        others = [] if self._pool is None else [self._pool.submit(take_turns) for _ in range(helpers)]
+        try:
+            take_turns()
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+        return [found[number] for number in range(jobs)]
 
     def forget_gradients(self) -> None:
         """Drop the gradients of all replicas."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from teliti.recipe.train import TrainRecipe
 from teliti.training.batches import Batch, InputMaker, TrainingData
+from teliti.training.cropping import seen_size
 from teliti.training.fast_layers import give_fast_layers, take_fast_layers
 from teliti.training.folding import find_pairs
 from teliti.training.history import count_right, sum_distance
@@ -80,11 +81,19 @@ class Stepper:
         weights = objective.photo_weights(data.targets)
         self._weights = None if weights is None else weights.to(self.device)
         self._makers = [InputMaker(data, self.device) for _ in self.replicas.nets]
+        self._seen = (slice(None), slice(None), slice(None), slice(None))
         if self.device.type == "cpu":
-            photos = options.batch_size // (options.accumulate * self.replicas.count * processes.world)
-            pairs = find_pairs(net, self.inputs(data.train[:1]), photos=max(1, photos))
-            for own in self.replicas.nets:
-                give_fast_layers(own, pairs)
+            self._prepare_for_cpu(processes.world)
+
+    def _prepare_for_cpu(self, world: int) -> None:
+        """Compute what is needed, by layers that are fast there."""
+        net, options, photo = self._net, self._options, self.inputs(self._data.train[:1])
+        height, width = seen_size(net, photo)
+        self._seen = (*self._seen[:2], slice(height), slice(width))
+        photos = options.batch_size // (options.accumulate * self.replicas.count * world)
+        pairs = find_pairs(net, photo, photos=max(1, photos))
+        for own in self.replicas.nets:
+            give_fast_layers(own, pairs)
 
     def gradients(self, batch: Batch, *, epoch: int) -> StepResult:
         """Leave the gradients of a batch's mean loss, penalties included, in the network's parameters."""
@@ -158,7 +167,7 @@ class Stepper:
         if first == last:
             nothing = torch.zeros(0, self._objective.num_outputs, device=self.device)
             return nothing.new_zeros(0), nothing
-        logits = self.call(net, self._makers[place].make(batch.images[first:last]))
+        logits = self.call(net, self._makers[place].make(batch.images[first:last])[self._seen])
         mixed = None if batch.mixed is None else batch.mixed[piece]
         losses = self._losses(logits, torch.from_numpy(batch.indices[piece]), mixed)
         (losses.sum() / batch.total).backward()  # type: ignore[no-untyped-call]
