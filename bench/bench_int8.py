@@ -110,6 +110,7 @@ def _speed(network: str, work: Path) -> list[dict[str, Any]]:
                 "engine": engine,
                 **dict.fromkeys(("accuracy, float", "accuracy, int8", "of float", "equal verdicts"), ""),
                 "ranges": "largest",
+                "first convolutions in float": "0%",
                 "photos/s: float, bf16, int8": ", ".join(
                     f"{rates[name]:.1f}" if name in rates else "-" for name in ("f32", "bf16", "int8")
                 ),
