@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -208,6 +209,8 @@ async def _run(server: uvicorn.Server, listener: socket.socket, on_ready: Callab
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
+    gc.collect()
+    gc.freeze()  # what the service consists of stays: a search through all of it would hold every answer up for 0.1 s
     if server.started:
         on_ready()
     watching = asyncio.create_task(_cut_idle(server))
@@ -215,6 +218,7 @@ async def _run(server: uvicorn.Server, listener: socket.socket, on_ready: Callab
         await serving
     finally:
         watching.cancel()
+        gc.unfreeze()
 
 
 async def _cut_idle(server: uvicorn.Server) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
+import socket
 from pathlib import Path
 
 import pytest
@@ -73,3 +76,31 @@ def test_without_the_web_libraries(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(running, "require", missing)
     with pytest.raises(MissingExtraError, match=r"fastapi is needed to answer requests.*teliti\[serve\]"):
         serve({"a": tmp_path}, journal=None)
+
+
+class _Server:
+    """Started at once, and ended by whoever is told that it listens."""
+
+    def __init__(self) -> None:
+        self.started = False
+        self.end = asyncio.Event()
+
+    async def serve(self, sockets: list[socket.socket]) -> None:  # noqa: ARG002 - uvicorn's name
+        self.started = True
+        await self.end.wait()
+
+
+def test_what_a_service_consists_of_is_not_searched_for_garbage_while_it_answers() -> None:
+    async def run() -> int:
+        server, frozen = _Server(), []
+
+        def on_ready() -> None:
+            frozen.append(gc.get_freeze_count())
+            server.end.set()
+
+        with socket.socket() as listener:
+            await running._run(server, listener, on_ready)  # type: ignore[arg-type]
+        return frozen[0]
+
+    assert asyncio.run(run()) > 10_000
+    assert gc.get_freeze_count() == 0
