@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 SEED, CLASSES, LR = 7, 2, 1e-3
@@ -170,7 +171,8 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round
 
     options = with_values(options, **choice)
     net.to(memory_format=torch.channels_last).train()
-    quiet_torch(options).__enter__()
+    calm = ExitStack()  # to the end of the process: without a name for it, it would end at once
+    calm.enter_context(quiet_torch(options))
     replicas, optimizer = Replicas(net, int(options.replicas)), make_optimizer(net, stages_of(net, None), options)
     set_rate(optimizer, LR)
     x = InputMaker(photos, torch.device("cpu")).make(torch.from_numpy(photos.images[:batch].copy()))
@@ -188,7 +190,7 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round
             logits = replicas.nets[place](photos_of_it)
         (torch.nn.functional.cross_entropy(logits.float(), labels, reduction="sum") / batch).backward()
 
-    def step() -> None:
+    def step(_calm: ExitStack = calm) -> None:
         replicas.forget_gradients()
         replicas.run(part, replicas.count)
         replicas.collect_gradients()
