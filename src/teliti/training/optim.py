@@ -100,10 +100,10 @@ def shorten(gradients: Iterable[Tensor], *, clip_norm: float | None) -> float:
         Their Euclidean length before.
     """
     gradients = list(gradients)
-    length = torch.nn.utils.get_total_norm(gradients)
-    if clip_norm is not None and float(length) > clip_norm:
+    length = float(torch.stack(torch._foreach_norm(gradients)).norm()) if gradients else 0.0
+    if clip_norm is not None and length > clip_norm:
         torch._foreach_mul_(gradients, clip_norm / length)
-    return float(length)
+    return length
 
 
 class StepLength:

@@ -76,7 +76,7 @@ class Stepper:
         self.replicas = Replicas(net, int(options.replicas))
         self._net, self._data, self._objective = net, data, objective
         self._options, self._seed, self._processes = options, seed, processes
-        self._layer_penalty = layer_penalty
+        self._layer_penalty, self._unpunished = layer_penalty, -1
         self._targets = objective.targets_for(data.targets, data.task).to(self.device)
         weights = objective.photo_weights(data.targets)
         self._weights = None if weights is None else weights.to(self.device)
@@ -110,10 +110,12 @@ class Stepper:
                 losses.append(loss)
                 outputs.append(output)
         self.replicas.collect_gradients()
-        if self._processes.rank == 0:  # once: the gradients of all processes are added
+        if self._processes.rank == 0 and epoch != self._unpunished:  # once: the gradients of all processes are added
             extra = penalty(self._net, self._options, self._layer_penalty)
             if extra is not None:
                 extra.backward()  # type: ignore[no-untyped-call]
+            else:
+                self._unpunished = epoch  # what learns changes between epochs only
         return self._result(batch, torch.cat(losses), torch.cat(outputs))
 
     def sum_gradients(self) -> list[Tensor]:

@@ -62,3 +62,12 @@ def test_parts_side_by_side_are_one_look() -> None:
         )
     assert found == measure(net, x)
     assert [layer.share for layer in found] == pytest.approx([1 / 3, 2 / 9])
+
+
+@pytest.mark.parametrize("shape", [(5, 3, 7, 9), (2, 3), (300, 2)])
+def test_in_bf16_the_same_units_are_dead(shape: tuple[int, ...]) -> None:
+    """The one value above 0 lies at the end, where halves of an odd number overlap."""
+    x = -torch.rand(shape).bfloat16()
+    x[(-1, -1, *(-1 for _ in shape[2:]))] = 0.5
+    (layer,) = measure(nn.Sequential(nn.ReLU()), x)
+    assert layer.share == pytest.approx(1 - 1 / shape[1])
