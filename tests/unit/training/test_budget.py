@@ -63,7 +63,9 @@ def test_a_run_that_goes_on_keeps_the_length_that_was_settled(tmp_path: Path) ->
     asked = options(**LONG, budget=2.0)
     with pytest.raises(KeyboardInterrupt):
         fit_network(conv_net(), training_data(), asked, seed=1, folder=tmp_path, on_epoch=stop_third)
-    found = fit_network(conv_net(), training_data(), asked, seed=1, folder=tmp_path)
+    later = options(**LONG, budget=1.0)  # of a command that goes on, another part of the time is left
+    found = fit_network(conv_net(), training_data(), later, seed=1, folder=tmp_path)
+    assert found.options.budget == 2.0
     assert found.options.epochs == epochs_in_budget(asked, found.seconds[:1])
     again = fit_network(conv_net(), training_data(), found.options, seed=1)
     assert again.history == found.history

@@ -25,17 +25,20 @@ from teliti.types import SilentReporter
 from teliti.workflow.learn import Lesson, num_network_outputs, settle_network_recipe, teach
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.plan import plan_split
+from teliti.workflow.repeats import take_photos
 from teliti.workflow.setup import resolve_data
 from teliti.workflow.stopwatch import Stopwatch
 
 SHORT = {"epochs": 1, "head_epochs": 0, "unfreeze_epochs": 0, "threads": 1, "replicas": 1, "precision": "f32",
-         "batch_size": 12, "soft_targets": 0.0}  # fmt: skip
+         "batch_size": 8, "soft_targets": 0.0}  # fmt: skip
 WAYS = {
     "VGG16 with frozen convolutions": ("frozen_vgg16", {}),
     "VGG16 from random numbers": ("frozen_vgg16", {"train": {"mode": "scratch", "frozen_stages": 0}}),
     "ResNet50 fine-tuned": ("staged_resnet50", {}),
     "ResNet50 from random numbers": ("staged_resnet50", {"train": {"mode": "scratch"}}),
 }
+
+SLOW = {"VGG16 from random numbers", "ResNet50 fine-tuned"}
 
 
 def recipe_of(way: str, *, side: int = 32) -> Recipe:
@@ -46,7 +49,8 @@ def recipe_of(way: str, *, side: int = 32) -> Recipe:
 
 @pytest.fixture(scope="module")
 def photos(parts_folder: Path) -> Photos:
-    return read_photos(str(parts_folder), use_group=True, cache=RowCache(), threads=1, reporter=SilentReporter())
+    found = read_photos(str(parts_folder), use_group=True, cache=RowCache(), threads=1, reporter=SilentReporter())
+    return take_photos(found, np.arange(0, len(found.samples), 3))
 
 
 def learn(recipe: Recipe, photos: Photos) -> tuple[Lesson, dict[str, Tensor], Recipe]:
@@ -66,7 +70,7 @@ def moved(lesson: Lesson, before: dict[str, Tensor]) -> set[str]:
     return {name.split(".")[0] for name, tensor in after.items() if not torch.equal(tensor, before[name])}
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [pytest.param(way, marks=pytest.mark.slow if way in SLOW else ()) for way in WAYS])
 def test_it_learns_what_it_is_to_learn(way: str, photos: Photos) -> None:
     lesson, before, recipe = learn(recipe_of(way), photos)
     (row,) = lesson.fitted.history
@@ -89,7 +93,7 @@ def test_it_becomes_an_inspector(way: str, parts_folder: Path, tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_resnet50_begins_with_given_weights(parts_folder: Path, tmp_path: Path) -> None:
+def test_resnet50_begins_with_given_weights(parts_folder: Path, photos: Photos, tmp_path: Path) -> None:
     file = tmp_path / "given.safetensors"
     torch.manual_seed(4)
     save_file(timm.create_model("resnet50").state_dict(), file)
@@ -99,10 +103,7 @@ def test_resnet50_begins_with_given_weights(parts_folder: Path, tmp_path: Path) 
     check_inspector(record, parts_folder)
     assert record["model"]["weights"]["kind"] == "safetensors"
     assert record["history"]["options"]["batch_norm"] == "keep"
-    lesson, _, _ = learn(
-        override_recipe(recipe, {"data": {"image_size": 32}}),
-        read_photos(str(parts_folder), use_group=True, cache=RowCache(), threads=1, reporter=SilentReporter()),
-    )
+    lesson, _, _ = learn(override_recipe(recipe, {"data": {"image_size": 32}}), photos)
     trunk = lesson.front.network.backbone.state_dict()
     for name, tensor in load_file(file).items():  # all stages are frozen: they are the file's still
         assert name.startswith("fc.") or torch.equal(trunk[name], tensor)
@@ -116,4 +117,4 @@ def check_inspector(record: dict, folder: Path) -> None:
     outputs = predictor.score_files([files[0].read_bytes()])
     assert outputs.shape == (2,)
     assert outputs.sum() == pytest.approx(1.0, abs=1e-5)
-    assert len(teliti.predict(record["bundle"], [str(file) for file in files])["photos"]) == 3
+    assert len(teliti.predict(record["bundle"], [str(file) for file in files])["results"]) == 3
