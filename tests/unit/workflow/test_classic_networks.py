@@ -1,4 +1,4 @@
-"""VGG16 and ResNet50 through the real training: from random numbers, on given weights, with frozen convolutions.
+"""VGG16, ResNet50 and the perceptron through the real training: from random numbers, on given weights, frozen.
 
 The short tests end where the network has learnt; those that go on to a bundle and a predictor are slow, since writing
 such a network as a file takes longer than a tiny training.
@@ -103,10 +103,24 @@ def test_resnet50_begins_with_given_weights(parts_folder: Path, photos: Photos, 
     check_inspector(record, parts_folder)
     assert record["model"]["weights"]["kind"] == "safetensors"
     assert record["history"]["options"]["batch_norm"] == "keep"
-    lesson, _, _ = learn(override_recipe(recipe, {"data": {"image_size": 32}}), photos)
+    alone = {"data": {"image_size": 32}, "train": {"soft_targets": 0.0}}
+    lesson, _, _ = learn(override_recipe(recipe, alone), photos)
     trunk = lesson.front.network.backbone.state_dict()
     for name, tensor in load_file(file).items():  # all stages are frozen: they are the file's still
         assert name.startswith("fc.") or torch.equal(trunk[name], tensor)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loss", ["perceptron", "sum_of_squares"])
+def test_a_perceptron_becomes_an_inspector(loss: str, parts_folder: Path, tmp_path: Path) -> None:
+    """By Rosenblatt's rule, and by the sum of squares over one-hot outputs."""
+    values = {"epochs": 2, "loss": loss, "optimizer": "sgd", "momentum": 0.0, "threads": 1, "precision": "f32"}
+    recipe = load_recipe(shipped_recipe("perceptron"))
+    recipe = override_recipe(recipe, {"data": {"image_size": 16}, "train": values})
+    record = teliti.train(parts_folder, recipe=recipe, out=tmp_path / "run")
+    check_inspector(record, parts_folder)
+    assert record["history"]["options"]["loss"] == loss
+    assert record["network"]["outputs"] == (1 if loss == "perceptron" else 2)
 
 
 def check_inspector(record: dict, folder: Path) -> None:
