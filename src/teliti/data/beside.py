@@ -23,6 +23,7 @@ from teliti.errors import CatalogError, PhotoRefused
 from teliti.types import Origin, Sample, UInt8Image
 
 _STEM = "{stem}"
+_APART_HINT = "Give the masks an ending or a folder of their own, for instance {stem}_mask.png; and give the photos."
 
 
 def find_beside(origin: Origin, pattern: str) -> Origin:
@@ -34,8 +35,11 @@ def find_beside(origin: Origin, pattern: str) -> Origin:
             without its ending, `..` may lead up to the data folder.
 
     Raises:
-        PhotoRefused: it lies outside the data folder, an archive does not hold it, or the photo is no file.
+        PhotoRefused: it lies outside the data folder, an archive does not hold it, it is the photo itself, or the
+            photo is no file.
     """
+    if _is_itself(_place_of(origin), pattern):
+        raise PhotoRefused(f'"{_name(_place_of(origin), pattern)}" is the photo itself, and no file beside it')
     if isinstance(origin, FileOrigin):
         return _find_file(origin, pattern)
     if isinstance(origin, ZipOrigin):
@@ -113,8 +117,14 @@ def _find_file(origin: FileOrigin, pattern: str) -> FileOrigin:
 
 
 def _refuse(origin: Origin, pattern: str, reason: str) -> PhotoRefused:
-    place = origin.member if isinstance(origin, ZipOrigin) else getattr(origin, "path", getattr(origin, "address", ""))
-    return PhotoRefused(f'"{_name(place, pattern)}" beside it: {reason}')
+    return PhotoRefused(f'"{_name(_place_of(origin), pattern)}" beside it: {reason}')
+
+
+def _place_of(origin: Origin) -> str:
+    """The path, member or address of a photo, with forward slashes; empty where it has none."""
+    if isinstance(origin, ZipOrigin):
+        return origin.member
+    return Path(origin.path).as_posix() if isinstance(origin, FileOrigin) else getattr(origin, "address", "")
 
 
 def _name(photo: str, pattern: str) -> str:
@@ -127,6 +137,10 @@ def _name(photo: str, pattern: str) -> str:
 def _beside_name(photo: str, pattern: str) -> str:
     """The normalised name of the file beside a photo, by the photo's name."""
     return posixpath.normpath(posixpath.join(posixpath.dirname(photo), _name(photo, pattern)))
+
+
+def _is_itself(photo: str, pattern: str) -> bool:
+    return bool(photo) and _beside_name(photo, pattern) == posixpath.normpath(photo)
 
 
 def _list_now(archive: str) -> Listing:
@@ -193,17 +207,28 @@ def without_companions(samples: Sequence[Sample], patterns: Sequence[str]) -> tu
 
     Returns:
         The photos, and how many files were left out.
+
+    Raises:
+        CatalogError: nothing else is there.
     """
     names = [sample.name for sample in samples]
     companions = find_companions(names, names, patterns)
     kept = [sample for sample in samples if posixpath.normpath(sample.name) not in companions]
+    if samples and not kept:
+        raise CatalogError(
+            f"The files must be photos, got {len(samples):,} that are all masks by the name pattern "
+            f"{' or '.join(map(_quoted, patterns))}.",
+            hint=_APART_HINT,
+        )
     return kept, len(samples) - len(kept)
 
 
 def find_companions(names: Iterable[str], photos: Sequence[str], patterns: Sequence[str]) -> set[str]:
     """Which of the names are those of files that lie beside photos, whether the photo's file is there or not.
 
-    Memory: of the names that end as a pattern does, so that looking for boxes costs nothing where only photos are.
+    A file in the photos' own folder that a pattern only gives back itself is none: "a.png" is the mask of "a.jpg" by
+    "{stem}.png" where there is an "a.jpg", else a photo. Memory: of the names that end as a pattern does, so that
+    looking for boxes costs nothing where only photos are.
 
     Args:
         names: Of files.
@@ -215,5 +240,48 @@ def find_companions(names: Iterable[str], photos: Sequence[str], patterns: Seque
     """
     endings = tuple({pattern.rpartition(_STEM)[2].rpartition("/")[2] for pattern in patterns})
     asked = {posixpath.normpath(name) for name in names if name.endswith(endings)} if endings else set()
-    beside = (_beside_name(photo, pattern) for photo in photos for pattern in patterns) if asked else ()
-    return asked.intersection(beside)
+    if not asked:
+        return set()
+    return asked.intersection(
+        _beside_name(photo, pattern)
+        for pattern in patterns
+        for photo in photos
+        if "/" in pattern or not _is_itself(photo, pattern)
+    )
+
+
+def require_masks_apart(names: Sequence[str], patterns: Sequence[str]) -> None:
+    """Refuse a name pattern that gives back every photo itself.
+
+    Raises:
+        CatalogError: it does.
+    """
+    for pattern in patterns:
+        if names and all(_is_itself(name, pattern) for name in names):
+            raise CatalogError(
+                f'The masks must be other files than the photos, got the name pattern "{pattern}", which is that of '
+                f'the photos themselves ("{names[0]}").',
+                hint=_APART_HINT,
+            )
+
+
+def is_mask_name(name: str, patterns: Sequence[str]) -> bool:
+    """True for a file name that alone, without the photo, says that it is a mask: it has the pattern's own words.
+
+    By "{stem}_mask.png" "a_mask.png" is one. By "{stem}.png" nothing is: a photo could have such a name as well.
+
+    Args:
+        name: Of a file in the photos' folder.
+        patterns: Name patterns of the files beside each photo; those in other folders say nothing.
+    """
+    for pattern in patterns:
+        before, _, after = posixpath.normpath(pattern).partition(_STEM)
+        words = before + after.rpartition(".")[0]
+        is_long_enough = len(name) > len(before) + len(after)
+        if words and "/" not in before + after and is_long_enough and name.startswith(before) and name.endswith(after):
+            return True
+    return False
+
+
+def _quoted(pattern: str) -> str:
+    return f'"{pattern}"'

@@ -25,7 +25,7 @@ from teliti.serve.places import Places
 from teliti.serve.serial import serial_reader
 from teliti.sessions import EngineWish
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.inspection import Inspector, Photo, is_photo_file, read_photo_file
+from teliti.workflow.inspection import Inspector, Photo, read_photo_file
 
 if TYPE_CHECKING:
     from teliti.journal.store import Journal
@@ -133,7 +133,7 @@ class _Line:
         _check_verdicts(options.into, classes=self._inspector.classes)
         self._places = Places(options.into, watched=self._folder, keep=options.keep)
         self._arrivals = Arrivals(
-            self._folder, is_photo=is_photo_file, settle_s=options.settle_s, patience_s=options.patience_s
+            self._folder, is_photo=self._inspector.is_photo, settle_s=options.settle_s, patience_s=options.patience_s
         )
         self._source = f"watch {self._folder}"
         self._deliveries = Deliveries(journal, receivers, source=self._source)

@@ -23,7 +23,7 @@ from teliti.transforms.operations import BatchOperation
 from teliti.transforms.policy_file import read_policy
 from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.policy_photos import build_policy_chain
-from teliti.workflow.prepare import check_apart, read_samples
+from teliti.workflow.prepare import check_apart, read_own_photos
 from teliti.workflow.prepared_folder import SUFFIX, Made, PreparedFolder, name_files, open_prepared_folder
 from teliti.workflow.prepared_labels import choose_layout, place_file, write_labels
 from teliti.workflow.prepared_pictures import encode_photo
@@ -115,7 +115,7 @@ def augment(
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     reporter, watch = reporter or SilentReporter(), Stopwatch()
     chain, seed = photo_chain(chosen, policy), seed_of(chosen, seed)
-    catalog = read_samples(str(source))
+    catalog = read_own_photos(str(source), chosen)
     check_apart(catalog.source, Path(out))
     job = _open_job(catalog, Path(out), chain, seed=seed, views=views)
     with RunFolder(Path(out)).locked():

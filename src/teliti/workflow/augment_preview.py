@@ -13,7 +13,7 @@ from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet
 from teliti.transforms.augment import AugmentChain, photo_rng
 from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.augment import photo_chain, seed_of
-from teliti.workflow.prepare import read_samples
+from teliti.workflow.prepare import read_own_photos
 from teliti.workflow.prepare_preview import in_turn, sheet_target
 from teliti.workflow.prepared_folder import SHEET
 from teliti.workflow.prepared_writing import no_photo, refusals
@@ -60,7 +60,7 @@ def preview_augmented(
     _check(photos, views)
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     chain, seed = photo_chain(chosen, policy), seed_of(chosen, seed)
-    target, catalog = sheet_target(str(source), out, default=DEFAULT_SHEET), read_samples(str(source))
+    target, catalog = sheet_target(str(source), out, default=DEFAULT_SHEET), read_own_photos(str(source), chosen)
     rows, names, refused = [], list[str](), list[Refused]()
     with (reporter or SilentReporter()).task("Drawing photos", photos) as advance:
         for sample in in_turn(catalog.samples, photos):

@@ -34,9 +34,7 @@ from teliti.workflow.check_files import apply_fixes, check_target, write_finding
 from teliti.workflow.check_photos import Examined, examine, find_pairs, read_for_check
 from teliti.workflow.check_pictures import gather_check_pictures
 from teliti.workflow.check_properties import find_shortcuts
-from teliti.workflow.part_finding import aside_files
-from teliti.workflow.photos import leave_out_companions
-from teliti.workflow.prepare import read_samples
+from teliti.workflow.prepare import read_own_photos
 from teliti.workflow.setup import auto_image_size, recipe_steps
 from teliti.workflow.stopwatch import Stopwatch
 
@@ -95,7 +93,7 @@ def check(
     job = _Job(chosen, RowCache(), Stopwatch(), reporter or SilentReporter())
     patterns = tuple(dict.fromkeys([*recipe_steps(chosen).beside_patterns, *masks]))
     with job.watch.stage("read"):
-        catalog, findings = read_for_check(str(source), (*patterns, *aside_files([chosen])))
+        catalog, findings = read_for_check(str(source), chosen, masks=masks)
         wants = features is not False and len(catalog.samples) > 0
         examined = examine(catalog, cache=job.cache, threads=job.threads, reporter=job.reporter, keep_pixels=wants)
     for note in catalog.notes:
@@ -138,8 +136,7 @@ def clean(source: str | Path, *, fixes: str | Path, out: str | Path, recipe: Rec
         UserError: a place that cannot hold the file.
     """
     check_target(Path(out))
-    patterns = () if recipe is None else (*recipe_steps(recipe).beside_patterns, *aside_files([recipe]))
-    catalog = leave_out_companions(read_samples(str(source), patterns), patterns)
+    catalog = read_own_photos(str(source), recipe or load_recipe(None))
     if catalog.task == "multilabel" or catalog.number_names:
         raise UserError(
             f'"{source}" has several labels or numbers a photo, and a fix names one.',

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.cache import RowCache
+from teliti.data.beside import levels_up, without_companions
 from teliti.data.catalog import list_photos
 from teliti.data.findings import Finding
 from teliti.data.fingerprints import fingerprint_photos
@@ -36,6 +37,7 @@ from teliti.training.features import compute_features
 from teliti.training.linear import FittedHead, fit_head
 from teliti.types import SPLITS, FloatArray, IntArray, Record, Reporter, Sample
 from teliti.workflow.check_photos import Examined
+from teliti.workflow.part_finding import not_photos
 from teliti.workflow.photos import Photos
 from teliti.workflow.plan import SplitPlan
 from teliti.workflow.setup import Setup, fit_recipe_numbers, resolve_data, resolve_setup
@@ -245,8 +247,9 @@ def choose_from_pool(
     Raises:
         CatalogError: no photos there.
     """
-    given, _ = list_photos([pool])
     source = known.setup.source
+    listed, _ = list_photos([pool], beside_levels=levels_up(source.chain.beside_patterns))
+    given, _ = without_companions(listed, not_photos(known.setup.recipe))
     marks, _ = fingerprint_photos(given, cache=cache, threads=source.threads, reporter=reporter)
     labelled = set(known.photos.digests)
     new = [(sample, mark.digest) for sample, mark in zip(given, marks, strict=True) if mark is not None]

@@ -18,9 +18,10 @@ from teliti.data.looking import look_at_photos
 from teliti.data.split import merge_groups
 from teliti.data.thumbnail_file import StoredFingerprints
 from teliti.errors import CatalogError, PhotoRefused
+from teliti.recipe import Recipe
 from teliti.types import Catalog, IntArray, Refused, Reporter, Sample
-from teliti.workflow.photos import Photos, class_targets, leave_out_companions
-from teliti.workflow.prepare import read_samples
+from teliti.workflow.photos import Photos, class_targets
+from teliti.workflow.prepare import read_own_photos
 
 EMPTY_CATALOG = Catalog("", (), (), "classification", ())
 
@@ -74,18 +75,19 @@ class Examined:
         )
 
 
-def read_for_check(source: str, patterns: Sequence[str]) -> tuple[Catalog, list[Finding]]:
+def read_for_check(source: str, recipe: Recipe, *, masks: Sequence[str] = ()) -> tuple[Catalog, list[Finding]]:
     """The catalog, or one without photos and a finding for each wrong row of the label file.
 
     Args:
         source: As for training; a folder or zip may be without labels.
-        patterns: Of files that lie beside photos and are none themselves.
+        recipe: Names files that lie beside photos and are none themselves.
+        masks: Name patterns of further ones.
 
     Raises:
         CatalogError: nothing usable there.
     """
     try:
-        return _without_several(leave_out_companions(read_samples(source, patterns), patterns)), []
+        return _without_several(read_own_photos(source, recipe, masks=masks)), []
     except CatalogError as error:
         if not error.problems:
             raise

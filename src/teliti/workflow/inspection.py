@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from teliti.bundle import MANIFEST
+from teliti.data.beside import is_mask_name
 from teliti.data.listing import is_hidden_name, is_photo_name
 from teliti.data.origins import BytesOrigin, FileOrigin
 from teliti.errors import PhotoRefused, RunError, UserError
@@ -92,6 +93,7 @@ class Inspector:
                 hint=_HINT,
             )
         self.predictor = self.predictor.by_engine(engine).in_batches(photos_per_call)
+        self._masks = opened.aside_patterns
         self.bundle_hash = hash_file(opened.path / MANIFEST)
         self._golden = [((opened.path / golden.file).read_bytes(), golden.outputs) for golden in opened.golden[:1]]
 
@@ -116,6 +118,10 @@ class Inspector:
     def photos_per_call(self) -> int:
         """How many photos `judge` gives to one call of the network."""
         return self.predictor.photos_per_call
+
+    def is_photo(self, name: str) -> bool:
+        """True for the file name of a finished photo: of an image format, not hidden, and no mask by the bundle."""
+        return is_photo_name(name) and not is_hidden_name(name) and not is_mask_name(name, self._masks)
 
     def require_unchanged(self) -> None:
         """Stop an inspection whose bundle is no longer the one that was opened.
@@ -232,11 +238,6 @@ class Inspector:
         except OSError:
             return None
         return [(status.st_ino, status.st_size, status.st_mtime_ns) for status in found]
-
-
-def is_photo_file(name: str) -> bool:
-    """True for a file name that a camera gives to a finished photo: of an image format, and not hidden."""
-    return is_photo_name(name) and not is_hidden_name(name)
 
 
 def read_photo_file(path: Path) -> bytes:

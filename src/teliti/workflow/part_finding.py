@@ -13,7 +13,7 @@ from teliti.data.part_masks import read_part_mask
 from teliti.errors import PhotoRefused, RecipeError, UserError
 from teliti.recipe import Recipe
 from teliti.registry import closest
-from teliti.transforms.prepare import PrepareChain
+from teliti.transforms.prepare import PrepareChain, chain_without_frame
 from teliti.transforms.steps import MaskStep, Working, name_of
 from teliti.transforms.steps_mask import MaskFromFile, Method, Segment
 from teliti.types import Sample, UInt8Image
@@ -81,6 +81,20 @@ def check_part_mask(recipe: Recipe) -> None:
             f'data.part_mask must be {", ".join(words)}, or a relative file name with {{stem}}, got "{how}".',
             hint=f'Did you mean "{near}"?' if near else 'For instance "{stem}_mask.png", or boxes: "{stem}.xml".',
         )
+
+
+def not_photos(recipe: Recipe, masks: Sequence[str] = ()) -> tuple[str, ...]:
+    """Name patterns of all files beside photos that are no photos by a recipe, as `Bundle.aside_patterns` by a bundle.
+
+    Args:
+        recipe: Whose prepare steps read some, and whose `data.part_mask` marks parts by others.
+        masks: Further ones.
+
+    Raises:
+        RecipeError: a prepare step that cannot be used.
+    """
+    steps = chain_without_frame([step.model_dump() for step in recipe.prepare])
+    return tuple(dict.fromkeys([*steps.beside_patterns, *masks, *aside_files([recipe])]))
 
 
 def aside_files(recipes: Sequence[Recipe]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from teliti.cache import RowCache
-from teliti.data.beside import check_companions, find_companions, without_companions
+from teliti.data.beside import check_companions, find_companions, require_masks_apart, without_companions
 from teliti.data.catalog import read_catalog
 from teliti.data.conditions import Conditions, condition_look
 from teliti.data.decoded import DecodedPhotos
@@ -121,7 +121,9 @@ def read_photos(
     """
     patterns = tuple(dict.fromkeys(pattern for chain in chains for pattern in chain.beside_patterns))
     beside = tuple(dict.fromkeys([*patterns, *aside]))
-    catalog = leave_out_companions(read_catalog(source, use_group=use_group, task=task), beside)
+    catalog = read_catalog(source, use_group=use_group, task=task)
+    require_masks_apart([sample.name for sample in catalog.samples], beside)
+    catalog = leave_out_companions(catalog, beside)
     decoded = DecodedPhotos()
     readable, unreadable = _read_all(catalog.samples, cache=cache, threads=threads, reporter=reporter, decoded=decoded)
     complete, incomplete = _with_companions(readable, patterns, threads=threads)
@@ -172,7 +174,7 @@ def leave_out_companions(catalog: Catalog, patterns: Sequence[str]) -> Catalog:
         patterns: Their name patterns, see `teliti.data.beside`.
 
     Raises:
-        CatalogError: fewer than two classes are left.
+        CatalogError: fewer than two classes are left, or no photo.
     """
     samples, left_out = without_companions(catalog.samples, patterns)
     beside = find_companions([item.name for item in catalog.refused], [sample.name for sample in samples], patterns)

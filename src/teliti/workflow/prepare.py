@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teliti.data.addresses import is_address
-from teliti.data.beside import levels_up
+from teliti.data.beside import levels_up, require_masks_apart
 from teliti.data.catalog import list_photos, read_catalog
 from teliti.data.decode import decode_image
 from teliti.data.label_cells import WantedTask
@@ -21,6 +21,7 @@ from teliti.files import sha256_hex
 from teliti.recipe import Recipe, load_recipe
 from teliti.runtime import default_threads
 from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter
+from teliti.workflow.part_finding import not_photos
 from teliti.workflow.photos import leave_out_companions
 from teliti.workflow.prepared_folder import Made, PreparedFolder, name_files, open_prepared_folder
 from teliti.workflow.prepared_labels import Layout, choose_layout, place_file, write_labels
@@ -75,7 +76,7 @@ def prepare(
     reporter, watch = reporter or SilentReporter(), Stopwatch()
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     images = image_chain(chosen)
-    catalog = _read_photos(str(source), images.chain.beside_patterns)
+    catalog = read_own_photos(str(source), chosen)
     out = Path(out)
     check_apart(catalog.source, out)
     layout = choose_layout(catalog, has_tiles=images.chain.tile is not None)
@@ -137,6 +138,24 @@ def read_samples(source: str, patterns: Sequence[str] = (), *, task: WantedTask 
     return Catalog(source, own, others, "classification", (), notes=(note,))
 
 
+def read_own_photos(source: str, recipe: Recipe, *, masks: Sequence[str] = ()) -> Catalog:
+    """The photos of a source as `read_samples` gives them, without the masks and boxes that lie beside them.
+
+    Args:
+        source: As for `prepare`.
+        recipe: Names the masks that its steps read, and by `data.part_mask` what only marks parts.
+        masks: Further name patterns.
+
+    Raises:
+        RecipeError: a step that cannot be used.
+        CatalogError: nothing usable there, a wrong label file, or masks that are the photos themselves.
+    """
+    patterns = not_photos(recipe, masks)
+    catalog = read_samples(source, patterns)
+    require_masks_apart([sample.name for sample in catalog.samples], patterns)
+    return leave_out_companions(catalog, patterns)
+
+
 def _is_photo(path: Path) -> bool:
     try:
         decode_image(FileOrigin(str(path)).read_bytes())
@@ -189,10 +208,6 @@ def _counts(made: Mapping[str, Sequence[str]], written: int, refused: Sequence[R
         "kept": len(made) - written,
         **refusals(refused),
     }
-
-
-def _read_photos(source: str, patterns: Sequence[str]) -> Catalog:
-    return leave_out_companions(read_samples(source, patterns), patterns)
 
 
 def _say(notes: Sequence[str], reporter: Reporter) -> None:

@@ -15,8 +15,7 @@ from teliti.recipe import Recipe, load_recipe
 from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet, is_sheet
 from teliti.transforms.prepare import PrepareChain
 from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
-from teliti.workflow.photos import leave_out_companions
-from teliti.workflow.prepare import check_apart, read_samples
+from teliti.workflow.prepare import check_apart, read_own_photos
 from teliti.workflow.prepared_folder import SHEET, SUFFIX
 from teliti.workflow.prepared_pictures import image_chain
 from teliti.workflow.prepared_writing import no_photo, refusals
@@ -62,8 +61,7 @@ def preview(
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     images = image_chain(chosen)
     target = sheet_target(str(source), out)
-    patterns = images.chain.beside_patterns
-    catalog = leave_out_companions(read_samples(str(source), patterns), patterns)
+    catalog = read_own_photos(str(source), chosen)
     rows, refused = _draw_rows(in_turn(catalog.samples, photos), images.chain, reporter=reporter)
     if not rows:
         raise no_photo(str(source), [*refused, *catalog.refused], what="can be shown", hint="Give other photos.")

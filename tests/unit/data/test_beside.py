@@ -17,14 +17,16 @@ from teliti.data.beside import (
     climb,
     find_beside,
     find_companions,
+    is_mask_name,
     levels_up,
     read_beside,
+    require_masks_apart,
     without_companions,
 )
 from teliti.data.catalog import list_photos
 from teliti.data.folders import list_folder
 from teliti.data.origins import ArrayOrigin, FileOrigin
-from teliti.errors import PhotoRefused
+from teliti.errors import CatalogError, PhotoRefused
 from teliti.types import Origin, Sample
 
 HERE, UP, FURTHER = "{stem}_mask.png", "../masks/{stem}.png", "../../masks/{stem}.png"
@@ -215,6 +217,54 @@ def test_the_names_of_companions_are_known_before_they_are_looked_for() -> None:
     wanted = {"good/a_mask.png", "masks/a.png", "b_mask.png", "../masks/b.png"}
     others = ["good/a_mask.jpg", "a_mask.png", "good/a.png", "masks/b.png"]
     assert find_companions([*wanted, *others], ["good/a.jpg", "./b.png"], [HERE, UP]) == wanted
+
+
+@pytest.mark.parametrize(
+    ("names", "kept"),
+    [
+        (["a.jpg", "a.png", "b.png"], ["a.jpg", "b.png"]),  # nothing says that b.png is a mask
+        (["a.png", "b.png"], ["a.png", "b.png"]),
+    ],
+)
+def test_a_photo_is_not_its_own_mask(names: list[str], kept: list[str]) -> None:
+    assert names_of(without_companions(as_samples(*names), ["{stem}.png"])[0]) == kept
+
+
+def test_masks_alone_are_no_photos() -> None:
+    with pytest.raises(
+        CatalogError, match=r'^The files must be photos, got 2 that are all masks by the name pattern "'
+    ):
+        without_companions(as_samples("masks/a.png", "masks/b.png"), [UP])
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_pattern_that_leads_to_the_photo_itself_reads_nothing(folder: Path, door: str) -> None:
+    with pytest.raises(PhotoRefused, match=r'^"a\.png" is the photo itself, and no file beside it$'):
+        read_beside(origins(folder)[door], "{stem}.png")
+    with pytest.raises(PhotoRefused, match="is the photo itself"):
+        read_beside(origins(folder)[door], "../good/./{stem}.png")
+
+
+def test_a_pattern_that_is_the_name_of_the_photos_is_refused() -> None:
+    require_masks_apart(["good/a.png", "good/a.jpg"], ["{stem}.png", UP])
+    with pytest.raises(
+        CatalogError, match=r'The masks must be other files.*"\{stem\}\.png".* \("good/a\.png"\)'
+    ) as caught:
+        require_masks_apart(["good/a.png", "bad/b.png"], [HERE, "{stem}.png"])
+    assert caught.value.hint == (
+        "Give the masks an ending or a folder of their own, for instance {stem}_mask.png; and give the photos."
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "pattern", "is_mask"),
+    [
+        ("a_mask.png", HERE, True), ("a.png", HERE, False), ("_mask.png", HERE, False), ("a_mask.jpg", HERE, False),
+        ("part-a.png", "./part-{stem}.png", True), ("a.png", "{stem}.png", False), ("a.png", UP, False),
+    ],
+)  # fmt: skip
+def test_a_name_alone_tells_a_mask_by_the_words_of_the_pattern(name: str, pattern: str, is_mask: bool) -> None:
+    assert is_mask_name(name, [pattern]) == is_mask
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from teliti.data.listing import is_hidden_name, is_photo_name
 from teliti.errors import RunError
 from teliti.serve.arrivals import Arrivals, is_same_file
-from teliti.workflow.inspection import is_photo_file
+
+
+def is_photo(name: str) -> bool:
+    return is_photo_name(name) and not is_hidden_name(name)
 
 
 class Clock:
@@ -27,7 +31,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def arrivals(tmp_path: Path, clock: Clock) -> Arrivals:
-    return Arrivals(tmp_path, is_photo=is_photo_file, settle_s=1.0, patience_s=5.0, clock=clock)
+    return Arrivals(tmp_path, is_photo=is_photo, settle_s=1.0, patience_s=5.0, clock=clock)
 
 
 def names(arrivals: Arrivals) -> list[str]:
@@ -148,7 +152,7 @@ def test_links_pipes_and_folders_are_no_regular_files(arrivals: Arrivals, clock:
 
 
 def test_a_folder_that_vanished_ends_the_inspection(tmp_path: Path) -> None:
-    arrivals = Arrivals(tmp_path / "nowhere", is_photo=is_photo_file, settle_s=0, patience_s=0)
+    arrivals = Arrivals(tmp_path / "nowhere", is_photo=is_photo, settle_s=0, patience_s=0)
     with pytest.raises(RunError, match=r'nowhere" cannot be read: No such file or directory\. Nothing was passed'):
         arrivals.ready()
 

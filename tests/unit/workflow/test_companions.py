@@ -20,11 +20,15 @@ from teliti.recipe import Recipe, parse_recipe
 from teliti.transforms.prepare import chain_from_record
 from teliti.types import SilentReporter
 from teliti.workflow import train as train_module
+from teliti.workflow.augment import augment
+from teliti.workflow.augment_preview import preview_augmented
 from teliti.workflow.check import check, clean
 from teliti.workflow.export_int8 import _unlabelled
 from teliti.workflow.flips import compare
 from teliti.workflow.photos import Photos, read_photos
 from teliti.workflow.policy_photos import build_policy_chain, open_trial_photos
+from teliti.workflow.prepare import prepare
+from teliti.workflow.prepare_preview import preview
 from teliti.workflow.sealed import labelled_photos
 
 
@@ -214,6 +218,55 @@ def test_a_trained_bundle_knows_the_masks_of_its_recipe(tmp_path: Path) -> None:
     assert record["data"]["photos"] == 16
     assert open_bundle(Path(record["bundle"])).aside_patterns == ("../masks/{stem}.png",)
     assert teliti.evaluate(record["bundle"], folder)["test"]["n"] == 16
+
+
+def test_preparing_augmenting_and_their_sheets_leave_the_masks_of_the_recipe_out(tmp_path: Path) -> None:
+    photos = write_plant(tmp_path / "photos", "part", each=2, masked=CLASSES)
+    recipe = parse_recipe({
+        "data": {"part_mask": "{stem}_mask.png"}, "prepare": [{"step": "clahe"}],
+        "augment": [{"step": "flip", "horizontal": 0.5}],
+    })  # fmt: skip
+    assert prepare(photos, tmp_path / "prepared", recipe=recipe)["photos"] == 4
+    assert augment(photos, tmp_path / "augmented", recipe=recipe, views=1)["photos"] == 4
+    for show, name in ((preview, "a.png"), (preview_augmented, "b.png")):
+        shown = show(photos, recipe=recipe, out=tmp_path / name, photos=8)["photos"]
+        assert (len(shown), [one for one in shown if "mask" in one]) == (4, [])
+
+
+@pytest.mark.parametrize("values", [
+    {"data": {"part_mask": "{stem}.png"}},
+    {"prepare": [{"step": "mask_from_file", "pattern": "{stem}.png"}]},
+])  # fmt: skip
+def test_a_pattern_that_is_the_name_of_the_photos_stops_every_job_before_it_begins(
+    tmp_path: Path, values: dict
+) -> None:
+    photos = write_plant(tmp_path / "photos", "part", each=2)
+    recipe = parse_recipe(values | {"augment": [{"step": "flip", "horizontal": 0.5}]})
+    said = r'must be other files than the photos, got the name pattern "\{stem\}\.png"'
+    for job in (
+        lambda: teliti.train(photos, recipe=recipe, out=tmp_path / "run"),
+        lambda: check(photos, recipe=recipe, features=False),
+        lambda: augment(photos, tmp_path / "augmented", recipe=recipe),
+    ):
+        with pytest.raises(CatalogError, match=said):
+            job()
+
+
+def test_photos_that_have_the_name_of_their_mask_are_inspected(marked: Path) -> None:
+    path = marked / "bundle" / MANIFEST
+    made = {"recipe": {"data": {"part_mask": "{stem}.png"}}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"provenance": made}))
+    bare = write_plant(marked / "bare", "part", each=2)
+    assert len(teliti.predict(marked / "bundle", bare)["results"]) == 4
+
+
+def test_masks_alone_are_nothing_to_inspect(marked: Path) -> None:
+    path = marked / "bundle" / MANIFEST
+    made = {"recipe": {"data": {"part_mask": "../masks/{stem}.png"}}}
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"provenance": made}))
+    folder = write_masked_classes(marked / "parts", "good") / "masks"
+    with pytest.raises(CatalogError, match="must be photos, got 2 that are all masks by the name pattern"):
+        teliti.predict(marked / "bundle", folder)
 
 
 def test_a_check_and_its_fixes_leave_the_masks_of_the_recipe_out(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from parts import encode_png
 from teliti.bundle import MANIFEST, MODEL
 from teliti.errors import PhotoRefused, RunError, UserError
 from teliti.files import hash_file, sha256_hex
-from teliti.workflow.inspection import Inspector, Photo, is_photo_file, read_photo_file
+from teliti.workflow.inspection import Inspector, Photo, read_photo_file
 
 DARK, BRIGHT = encode_png(even_photo(51)), encode_png(even_photo(204))
 
@@ -91,8 +92,17 @@ def test_masks_beside_photos_cannot_come_over_a_line(
 @pytest.mark.parametrize(
     ("name", "is_photo"), [("a.PNG", True), ("a.png.part", False), (".a.png", False), ("a", False)]
 )
-def test_names_of_photos(name: str, is_photo: bool) -> None:
-    assert is_photo_file(name) == is_photo
+def test_names_of_photos(inspector: Inspector, name: str, is_photo: bool) -> None:
+    assert inspector.is_photo(name) == is_photo
+
+
+def test_the_masks_that_a_recipe_named_are_no_photos_of_a_line(tmp_path: Path) -> None:
+    folder = write_brightness_bundle(tmp_path / "bundle").path
+    manifest = json.loads((folder / MANIFEST).read_text())
+    made = {"recipe": {"data": {"part_mask": "{stem}_mask.png"}}}
+    (folder / MANIFEST).write_text(json.dumps(manifest | {"provenance": made}))
+    inspector = Inspector(folder)
+    assert [name for name in ("a.png", "a_mask.png", "_mask.png") if inspector.is_photo(name)] == ["a.png", "_mask.png"]
 
 
 def test_a_photo_file_is_read_whole(tmp_path: Path) -> None:
