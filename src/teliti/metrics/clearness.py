@@ -22,6 +22,9 @@ _MOST_MOVED = 2  # of the most likely classes
 def are_clear(answers: AnswerRule, outputs: FloatArray, novelty: FloatArray | None = None) -> list[bool]:
     """For each photo, whether its verdict and label stay the same when its numbers are moved by `CLOSE`.
 
+    The label is part of the answer also where the verdict does not hang on it: which of two rejected classes is named
+    stands in the journal, and must not depend on the photos that came at the same time.
+
     Args:
         answers: The rule that makes verdicts of them.
         outputs: (N, K) float: probabilities of classes or labels, or the numbers of a regression, which are always

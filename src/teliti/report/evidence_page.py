@@ -57,13 +57,35 @@ def _found(evidence: JsonMapping) -> Html:
         if is_number(area):
             spread = number_interval(interval) if is_interval(interval) else MISSING
             rows.append([title, number(area), spread, interval_bar(area, interval, baseline=0.5)])
+    rows += _label_rows(evidence)
     head = ["Shown", "ROC AUC", "95 % interval", "0 to 1, the tick is chance"]
-    measured = table("How well the classes are told apart", head=head, rows=rows) if rows else EMPTY
+    is_labels = bool(evidence.get("labels"))
+    title = "How well the labels are told" if is_labels else "How well the classes are told apart"
+    measured = table(title, head=head, rows=rows) if rows else EMPTY
     left_out = evidence.get("left_out")
-    hints = [element("p", f"Parts by {evidence.get('how')}. {_HOW}", class_="hint")] if rows else []
+    hints = (
+        [element("p", f"Parts by {evidence.get('how')}. {_HOW_LABELS if is_labels else _HOW}", class_="hint")]
+        if rows
+        else []
+    )
+    others = evidence.get("not_judged")
+    if rows and others and isinstance(others, Sequence):
+        hints.append(element("p", f"Not judged: {', '.join(map(str, others))}. {_NOT_JUDGED}", class_="hint"))
     if left_out:
         hints.append(element("p", f"{count(left_out, 'photo')} were left out: no part was found.", class_="hint"))
     return join([callout(str(evidence.get("sentence")), tone=tone), measured, *hints])
+
+
+def _label_rows(evidence: JsonMapping) -> list[list[str]]:
+    """A row for each label by the background, where photos have several."""
+    found = table_at(evidence, "views", "background").get("per_label")
+    rows: list[list[str]] = []
+    for row in found if isinstance(found, Sequence) else ():
+        interval = row["interval"]
+        spread = number_interval(interval) if is_interval(interval) else MISSING
+        bar = interval_bar(row["roc_auc"], interval, baseline=0.5)
+        rows.append([f"Background alone: {row['label']}", number(row["roc_auc"]), spread, bar])
+    return rows
 
 
 _TONES: Mapping[str, Tone] = {"cheating": "error", "clean": "good", "hidden": "good"}
@@ -71,6 +93,14 @@ _HOW = (
     "What is covered is mid-grey. For the background alone the part of one photo of every other class is covered as "
     "well, so that the hole itself tells nothing. What lies outside the marked part counts as background."
 )
+
+
+_HOW_LABELS = (
+    "What is covered is mid-grey. For the background alone each label has a view of its own: the part of one photo "
+    "that differs in this label is covered as well, so that the hole itself tells nothing. Intervals of single labels "
+    "are widened for their number. What lies outside the marked part counts as background."
+)
+_NOT_JUDGED = "Asked are at most eight labels, each with at least eight photos that have it and eight that do not."
 
 
 def _photos(pictures: Shown) -> Html:

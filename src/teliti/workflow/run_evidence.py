@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from teliti.metrics.decision import Decision
-from teliti.metrics.evidence import CHEATING, UNKNOWN
+from teliti.metrics.evidence import CHEATING
+from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
 from teliti.types import Record, Reporter
-from teliti.workflow.evidence import Evidence, find_evidence, untold
+from teliti.workflow.evidence import Evidence, find_evidence
 from teliti.workflow.part_finding import way_to_parts
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.trained import Trained
 
 MOST_PHOTOS, VIEWS_A_PHOTO = 200, 3
-"""Of the test part; and how often each is asked for."""
-
-_FOLDS = (
-    "with folds the shipped inspector has learnt from every photo, and teliti evaluate BUNDLE DATA --evidence judges "
-    "it on new ones"
-)
+"""Of the test part, with folds of all; and how often each is asked for."""
 
 
 def look_for_evidence(bundle: Path, trained: Trained, *, watch: Stopwatch, reporter: Reporter) -> Evidence | None:
-    """Evidence on the sealed photos; None where the bundle tells no classes apart, or nothing says where the part is.
+    """Evidence on the sealed photos; None where the bundle predicts numbers, or nothing says where the part is.
+
+    With folds no photo is sealed: the shipped inspector is asked on those that it learnt from, and the record says so.
 
     Args:
         bundle: Of the run.
@@ -31,17 +28,16 @@ def look_for_evidence(bundle: Path, trained: Trained, *, watch: Stopwatch, repor
         watch: The stage "evidence" is timed.
         reporter: Told how far it is.
     """
-    if not isinstance(trained.answers, Decision):
+    if isinstance(trained.answers, NumberRule):
         return None
     samples, chain = trained.measured_samples, trained.candidate.setup.source.chain
     how = way_to_parts(trained.recipe, chain, samples)
     if how is None:
         return None
-    if trained.plan.folds is not None:
-        return untold(how, status=UNKNOWN, why=_FOLDS)
     with watch.stage("evidence"):
         predictor = Predictor.open(bundle, threads=trained.recipe.train.threads)
-        return find_evidence(predictor, samples, how, reporter=reporter, most=MOST_PHOTOS)
+        learnt = trained.plan.folds is not None
+        return find_evidence(predictor, samples, how, reporter=reporter, most=MOST_PHOTOS, learnt=learnt)
 
 
 def with_evidence(record: Record, looked: Evidence | None) -> Record:

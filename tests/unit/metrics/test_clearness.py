@@ -35,6 +35,13 @@ def test_two_classes_of_nearly_one_probability_are_not_clear() -> None:
     assert are_clear(three, outputs) == [False, True]
 
 
+def test_which_of_two_rejected_classes_is_named_is_part_of_the_answer() -> None:
+    defects = Decision(("good", "crack", "dent"), pass_classes=("good",))
+    outputs = np.array([[0.1, 0.4502, 0.4498], [0.1, 0.5, 0.4]], np.float32)
+    assert {one.verdict for one in defects.judge(outputs)} == {"reject"}
+    assert are_clear(defects, outputs) == [False, True]
+
+
 def test_every_limit_counts() -> None:
     grey = Decision(("good", "bad"), "bad", threshold=0.3, review=Review(0.2, 0.4, sentence="By hand."))
     assert are_clear(grey, rows(0.1, 0.2, 0.35, 0.4)) == [True, False, True, False]

@@ -43,6 +43,24 @@ def test_no_cheat_is_not_a_promise() -> None:
     )
 
 
+def test_of_labels_the_one_that_the_background_tells_best_is_named() -> None:
+    background = view(0.71, 0.6, 0.8) | {"per_label": [
+        {"label": "dent", "roc_auc": 0.5, "interval": [0.3, 0.7]},
+        {"label": "crack", "roc_auc": 0.9, "interval": [0.8, 0.95]},
+    ]}  # fmt: skip
+    views = CHEATING["views"] | {"background": background}
+    labels = {"labels": ["dent", "crack"], "by_background": ["crack"], "views": views}
+    assert evidence_sentence(CHEATING | labels) == (
+        "The net may be cheating: it tells the labels by the background alone, with the labels' mean ROC AUC 0.710 "
+        '(95 % interval 0.600 to 0.800), where 0.5 is chance; of label "crack" it is 0.900 (95 % interval 0.800 to '
+        "0.950); by the whole photo it is 0.970 (95 % interval 0.940 to 0.990), by the part alone 0.610 (95 % interval "
+        "0.500 to 0.700)."
+    )
+    page = render_evidence({"evidence": CHEATING | labels | {"not_judged": ["scratch"]}}, [])
+    assert "Background alone: crack" in page
+    assert "Not judged: scratch. Asked are at most eight labels, each with at least eight photos" in page
+
+
 def test_what_could_not_be_judged_says_why() -> None:
     assert evidence_sentence(UNKNOWN) == (
         "Whether the net looks at the part could not be judged: no photo has a part marked."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +14,15 @@ from conftest import TINY_RECIPE
 from handmade import write_brightness_bundle
 from parts import encode_png
 from plants import CLASSES, PLANTS, SIDE, draw, write_plant
+from teliti.data.catalog import read_catalog
 from teliti.errors import UserError
 from teliti.files import hash_file
 from teliti.predictor import Predictor
 from teliti.recipe import parse_recipe
+from teliti.report.evidence_page import render_evidence
 from teliti.types import Record, SilentReporter
 from teliti.workflow.evaluate import evaluate
-from teliti.workflow.evidence import find_evidence
+from teliti.workflow.evidence import Evidence, find_evidence
 from teliti.workflow.sealed import labelled_photos
 
 
@@ -103,7 +106,7 @@ def test_the_holes_of_both_classes_are_of_one_kind(bundle: Path, tmp_path: Path)
     predictor = Predictor.open(bundle, threads=1)
     samples = labelled_photos(write_plant(tmp_path / "photos", "size of the part"), predictor.bundle)
     views = find_evidence(predictor, samples, "otsu", reporter=SilentReporter()).views
-    labels = np.array(views.labels)
+    labels = views.members[:, 1].astype(int)
     photo = np.zeros((SIDE, SIDE), np.uint8)
     holes = np.array([(views.hole(number, photo) > 0).mean() for number in range(len(labels))])
     parts = np.array([(mask > 0).mean() for mask in views.masks])
@@ -122,8 +125,51 @@ def test_a_way_that_does_not_exist_is_told(bundle: Path, tmp_path: Path) -> None
 
 def test_numbers_have_no_classes_to_tell_apart(tmp_path: Path) -> None:
     numbers = Predictor(write_brightness_bundle(tmp_path / "numbers", is_regression=True))
-    with pytest.raises(UserError, match="must give one class a photo for --evidence, and it does not"):
+    with pytest.raises(UserError, match="must tell classes or labels for --evidence, and it predicts numbers"):
         find_evidence(numbers, [], "otsu", reporter=SilentReporter())
+
+
+def look_at_labels(tmp_path: Path, photos: Path, *, rare: int = 0) -> Evidence:
+    """The same photos as of a bundle of labels: dark or bright, and some that have both."""
+    predictor = Predictor.open(write_brightness_bundle(tmp_path / "labels", has_labels=True).path, threads=1)
+    samples = [
+        replace(sample, label=("bright", "dark") if at < rare else (str(sample.label),))
+        for at, sample in enumerate(read_catalog(str(photos)).samples)
+    ]
+    return find_evidence(predictor, samples, "otsu", reporter=SilentReporter())
+
+
+@pytest.mark.parametrize(
+    ("plant", "status"), [("background", "cheating"), ("part", "clean"), ("size of the part", "clean")]
+)
+def test_of_several_labels_each_has_a_background_of_its_own(plant: str, status: str, tmp_path: Path) -> None:
+    found = look_at_labels(tmp_path, write_plant(tmp_path / "photos", plant), rare=2)
+    record = found.record
+    assert record["status"] == status, record["sentence"]
+    assert (record["labels"], record["not_judged"], record["photos"]) == (["dark", "bright"], [], 60)
+    assert [row["label"] for row in record["views"]["background"]["per_label"]] == ["dark", "bright"]
+    if status == "cheating":
+        assert set(record["by_background"]) == {"dark", "bright"}
+        assert record["sentence"].startswith(
+            "The net may be cheating: it tells the labels by the background alone, with "
+        )
+    else:
+        assert record["by_background"] == []
+        assert "by the background alone the labels' mean ROC AUC is 0." in record["sentence"]
+    assert [set(views) for _, views in found.views.shown()] == [{"whole", "part", "background"}] * 2
+    page = render_evidence({"evidence": record}, [])
+    assert "How well the labels are told" in page
+    assert "Background alone: bright" in page
+    assert "each label has a view of its own" in page
+
+
+def test_a_label_that_too_few_photos_have_or_lack_is_not_judged(tmp_path: Path) -> None:
+    photos = write_plant(tmp_path / "photos", "part", each=10)
+    record = look_at_labels(tmp_path, photos, rare=5).record  # 5 photos are not dark
+    assert (record["status"], record["labels"], record["not_judged"]) == ("clean", ["bright"], ["dark"])
+    few = look_at_labels(tmp_path, write_plant(tmp_path / "few", "part", each=5)).record
+    assert (few["status"], few["labels"]) == ("unknown", [])
+    assert 'can be told apart on too few photos (5 of "dark", 5 of "bright")' in few["sentence"]
 
 
 def test_an_evaluation_says_it_and_writes_the_page(bundle: Path, tmp_path: Path) -> None:

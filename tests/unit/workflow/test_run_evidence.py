@@ -14,6 +14,7 @@ from teliti.bundle import open_bundle
 from teliti.cache import RowCache
 from teliti.data.catalog import read_catalog
 from teliti.errors import RecipeError
+from teliti.metrics.number_rule import NumberRule
 from teliti.recipe import parse_recipe
 from teliti.report.evidence_page import render_evidence
 from teliti.report.page import render_report
@@ -79,7 +80,7 @@ def test_without_marks_a_run_says_nothing(place: Path, tmp_path: Path) -> None:
     assert look(place, trained, watch) is None
     assert look(place, run_of(place, part_mask="off")) is None
     numbers = run_of(place)
-    numbers.answers = object()
+    numbers.answers = NumberRule()
     assert look(place, numbers) is None
     record = {"warnings": []}
     assert with_evidence(record, None) is record
@@ -87,10 +88,29 @@ def test_without_marks_a_run_says_nothing(place: Path, tmp_path: Path) -> None:
     assert "Does the net look" not in render_report(record, ReportPictures())
 
 
-def test_with_folds_it_is_told_why_nothing_is_said(place: Path) -> None:
+def test_with_folds_a_background_that_tells_something_may_be_memory(place: Path) -> None:
     record = look(place, run_of(place, folds=np.zeros(60))).record
-    assert (record["status"], record["views"]) == ("unknown", {})
-    assert "could not be judged: with folds the shipped inspector has learnt from every photo" in record["sentence"]
+    assert (record["status"], record["learnt"]) == ("unknown", True)
+    assert record["views"]["background"]["interval"][0] > 0.8
+    assert record["sentence"].startswith(
+        "Whether the net looks at the part could not be judged: by the background alone ROC AUC is "
+    )
+    assert record["sentence"].endswith(
+        "), but with folds the shipped inspector has learnt from every photo, so that this can be memory; teliti "
+        "evaluate BUNDLE DATA --evidence judges it on new ones."
+    )
+
+
+def test_with_folds_a_background_that_tells_nothing_is_no_sign_of_cheating(place: Path, tmp_path: Path) -> None:
+    trained = run_of(place, folds=np.zeros(60))
+    honest = write_boxes(write_plant(tmp_path / "photos", "part", masked=CLASSES))
+    trained.measured_samples = list(read_catalog(str(honest)).samples)
+    record = look(place, trained).record
+    assert (record["status"], record["learnt"]) == ("clean", True)
+    assert record["sentence"].endswith(
+        " The shipped inspector has learnt from these photos (with folds there are no others): what it goes by would "
+        "show on them most of all."
+    )
 
 
 @pytest.mark.parametrize(
