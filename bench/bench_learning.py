@@ -1,7 +1,8 @@
 """Accuracy of networks that learn: fine-tuning beside the features mode on the same splits, and compact ones from zero.
 
 NEU steel is not part of any package: `NEU_STEEL=FOLDER` names a folder with its train, val and test folders, and
-without it those rows are left out. fashion-mnist is Debian's package dataset-fashion-mnist.
+without it those rows are left out. fashion-mnist is Debian's package dataset-fashion-mnist. `LEARNING_PARTS=FOLDER`
+keeps each row there when it is measured and reads those that are there, so that what was cut off goes on.
 """
 
 from __future__ import annotations
@@ -52,6 +53,9 @@ def _row(
     source: str, mode: str, *, name: str = "", seed: int = 0, settings: Sequence[str] = (), more: Sequence[str] = ()
 ) -> dict:
     name = name or source
+    kept = Path(os.environ["LEARNING_PARTS"], f"{name}-{mode}-{seed}.json") if "LEARNING_PARTS" in os.environ else None
+    if kept is not None and kept.is_file():
+        return json.loads(kept.read_text())
     with tempfile.TemporaryDirectory() as folder:
         sets = [word for setting in (f"seed={seed}", *settings) for word in ("--set", setting)]
         command = [sys.executable, "-m", "teliti", "train", source, "--mode", mode, *more, *sets]
@@ -71,6 +75,9 @@ def _row(
         "ROC AUC": "-" if auc is None else f"{auc:.4f}",
     }
     print(row, file=sys.stderr)
+    if kept is not None:
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        kept.write_text(json.dumps(row))
     return row
 
 

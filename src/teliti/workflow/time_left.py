@@ -97,7 +97,7 @@ def what_follows(front: FeatureFront, schooling: Schooling, *, networks: int) ->
     tested = [photos.samples[index] for index in schooling.plan.indices("test")]
     is_classes = photos.catalog.task == "classification"
     new = min(len(parts.learn), MOST_NEW) if is_classes and recipe.decide.novelty_share > 0.0 else 0
-    looks = is_classes and way_to_parts(recipe, build_recipe_chain(recipe), tested) is not None
+    looks = photos.catalog.task != "regression" and way_to_parts(recipe, build_recipe_chain(recipe), tested) is not None
     tiles = len(pictures.images) / len(parts.used)
     return Following(
         features=round(tiles * (len(parts.hold) + new)),
