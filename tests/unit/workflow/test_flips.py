@@ -192,6 +192,33 @@ def test_worse_is_said_where_a_test_shows_it_and_only_in_that_direction():
     assert judge_worse({"errors": None}) is None
 
 
+MEANINGS = {
+    "newly_missed": ("Newly missed", "A defect that the old bundle stopped now passes."),
+    "new_false_alarm": ("New false alarm", "A good part is rejected now."),
+    "farther": ("Farther from the truth", "The number moves, and errs more than before."),
+    "newly_wrong": ("Newly wrong", "The old bundle named the class, the new one names another."),
+    "newly_refused": ("Newly refused", "The new bundle cannot use the photo."),
+    "newly_reviewed": ("Newly shown to a person", "The old bundle decided by itself."),
+    "caught_otherwise": ("Caught in another way", "Neither lets the defect pass."),
+    "still_wrong": ("Wrong in another way", "Both name a wrong class."),
+    "other_labels": ("Other labels, same verdict", "The verdict stays, and what was found on the photo is another."),
+    "no_longer_refused": ("No longer refused", "The new bundle can use the photo."),
+    "no_longer_reviewed": ("No longer shown to a person", "The new bundle decides by itself, and is right."),
+    "false_alarm_gone": ("False alarm gone", "A good part is no longer rejected."),
+    "nearer": ("Nearer to the truth", "The number moves, and errs no more than before."),
+    "newly_right": ("Newly right", "The new bundle names the class, the old one did not."),
+    "newly_caught": ("Newly caught", "A defect that passed is stopped now."),
+}
+
+
+def test_every_kind_of_a_change_stands_on_the_page_with_its_meaning(old, new, folder):
+    record = compare(old, new, folder)
+    assert KINDS == MEANINGS
+    one = record["flips"][0]
+    page = render_flips(record | {"flips": [one | {"kind": kind} for kind in KINDS]}, {}, KINDS)
+    assert [text for pair in MEANINGS.values() for text in pair if text not in page] == []
+
+
 def test_every_sentence_of_a_comparison_comes_from_its_record(old, new, folder):
     record = compare(old, new, folder, decide={"cost": {"miss": 10}})
     record |= {"seen": {"old": 3, "new": 0}}
