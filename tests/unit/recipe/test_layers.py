@@ -118,7 +118,7 @@ def test_what_is_no_list_of_tables_is_refused(layers: object) -> None:
 @pytest.mark.parametrize("name", shipped_recipes())
 def test_every_shipped_recipe_is_a_valid_recipe(name: str) -> None:
     recipe = load_recipe(shipped_recipe(name))
-    assert recipe.model.layers
+    assert recipe.model.layers or recipe.model.backbone == "resnet50"  # as it was published, with a new classifier
     assert isinstance(recipe.data.image_size, int)
 
 
