@@ -68,16 +68,19 @@ def _steps_for(step: Callable[[], None], batch: int) -> Round:
 # Ours.
 
 
-def _ours(network: str, pixels: int, batch: int, *, precision: str = "auto") -> tuple[Round, dict]:
+def _ours(
+    network: str, pixels: int, batch: int, *, precision: str = "auto", choice: dict | None = None
+) -> tuple[Round, dict]:
     """Our loop as `teliti train` runs it: a round is an epoch, from the decoded cache to its row in the history."""
     net, options, photos = _our_setup(network, pixels, batch, precision=precision)
     import torch
 
     from teliti.models.networks import l2_penalty, stages
     from teliti.training.loop import fit_network
-    from teliti.training.speed import choose_options
+    from teliti.training.speed import choose_options, with_values
 
     net.to(memory_format=torch.channels_last).train()
+    options = with_values(options, **(choice or {}))
     options = choose_options(net, photos, options, objective=_objective(options)).options
 
     asked, answered, found = threading.Semaphore(0), threading.Semaphore(0), {}
