@@ -87,6 +87,7 @@ class Catalog:
         has_given_split: True when the source says which photo is train, val or test.
         notes: Sentences for the user about choices made while reading (for instance what a label means).
         number_names: What the numbers of a photo are called where it has several; else empty.
+        labels_from: Where the labels were read, for whoever asks later.
     """
 
     source: str
@@ -97,6 +98,7 @@ class Catalog:
     has_given_split: bool = False
     notes: tuple[str, ...] = ()
     number_names: tuple[str, ...] = ()
+    labels_from: str = ""
 
     @property
     def num_outputs(self) -> int:

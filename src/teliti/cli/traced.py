@@ -61,4 +61,5 @@ def _model_facts(model: Record) -> Iterator[tuple[str, Any]]:
     yield "code version", model.get("version") or _UNKNOWN
     yield "data", data.get("source", _UNKNOWN)
     yield "data SHA-256", data.get("sha256", _UNKNOWN)
+    yield "labels", data.get("labels", _UNKNOWN)
     yield "recipe", f"seed {recipe['seed']}, whole with --json" if "seed" in recipe else _UNKNOWN

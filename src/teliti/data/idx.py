@@ -69,7 +69,7 @@ def catalog_from_idx(listing: Listing) -> Catalog:
     classes = sorted({str(sample.label) for sample in samples})
     return Catalog(
         listing.source, tuple(samples), (*listing.refused, *others), "classification", tuple(classes),
-        has_given_split=is_split,
+        has_given_split=is_split, labels_from=f"IDX files {', '.join(sorted(labels.values()))}",
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from teliti.data.label_cells import LABEL, Labels, WantedTask, pick_label_columns, read_labels
 from teliti.data.layouts import SPLIT_NAMES
 from teliti.errors import CatalogError
+from teliti.files import sha256_hex
 from teliti.types import Catalog, Origin, Refused, Sample, Split
 
 Finder = Callable[[str], Origin | None]
@@ -116,6 +117,7 @@ def catalog_from_csv(
         source, tuple(samples), (), labels.task, () if is_numbers else _classes(labels),
         has_given_split=bool(splits), notes=(*file.notes, *labels.notes),
         number_names=labels.names if is_numbers else (),
+        labels_from=f"label file {source}, SHA-256 {sha256_hex(data)}",
     )  # fmt: skip
 
 

@@ -52,7 +52,7 @@ def catalog_from_folders(listing: Listing) -> Catalog:
     classes = tuple(sorted({str(sample.label) for sample in samples}))
     return Catalog(
         listing.source, tuple(samples), tuple(refused), "classification", classes,
-        has_given_split=is_split, notes=_notes_on_empty(listing, with_photos),
+        has_given_split=is_split, notes=_notes_on_empty(listing, with_photos), labels_from="names of class folders",
     )  # fmt: skip
 
 

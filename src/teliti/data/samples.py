@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +35,7 @@ def read_builtin(name: str) -> Catalog:
         MissingExtraError: the package that carries the photos is not installed.
         CatalogError: the installed package is damaged.
     """
-    return _READERS[name]()
+    return replace(_READERS[name](), labels_from=f"built-in set {name}")
 
 
 def _read_elpv() -> Catalog:

@@ -63,7 +63,11 @@ def pack_bundle(folder: Path, trained: Trained) -> Bundle:
             "versions": installed_versions(_VERSIONS),
             "photos": len(photos.samples),
             "run": folder.resolve().parent.name,
-            "data": {"source": photos.catalog.source, "sha256": _data_hash(trained)},
+            "data": {
+                "source": photos.catalog.source,
+                "sha256": _data_hash(trained),
+                "labels": photos.catalog.labels_from,
+            },
         },
     }
     draft = write_bundle(folder, files=files, facts=facts)

@@ -36,7 +36,11 @@ def test_a_bundle_says_which_run_and_which_data_made_it(trained_record: dict, pa
         json.dumps([path.relative_to(parts_folder).as_posix(), path.parent.name, hash_file(path)])
         for path in parts_folder.rglob("*.png")
     ]
-    assert provenance["data"] == {"source": str(parts_folder), "sha256": sha256_hex("\n".join(sorted(photos)).encode())}
+    assert provenance["data"] == {
+        "source": str(parts_folder),
+        "sha256": sha256_hex("\n".join(sorted(photos)).encode()),
+        "labels": "names of class folders",
+    }
     assert provenance["run"] == Path(trained_record["run"]).name
 
 
