@@ -128,6 +128,19 @@ class Running:
     ready: dict
     port: int
 
+    def memory_kb(self) -> int:
+        """Resident memory of the service and its decoder children."""
+        status = "".join(Path(f"/proc/{pid}/status").read_text(encoding="ascii") for pid in self._pids())
+        return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+    def descriptors(self) -> int:
+        """Open files, pipes and connections of the service and its decoder children."""
+        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self._pids())
+
+    def _pids(self) -> list[str]:
+        pid = str(self.process.pid)
+        return [pid, *Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()]
+
     def connect(self, timeout: float = 20) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from handmade import even_photo, write_brightness_bundle
 from parts import encode_png
 from served import AUTHORIZED, BRIGHT, DARK, LIMITS, Api, evil_command, exchange_bundle, running_api
 from teliti.errors import StorageError
+from teliti.journal.entry import Entry
 from teliti.journal.store import Journal
 from teliti.serve import service as service_module
 
@@ -42,6 +44,15 @@ def remove_journal(api: Api) -> None:
     Path(api.journal.shown).unlink()
 
 
+def fill_disk(api: Api) -> None:
+    api.journal.free_bytes = lambda: 1024
+
+
+def fill_last_page(journal: Journal) -> None:
+    while True:
+        journal.append([Entry("stop", "x")])
+
+
 def kill_decoders(api: Api) -> None:
     for decoder in api.service.decoders.all:
         decoder._command = ["/nonexistent"]
@@ -56,6 +67,7 @@ def kill_decoders(api: Api) -> None:
         (remove_model, 'The model "line" does not answer as it must.'),
         (kill_decoders, 'The model "line" does not answer as it must.'),
         (remove_journal, "The journal cannot be written."),
+        (fill_disk, "The journal cannot be written."),
     ],
 )
 def test_readiness_is_a_real_test(tmp_path: Path, hurt: Callable[[Api], None], said: str) -> None:
@@ -105,6 +117,28 @@ def test_a_gap_is_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         assert "teliti_withheld_total 3.0" in api.client.get("/metrics").text
 
 
+def test_a_service_that_withheld_is_ready_once_its_gap_is_recorded(tmp_path: Path) -> None:
+    """R29, S24: what a probe writes may fit on a full disk where a record does not; the record decides."""
+    with running_api(tmp_path) as api, api.journal._database.engine.connect() as connection:
+        assert ready(api) == (200, [])
+        pages = connection.exec_driver_sql("PRAGMA page_count").scalar()
+        bound = [pages]
+
+        @sa.event.listens_for(api.journal._database.engine, "checkout")
+        def limit(connection: object, *_: object) -> None:
+            connection.execute(f"PRAGMA max_page_count = {bound[0]}")
+
+        with pytest.raises(StorageError, match="disk is full"):
+            fill_last_page(api.journal)
+        assert api.predict(DARK).status_code == 503
+        assert ready(api) == (503, ["The journal cannot be written."])
+        bound[0] = pages + 1000
+        assert ready(api) == (200, [])
+        *_, note = api.journal.records()
+        assert note["details"] == {"withheld": 1}
+        assert api.journal.verify()["whole"]
+
+
 def test_no_decoder_gives_no_verdict(tmp_path: Path) -> None:
     with running_api(tmp_path, decoder_command=["/nonexistent"]) as api:
         assert api.predict(DARK).status_code == 503
@@ -112,13 +146,21 @@ def test_no_decoder_gives_no_verdict(tmp_path: Path) -> None:
 
 
 def test_a_photo_that_kills_its_decoder_is_reported(tmp_path: Path) -> None:
-    """R14: that file is reported, the service is up, others are answered."""
-    with running_api(tmp_path, decoder_command=evil_command(tmp_path)) as api:
+    """R14: that file is reported, the service is up, others are answered meanwhile and afterwards."""
+    with (
+        running_api(tmp_path, decoder_command=evil_command(tmp_path), workers=2) as api,
+        ThreadPoolExecutor(1) as aside,
+    ):
+        api.predict(DARK)
         for data, said in ((b"segfault", "did not survive"), (b"hang", "longer than 5 s"), (b"memory", "more memory")):
-            answer = api.predict(data)
+            evil = aside.submit(api.predict, data)
+            began = time.monotonic()
+            assert api.predict(DARK).json()["photos"][0]["verdict"] == "pass"
+            assert time.monotonic() - began <= 2
+            answer = evil.result()
+            assert api.predict(DARK).json()["photos"][0]["verdict"] == "pass"
             assert answer.status_code == 422
             assert said in answer.json()["photos"][0]["reasons"][0]
-            assert api.predict(DARK).json()["photos"][0]["verdict"] == "pass"
 
 
 def test_more_than_the_queue_takes_is_told_to_come_again(tmp_path: Path) -> None:

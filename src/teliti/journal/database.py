@@ -7,6 +7,7 @@ take the write lock when they begin, so that nobody's chain head is stale. Postg
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -90,6 +91,20 @@ class Database:
         with self._failing("read"), self.engine.connect() as plain:
             level = {} if self.is_sqlite else {"isolation_level": "REPEATABLE READ"}
             yield plain.execution_options(**level)
+
+    def free_bytes(self) -> int | None:
+        """Room on the disk of the file; None for a server.
+
+        Raises:
+            StorageError: the folder is gone.
+        """
+        if not self.is_sqlite:
+            return None
+        folder = Path(self.shown).resolve().parent
+        try:
+            return shutil.disk_usage(folder).free
+        except OSError as error:
+            raise storage_error(folder, error) from error
 
     def close(self) -> None:
         """Give back every connection."""

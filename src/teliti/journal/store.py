@@ -67,6 +67,14 @@ class Journal:
         """Give back every connection."""
         self._database.close()
 
+    def free_bytes(self) -> int | None:
+        """Room on its disk; None for a server, whose disk is not seen from here.
+
+        Raises:
+            StorageError: the folder is gone.
+        """
+        return self._database.free_bytes()
+
     def append(self, entries: Sequence[Entry]) -> list[Record]:
         """Add records to the end of the chain, all of them or none.
 

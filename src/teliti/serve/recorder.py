@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 64  # requests in one transaction
 _PROBE = "readiness of the service"
+_LEAST_FREE, _WAIT_S = 4 * 1024**2, 3.0
 
 _Waiting = tuple[Sequence[Entry], "Future[list[Record]]"]
 
@@ -49,9 +50,18 @@ class Recorder:
     def probe(self) -> None:
         """Write something that is no record, to see whether records could be written.
 
+        That little may fit where a record does not: so there must be room, too, and where records were withheld, the
+        one that says so is written now.
+
         Raises:
             StorageError: they could not.
+            TimeoutError: the database does not answer.
         """
+        free = self._journal.free_bytes()
+        if free is not None and free < _LEAST_FREE:
+            raise StorageError(f"The disk of the journal is full: {free / 1e6:.1f} MB are free.", hint="Make room.")
+        if self._withheld:
+            self.submit([]).result(_WAIT_S)
         position = self._journal.head().position
         self._journal.mark_delivered(_PROBE, source=self._source, position=position)
 

@@ -34,7 +34,7 @@ LOG = logging.getLogger("teliti.serve")
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 512
 _MOST_WORKERS = 8
 _DRAIN_S = 8
-_IDLE_S, _LOOK_S = 15.0, 1.0
+_SLOW_S, _LOOK_S, _KEEP_ALIVE_S = 15.0, 1.0, 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,7 +199,7 @@ def _make_server(service: Service, guard: GuardOptions) -> uvicorn.Server:
         server_header=False,
         proxy_headers=False,  # whoever sends X-Forwarded-For must not become loop-back by it
         h11_max_incomplete_event_size=HEADER_BYTES,
-        timeout_keep_alive=30,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_DRAIN_S,
     )
     return uvicorn.Server(config)
@@ -213,7 +213,7 @@ async def _run(server: uvicorn.Server, listener: socket.socket, on_ready: Callab
     gc.freeze()  # what the service consists of stays: a search through all of it would hold every answer up for 0.1 s
     if server.started:
         on_ready()
-    watching = asyncio.create_task(_cut_idle(server))
+    watching = asyncio.create_task(_cut_slow(server))
     try:
         await serving
     finally:
@@ -221,16 +221,21 @@ async def _run(server: uvicorn.Server, listener: socket.socket, on_ready: Callab
         gc.unfreeze()
 
 
-async def _cut_idle(server: uvicorn.Server) -> None:
-    """Close connections that send no whole header for long: uvicorn has no time limit for the first one."""
+async def _cut_slow(server: uvicorn.Server) -> None:
+    """Cut connections that send no whole header or take no answer for long: uvicorn has no time limit for either."""
     since: dict[Any, float] = {}
     while True:
         await asyncio.sleep(_LOOK_S)
         now = time.monotonic()
-        idle = [one for one in server.server_state.connections if _is_idle(one)]
-        since = {one: since.get(one, now) for one in idle}
-        for one in [one for one, began in since.items() if now - began > _IDLE_S]:
-            one.transport.close()
+        slow = [one for one in server.server_state.connections if _is_idle(one) or _is_unread(one)]
+        since = {one: since.get(one, now) for one in slow}
+        for one in [one for one, began in since.items() if now - began > _SLOW_S]:
+            one.transport.abort()  # whoever takes nothing would hold up an orderly end for ever
+
+
+def _is_unread(connection: Any) -> bool:
+    """True while a part of an answer waits for its reader, also when everything else is over."""
+    return bool(connection.transport.get_write_buffer_size())
 
 
 def _is_idle(connection: Any) -> bool:

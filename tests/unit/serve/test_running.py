@@ -6,6 +6,7 @@ import asyncio
 import gc
 import socket
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -104,3 +105,43 @@ def test_what_a_service_consists_of_is_not_searched_for_garbage_while_it_answers
 
     assert asyncio.run(run()) > 10_000
     assert gc.get_freeze_count() == 0
+
+
+class Connection:
+    """A connection as the server keeps it: with so much of an answer unread, or waiting for a header."""
+
+    def __init__(self, *, unread: int = 0, is_idle: bool = False, is_kept: bool = False) -> None:
+        self.unread, self.is_cut, self.transport = unread, False, self
+        self.cycle = None if is_idle else SimpleNamespace(response_complete=is_kept)
+        self.timeout_keep_alive_task = object() if is_kept else None
+
+    def get_write_buffer_size(self) -> int:
+        return self.unread
+
+    def abort(self) -> None:
+        self.is_cut = True
+
+
+def test_whoever_sends_no_header_or_reads_no_answer_is_cut(monkeypatch: pytest.MonkeyPatch) -> None:
+    """S13: uvicorn itself would wait for both for ever; who is slow for a moment stays."""
+    silent, reader, kept_reader = Connection(is_idle=True), Connection(unread=9), Connection(unread=9, is_kept=True)
+    working, kept, moment = Connection(), Connection(is_kept=True), Connection(unread=9)
+    slow, others = [silent, reader, kept_reader], [working, kept, moment]
+    server = SimpleNamespace(server_state=SimpleNamespace(connections=[*slow, *others]))
+    seconds = [0.0]
+
+    def monotonic() -> float:  # a look every six seconds
+        seconds[0] += 6.0
+        moment.unread = 0 if seconds[0] % 12.0 == 0.0 else 9
+        return seconds[0]
+
+    async def look() -> None:
+        watching = asyncio.create_task(running._cut_slow(server))
+        while seconds[0] < 24.0:
+            await asyncio.sleep(0.001)
+        watching.cancel()
+
+    monkeypatch.setattr(running, "_LOOK_S", 0.001)
+    monkeypatch.setattr(running, "time", SimpleNamespace(monotonic=monotonic))
+    asyncio.run(look())
+    assert [one.is_cut for one in (*slow, *others)] == [True] * 3 + [False] * 3
