@@ -197,6 +197,20 @@ def _broken_jpeg() -> dict[str, Broken]:
     }
 
 
+def strip_bomb(strips: int) -> bytes:
+    """A TIFF one pixel wide whose rows are all strips of their own, and all the same byte."""
+    longs = {256: 1, 257: strips, 273: strips, 278: 1, 279: strips}
+    shorts = {258: 8, 259: 1, 262: 1, 277: 1}
+    places = 8 + 2 + 12 * (len(longs) + len(shorts)) + 4
+    entries = b""
+    for tag in sorted(longs | shorts):
+        many = tag in {273, 279}
+        kind, count = (4, strips) if many else ((4, 1) if tag in longs else (3, 1))
+        entries += struct.pack("<HHII", tag, kind, count, places if many else (longs | shorts)[tag])
+    directory = struct.pack("<H", len(longs) + len(shorts)) + entries + bytes(4)
+    return b"II*\0" + struct.pack("<I", 8) + directory + struct.pack("<I", 4) * strips
+
+
 def scan_bomb(scans: int) -> bytes:
     """A progressive JPEG whose last scan is repeated: a small file that takes long to decode."""
     data = encode(draw_ramp(), "JPEG", progressive=True)
@@ -245,6 +259,7 @@ def _broken_others() -> dict[str, Broken]:
             ),
             "over the limit",
         ),
+        "strips.tif": Broken(strip_bomb(70_000), "70,000 strips are over the limit of 65,535"),
         "nowhere.tif": Broken(b"II*\0\xff\xff\xff\x7f" + bytes(64), "TIFF"),
         "huge.ppm": Broken(b"P6 60000 60000 255\n" + bytes(100), "truncated PPM"),
         "words.ppm": Broken(b"P6 wide high 255\n" + bytes(100), "unreadable header"),

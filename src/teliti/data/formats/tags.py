@@ -9,6 +9,7 @@ import struct
 
 WIDTH, HEIGHT, BITS, COMPRESSION, ORIENTATION, SAMPLES, SAMPLE_FORMAT = 256, 257, 258, 259, 274, 277, 339
 MAKE, MODEL, MOMENT, EXIF_DIRECTORY, MOMENT_TAKEN = 271, 272, 306, 34665, 36867
+_PIECES = (273, 324)  # strips, tiles
 _TEXT = 2
 _MAX_TEXT = 80
 _TYPES = {1: ("B", 1), 3: ("H", 2), 4: ("I", 4)}
@@ -37,6 +38,23 @@ def read_tags(block: bytes) -> dict[int, tuple[int, ...]]:
         if values:
             tags[tag] = values
     return tags
+
+
+def count_pieces(block: bytes) -> int:
+    """Of how many strips or tiles the first page says it is made; 1 where it does not say."""
+    order = _ORDERS.get(block[:4])
+    if order is None:
+        return 1
+    pieces = 1
+    try:
+        (start,) = struct.unpack_from(f"{order}I", block, 4)
+        (count,) = struct.unpack_from(f"{order}H", block, start)
+        for index in range(min(count, _MAX_ENTRIES)):
+            tag, _, length = struct.unpack_from(f"{order}HHI", block, start + 2 + 12 * index)
+            pieces = max(pieces, length) if tag in _PIECES else pieces
+    except struct.error:
+        return pieces
+    return pieces
 
 
 def read_orientation(block: bytes) -> int:

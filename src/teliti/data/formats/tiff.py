@@ -11,18 +11,22 @@ from numpy.typing import NDArray
 
 from teliti.data.formats import opencv, pillow
 from teliti.data.formats.header import Header
-from teliti.data.formats.tags import BITS, HEIGHT, SAMPLE_FORMAT, SAMPLES, WIDTH, read_tags
+from teliti.data.formats.tags import BITS, HEIGHT, SAMPLE_FORMAT, SAMPLES, WIDTH, count_pieces, read_tags
+from teliti.errors import PhotoRefused
 
 _FLOAT = 3
 _DEEP = 16
+_MOST_PIECES = 65_535  # one a row of the tallest photo; each costs what a small photo does
 
 
 def read_header(data: bytes) -> Header:
     """Sizes of the first page.
 
     Raises:
-        PhotoRefused: damaged header.
+        PhotoRefused: damaged header, or more strips than a photo has.
     """
+    if (pieces := count_pieces(data)) > _MOST_PIECES:
+        raise PhotoRefused(f"{pieces:,} strips are over the limit of {_MOST_PIECES:,}")
     tags = read_tags(data)
     (bits, *_), (samples, *_) = tags.get(BITS, (1,)), tags.get(SAMPLES, (1,))
     (sample_format, *_) = tags.get(SAMPLE_FORMAT, (1,))
