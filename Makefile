@@ -7,7 +7,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help venv demo test test-slow test-reliability test-browser check fix bench docs lock ci clean
+.PHONY: help venv demo test test-slow test-reliability test-offline test-browser check fix bench docs lock ci clean
 
 PYTHON ?= python3
 TEST_WORKERS ?= 2
@@ -39,6 +39,9 @@ test-slow: $(DEV_READY) ## recipes that must reach a stated score (minutes)
 
 test-reliability: $(DEV_READY) ## faults, kills and overload against the real program (minutes)
 	$(BIN)/python -m pytest -m reliability $(ARGS)
+
+test-offline: $(DEV_READY) ## the default test suite where no network is but the loop-back one (Linux, as root)
+	unshare --net $(SHELL) -c 'ip link set lo up && exec $(BIN)/python -m pytest -n $(TEST_WORKERS) $(ARGS)'
 
 test-browser: $(DEV_READY) ## pages opened in a real Chromium
 	$(BIN)/python -m pytest -m browser $(ARGS)

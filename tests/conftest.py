@@ -6,6 +6,7 @@ import itertools
 import json
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +31,25 @@ from parts import write_parts  # noqa: E402
 from postgres import NO_SERVER, find_binaries, running_server  # noqa: E402
 
 _numbers = itertools.count()
+_connect = socket.socket.connect
+
+
+def connect_here(self: socket.socket, address: tuple) -> None:
+    """S7: no test connects to another machine; only addresses of this one can be bound to.
+
+    `make test-offline` shows the same of the processes that tests start.
+    """
+    if self.family in {socket.AF_INET, socket.AF_INET6}:
+        host = address[0]
+        with socket.socket(self.family, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.bind((host, 0))
+            except OSError as error:
+                raise AssertionError(f"a test asked for a connection to {host}") from error
+    _connect(self, address)
+
+
+socket.socket.connect = connect_here
 
 settings.register_profile(
     "teliti",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 import statistics
 import time
 from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from starlette.testclient import WebSocketDisconnect
@@ -12,6 +16,7 @@ from starlette.testclient import WebSocketDisconnect
 from served import AUTHORIZED, DARK, TOKEN, Api, running_api
 from teliti.serve import guard
 from teliti.serve.guard import PUBLIC
+from teliti.serve.running import ServeOptions, choose_token
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY")
 ATTACKS = {
@@ -34,8 +39,9 @@ def api(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Api]:
 
 def every_route(api: Api) -> list[str]:
     """Every path of the application, from its own table, and one that it does not have."""
-    described = api.client.get("/openapi.json").json()["paths"]
-    return [*(path.replace("{name}", "line") for path in described), *PUBLIC, "/nothing"]
+    table = {route.path.replace("{name}", "line") for route in api.client.app._app.routes}
+    assert table > PUBLIC
+    return [*sorted(table), "/nothing"]
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
@@ -53,12 +59,13 @@ def test_no_route_answers_another_site(api: Api, attack: str) -> None:
 
 
 def test_no_route_that_changes_or_reveals_answers_without_token(api: Api) -> None:
-    """S8, S9: no Origin with a cookie, a form post, JSON as text: all need the token."""
+    """S8, S9: no Origin with a cookie, a form post, JSON as text: 401, since all need the token."""
     for path in every_route(api):
         if path in {*PUBLIC, "/metrics"}:
             continue
         for method in METHODS:
-            for headers in ({"Cookie": f"token={TOKEN}"}, {"Content-Type": "text/plain"}):
+            forms = ("text/plain", "application/json", "application/x-www-form-urlencoded", "multipart/form-data")
+            for headers in ({"Cookie": f"token={TOKEN}"}, *({"Content-Type": form} for form in forms)):
                 assert api.client.request(method, path, headers=headers).status_code == 401, (method, path)
 
 
@@ -70,9 +77,10 @@ def test_public_pages_are_read_only(api: Api, method: str) -> None:
 
 
 def test_a_websocket_is_closed(api: Api) -> None:
-    """S8: WebSocket."""
-    with pytest.raises(WebSocketDisconnect), api.client.websocket_connect("/v1/predict"):
-        pass
+    """S8: WebSocket, at every path, with the right token, too."""
+    for path in every_route(api):
+        with pytest.raises(WebSocketDisconnect), api.client.websocket_connect(path, headers=AUTHORIZED):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -85,10 +93,11 @@ def test_a_websocket_is_closed(api: Api) -> None:
         {"Authorization": f"Basic {TOKEN}"},
         {"Authorization": TOKEN},
         {"X-Token": TOKEN},
+        {"Authorization": f"Bearer {choose_token(ServeOptions())[0]}"},
     ],
 )
 def test_a_wrong_token_is_401(api: Api, headers: dict[str, str]) -> None:
-    """S9: none, wrong, a prefix of the right one."""
+    """S9: none, wrong, a prefix of the right one, and that of another start: so a token expires."""
     answer = api.client.post("/v1/predict", content=DARK, headers=headers)
     assert answer.status_code == 401
     assert answer.headers["www-authenticate"] == "Bearer"
@@ -174,14 +183,45 @@ def traversals(*depths: int) -> list[str]:
     "depths", [(1, 8), pytest.param((1, 2, 3, 5, 8, 12, 16), marks=pytest.mark.reliability)]
 )  # fmt: skip
 def test_no_name_leads_outside(api: Api, depths: tuple[int, ...]) -> None:
-    """S6: traversal strings on every route that takes a name; the same answer whether the file exists or not."""
-    for name in [*traversals(*depths), "/etc/passwd", "a" * 4000, "con"]:
-        answers = {
-            api.client.post(f"/v1/models/{name}/reload", headers=AUTHORIZED).status_code,
-            api.client.post("/v1/predict", params={"model": name}, content=DARK, headers=AUTHORIZED).status_code,
-            api.client.get(f"/{name}", headers=AUTHORIZED).status_code,
-        }
-        assert answers <= {400, 404, 405}, name
+    """S6: traversal strings on every route and field that takes a name: no byte from outside, and nothing opened.
+
+    The same answer whether the file exists or not; as the application gets a path, which no client has tidied up.
+    """
+    secret = Path("/etc/passwd").read_text(encoding="utf-8").splitlines()[0]
+    answers = {}
+    for name in [*traversals(*depths), "/etc/passwd", "/etc/nothing", "a" * 4000, "con"]:
+        for method, path in (("POST", f"/v1/models/{name}/reload"), ("GET", f"/{name}"), ("GET", f"/page.js/{name}")):
+            answers[method, path] = ask_raw(api, method, path)
+            assert answers[method, path][0] in {400, 404, 405}, (method, path)
+        for field in ("model", "name", "serial", "operator"):
+            words = {"params": {field: name}, "content": b"no photo", "headers": AUTHORIZED}
+            answer = api.client.post("/v1/predict", **words)
+            assert answer.status_code in ({400, 404} if field == "model" else {400, 422}), (field, name)
+            assert secret not in answer.text
+    for (method, path), (status, text) in answers.items():
+        assert secret not in text
+        assert (status, text) == answers.get((method, path.replace("passwd", "nothing")), (status, text))
+
+
+def ask_raw(api: Api, method: str, path: str) -> tuple[int, str]:
+    """Status and sentence of the answer to a path as it stands, which a client would have shortened."""
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    headers = [(b"host", b"127.0.0.1:8000"), (b"authorization", AUTHORIZED["Authorization"].encode())]
+    scope = {
+        "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
+        "path": unquote(path), "raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": headers,
+        "client": ("127.0.0.1", 50000), "server": ("127.0.0.1", 8000),
+    }  # fmt: skip
+    asyncio.run(api.client.app(scope, receive, send))
+    body = b"".join(message.get("body", b"") for message in sent[1:])
+    return sent[0]["status"], json.loads(body)["error"]["message"]
 
 
 def test_the_page_runs_nothing_but_its_own_file(api: Api) -> None:

@@ -19,8 +19,11 @@ import pytest
 
 from handmade import write_brightness_bundle
 from mutants import open_mutants
+from served import DARK, running_api
 from teliti.bundle import MANIFEST, MODEL
+from teliti.errors import PhotoRefused
 from teliti.files import sha256_hex
+from teliti.predictor import Predictor
 
 SOURCE = Path(__file__).parents[2] / "src"
 
@@ -73,6 +76,10 @@ def test_no_door_unpickles(run, name: str, tmp_path: Path) -> None:
     line = write_brightness_bundle(tmp_path / "line").path
     swapped = write_brightness_bundle(tmp_path / "swapped").path
     _replace_file(swapped, MODEL, bait.read_bytes())
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    for kind in ("run.json", "recipe.toml", "study.journal"):
+        (kept / kind).write_bytes(bait.read_bytes())
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f'[model]\nbackbone = "resnet18"\nweights = "{bait}"\n', encoding="utf-8")
     doors = (
@@ -86,15 +93,37 @@ def test_no_door_unpickles(run, name: str, tmp_path: Path) -> None:
         ("recipe", "show", "--recipe", str(bait)),
         ("train", str(bait), "--out", str(tmp_path / "run"), "--recipe", str(recipe)),
         ("journal", "verify", "--journal", str(bait)),
+        ("serve", str(swapped), "--port", "0", "--no-journal"),
+        ("serve", str(bait), "--port", "0", "--no-journal"),
+        ("watch", str(swapped), str(bait.parent), "--once"),
+        ("train", "--resume", str(kept)),
+        ("tune", str(bait), "--trials", "1", "--out", str(tmp_path / "search")),
+        ("tune", "--resume", str(kept)),
     )
     for words in doors:
-        began = time.perf_counter()
+        began = time.process_time()
         code, _, err = run(*words)
-        assert time.perf_counter() - began <= 5, words  # 1 s and the first loading of libraries
+        assert time.process_time() - began <= 5, words  # 1 s and the first loading of libraries
         assert "Traceback" not in err, words
         refused = code == 0 and words[0] in {"predict", "check"}  # a photo that is none is counted and named
         assert refused or code in {1, 2}, (words, err)
         assert not marker.exists(), words
+
+
+def test_no_upload_and_no_call_unpickles(tmp_path: Path) -> None:
+    """S1: the service and Python, with each bait as a photo: refused by content within a second."""
+    baits, marker = pickles(tmp_path / "marker"), tmp_path / "marker"
+    with running_api(tmp_path, has_journal=False) as api:
+        api.predict(DARK)
+        predictor = Predictor.open(api.bundle)
+        for name, bait in baits.items():
+            began = time.process_time()
+            (photo,) = api.predict(bait, f"?name={name}").json()["photos"]
+            with pytest.raises(PhotoRefused):
+                predictor.predict([bait])
+            assert time.process_time() - began <= 1, name
+            assert photo["verdict"] == "refused", name
+            assert not marker.exists(), name
 
 
 def test_the_bait_is_alive(tmp_path: Path) -> None:
@@ -116,27 +145,27 @@ def test_mutants_open_or_are_refused(kind: str, count: int, least: int, tmp_path
 
 @pytest.mark.slow
 def test_mutants_of_a_network_end_no_process(tmp_path: Path) -> None:
-    """S2: 300 changed network files with their new hash in the manifest: exit code 0, 1 or 2, no crash."""
+    """S2: 2,000 changed network files with their new hash in the manifest: opened and computed, or a sentence."""
     line = write_brightness_bundle(tmp_path / "line")
     good = line.model_path.read_bytes()
     chance = random.Random(2)
     script = tmp_path / "open_all.py"
     script.write_text(_OPEN_ALL, encoding="utf-8")
-    for number in range(300):
+    for number in range(2000):
         raw = bytearray(good)
         for _ in range(chance.randint(1, 8)):
             raw[chance.randrange(len(raw))] = chance.randrange(256)
-        (tmp_path / f"{number:03d}.onnx").write_bytes(
+        (tmp_path / f"{number:04d}.onnx").write_bytes(
             bytes(raw[: chance.choice((len(raw), chance.randrange(len(raw))))])
         )
     done = subprocess.run(
         [sys.executable, str(script), str(line.path), str(tmp_path)], env={"PYTHONPATH": str(SOURCE)},
-        capture_output=True, text=True, check=False, timeout=300,
+        capture_output=True, text=True, check=False, timeout=900,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-2000:]
     opened, refused = map(int, done.stdout.splitlines()[-1].split())  # the engine prints, too
-    assert opened + refused == 300
-    assert refused > 100
+    assert opened + refused == 2000
+    assert refused > 600
 
 
 _OPEN_ALL = """
@@ -178,6 +207,18 @@ def test_archives_put_nothing_anywhere(run, verb: str, tmp_path: Path) -> None:
     assert "Traceback" not in err
     assert sorted(path for path in tmp_path.rglob("*") if "run" not in path.parts) == before
     assert not Path("/etc/outside.png").exists()
+
+
+def test_a_wrong_label_file_imports_nothing(run, tmp_path: Path) -> None:
+    """R22: exit code 2, every error with its line in one pass, and nothing half imported."""
+    (tmp_path / "a.png").write_bytes(DARK)
+    (tmp_path / "labels.csv").write_text("path,label\na.png,ok\ngone.png,ok\na.png\n../b.png,bad\n")
+    before = sorted(tmp_path.iterdir())
+    code, _, err = run("train", str(tmp_path / "labels.csv"), "--out", str(tmp_path / "run"))
+    assert code == 2
+    assert [line for line in (3, 4, 5) if f'"labels.csv" line {line}: ' not in " ".join(err.split())] == []
+    assert "Traceback" not in err
+    assert sorted(tmp_path.iterdir()) == before
 
 
 def test_an_address_is_never_fetched(run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

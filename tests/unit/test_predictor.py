@@ -260,6 +260,25 @@ def test_a_strange_network_whose_hash_fits_is_one_sentence(name: str, tmp_path: 
     assert "\n" not in caught.value.message
 
 
+@pytest.mark.parametrize("where", ["../secret.bin", "{tmp_path}/secret.bin", "link.bin"])
+def test_a_network_reads_nothing_outside_its_bundle(where: str, tmp_path: Path) -> None:
+    """S2: weights that a network says lie elsewhere are not read, although its hash fits."""
+    good = write_brightness_bundle(tmp_path / "bundle")
+    (tmp_path / "secret.bin").write_bytes(bytes(16))
+    (good.path / "link.bin").symlink_to(tmp_path / "secret.bin")
+    model = onnx.load(good.model_path)
+    model.graph.initializer.append(onnx.TensorProto(name="w", data_type=1, dims=[4], data_location=1))
+    for key, value in (("location", where.format(tmp_path=tmp_path)), ("offset", "0"), ("length", "16")):
+        model.graph.initializer[-1].external_data.add(key=key, value=value)
+    model.graph.node.append(onnx.helper.make_node("Identity", ["w"], ["unused"]))
+    model.graph.output.append(onnx.helper.make_tensor_value_info("unused", 1, [4]))
+    facts = {key: good.manifest[key] for key in ("task", "decision", "prepare")}
+    evil = write_bundle(good.path, files={MODEL: model.SerializeToString()}, facts={**facts, "golden": []})
+    with pytest.raises(BundleError, match=r"could not be loaded: .*[Ee]xternal data") as caught:
+        Predictor(evil)
+    assert "\n" not in caught.value.message
+
+
 def test_a_network_that_is_none_is_one_sentence(tmp_path: Path) -> None:
     bundle = write_brightness_bundle(tmp_path / "bundle")
     facts = {key: bundle.manifest[key] for key in ("task", "decision", "prepare")}

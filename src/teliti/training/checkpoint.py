@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor
 
@@ -122,7 +123,15 @@ def _read_newest(folder: Path) -> bytes:
 
 
 def _parse(data: bytes) -> Checkpoint | None:
-    return Checkpoint(load(data), json.loads(_header(data)["__metadata__"]["record"])) if data else None
+    if not data:
+        return None
+    try:
+        return Checkpoint(load(data), json.loads(_header(data)["__metadata__"]["record"]))
+    except (SafetensorError, ValueError, LookupError, TypeError) as error:
+        raise StorageError(
+            "The newest checkpoint is no checkpoint of a training, although its name has its hash.",
+            hint="Remove it to go on from the one before.",
+        ) from error
 
 
 def _newest_first(folder: Path) -> list[Path]:

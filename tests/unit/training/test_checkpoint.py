@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from teliti.errors import StorageError
+from teliti.files import sha256_hex
 from teliti.training import checkpoint as checkpoint_module
 from teliti.training.checkpoint import (
     Checkpoint,
@@ -101,3 +103,24 @@ def test_an_optimiser_goes_on_to_the_same_bits(kind: type[torch.optim.Optimizer]
         learn(broken, broken_optimizer, step)
     assert torch.equal(straight.weight, broken.weight)
     assert torch.equal(straight.bias, broken.bias)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x80\x04", b"{}"])
+def test_what_is_no_checkpoint_is_refused_whatever_its_name(content: bytes, tmp_path: Path) -> None:
+    """S1: a pickle under the name that its hash gives is refused by its content."""
+    marker = tmp_path / "marker"
+    bait = content + pickle.dumps(Bait(marker))
+    (tmp_path / f"000000009-{sha256_hex(bait)[:32]}.safetensors").write_bytes(bait)
+    with pytest.raises(StorageError, match="is no checkpoint of a training"):
+        load_checkpoint(tmp_path)
+    assert not marker.exists()
+
+
+class Bait:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, place: Path) -> None:
+        self.place = place
+
+    def __reduce__(self) -> tuple:
+        return Path.touch, (self.place,)
