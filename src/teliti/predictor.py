@@ -22,12 +22,11 @@ from teliti.data.decode import decode_photo
 from teliti.data.decoded import read_photo
 from teliti.data.loading import AHEAD_PER_THREAD, load_prepared, map_ahead
 from teliti.data.origins import FileOrigin
-from teliti.errors import PhotoRefused, RunError, UserError
-from teliti.metrics.answers import count_outputs
+from teliti.errors import PhotoRefused, UserError
 from teliti.metrics.clearness import are_clear
 from teliti.metrics.decision import REVIEW
 from teliti.metrics.number_rule import NumberRule
-from teliti.metrics.scores import Scores, combine_tiles, judge_scores
+from teliti.metrics.scores import Scores, check_shapes, combine_tiles, judge_scores
 from teliti.runtime import default_threads
 from teliti.sessions import EngineWish, OnnxRuntimeSession, OpenVinoSession, Session, choose_batch, choose_engine
 from teliti.types import Prediction, Record, Reporter, Sample, SilentReporter, UInt8Image
@@ -294,7 +293,7 @@ class Predictor:
         values = dict(zip(self._asked, session.run(self._asked, batch), strict=True))
         outputs, logits = (values[name] for name in self.bundle.answers.graph_outputs)  # of numbers one and the same
         scores = Scores(outputs, logits, values.get(NOVELTY))
-        _check_shapes(scores, (len(batch), count_outputs(self.bundle.answers)))
+        check_shapes(scores, self.bundle.answers, photos=len(batch))
         return scores
 
     def _score_by(self, session: Session, pictures: UInt8Image) -> Scores:
@@ -381,13 +380,6 @@ def _pictures(photos: Iterable[Prepared], taken: deque[Prepared]) -> Iterator[UI
     for photo in photos:
         taken.append(replace(photo, pictures=photo.pictures[:0]))  # they may be large
         yield photo.pictures
-
-
-def _check_shapes(scores: Scores, wanted: tuple[int, int]) -> None:
-    news = wanted[:1] if scores.novelty is None else scores.novelty.shape
-    got = (scores.outputs.shape, scores.logits.shape, news)
-    if got != (wanted, wanted, wanted[:1]):
-        raise RunError(f"The network must answer {wanted} numbers, got {got[0]}.", hint="Copy the bundle again.")
 
 
 def _as_image(photo: UInt8Image | bytes) -> UInt8Image:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from teliti.metrics.answers import AnswerRule
+from teliti.errors import RunError
+from teliti.metrics.answers import AnswerRule, count_outputs
 from teliti.metrics.decision import Decision
 from teliti.metrics.tiles import Combine, combine_parts
 from teliti.types import Prediction
@@ -33,6 +34,20 @@ class Scores:
         rows = [slice(at, at + 1) for at in range(len(self.outputs))]
         news = [None if self.novelty is None else self.novelty[row] for row in rows]
         return [Scores(self.outputs[row], self.logits[row], new) for row, new in zip(rows, news, strict=True)]
+
+
+def check_shapes(scores: Scores, answers: AnswerRule, *, photos: int) -> None:
+    """Refuse what the rule cannot read: the network is not the one that it was made for.
+
+    Raises:
+        RunError: not one number for each photo and output of the rule.
+    """
+    wanted = (photos, count_outputs(answers))
+    news = wanted[:1] if scores.novelty is None else scores.novelty.shape
+    if (scores.outputs.shape, scores.logits.shape, news) != (wanted, wanted, wanted[:1]):
+        raise RunError(
+            f"The network must answer {wanted} numbers, got {scores.outputs.shape}.", hint="Copy the bundle again."
+        )
 
 
 def combine_tiles(parts: Sequence[Scores], *, how: Combine, rejects: Sequence[int] | None) -> Scores:
