@@ -52,10 +52,6 @@ def learning(record: JsonMapping) -> Html:
     history, chooser = table_at(record, "history"), chooser_title(record)
     best = history.get("best_epoch")
     kept = int(best) + 1 if is_number(best) and best is not None and best >= 0 else None
-    hint = "Training numbers are taken during the epoch, with the random changes; the others at its end, without them."
-    if is_regression(record):
-        hint += " Losses are those of the numbers brought to mean 0 and deviation 1; "
-        hint += "errors too." if list_at(record, "numbers") else "errors are in the photos' own unit."
     figures = [
         loss_figure(rows, best=kept, chooser=chooser),
         score_figure(rows, best=kept, chooser=chooser),

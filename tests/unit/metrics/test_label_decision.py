@@ -93,10 +93,17 @@ def test_the_rule_of_a_bundle_follows_from_its_task() -> None:
         ({"positive": "dents"}, r'data\.positive must be one of "scratch", "dent", "dust", got "dents"'),
         ({"positive": "none"}, r"data\.positive must be one of"),
         ({"pass_classes": ("paint",)}, r'data\.pass must be one of "scratch", "dent", "dust", got "paint"'),
-        ({"pass_classes": NAMES}, r"data\.pass must leave at least one label to reject, got all of"),
+        (
+            {"pass_classes": NAMES},
+            r"data\.pass must leave at least one label to reject, got all of .*Name only the labels "
+            r'that pass; \["none"\] rejects'
+            r" every label\.$",
+        ),
         (
             {"pass_classes": ("dent",), "positive": "dent"},
-            r'data\.positive must not be in data\.pass, got "dent" in both',
+            r'data\.positive must not be in data\.pass, got "dent" in both\. '
+            r"The positive label is the defect; remove it from one "
+            r"of the two\.$",
         ),
     ],
 )
@@ -108,7 +115,7 @@ def test_what_does_not_fit_the_labels_is_refused(options: dict, message: str) ->
 
 
 def test_thresholds_outside_their_range_are_refused() -> None:
-    with pytest.raises(RecipeError, match=r"Thresholds must be in \[0, 1\], one for each of"):
+    with pytest.raises(RecipeError, match=r"in \[0, 1\], one for each of .* Probabilities are compared with them\.$"):
         LabelsDecision(NAMES, (0.5, 1.5, 0.5))
     with pytest.raises(RecipeError, match=r"Thresholds must be in \[0, 1\]"):
         LabelsDecision(NAMES, (0.5,))
@@ -116,7 +123,11 @@ def test_thresholds_outside_their_range_are_refused() -> None:
 
 def test_broken_probabilities_never_pass() -> None:
     decision = LabelsDecision(NAMES, THRESHOLDS, pass_classes=("none",))
-    with pytest.raises(RunError, match="Probabilities must be finite, got 1 photos of 1"):
+    with pytest.raises(
+        RunError,
+        match=r"finite, got 1 photos of 1 where they are not\. The network or its input is damaged; check the bundle "
+        r"with `teliti info`\.$",
+    ):
         decision.judge(np.array([[0.1, np.nan, 0.1]]))
     with pytest.raises(UserError, match=r"Probabilities must have shape \(N, 3\), got \(1, 2\)"):
         decision.labels(np.zeros((1, 2)))
@@ -124,7 +135,10 @@ def test_broken_probabilities_never_pass() -> None:
 
 def test_the_sentence_says_what_rejects_and_how_to_change_it() -> None:
     assert pick_rejects(NAMES, None, ("dust",)) == ('A photo with "scratch" or "dent" is a reject, any other passes.')
-    assert 'data.pass=["none"]' in pick_rejects(NAMES, None, ())
+    assert pick_rejects(NAMES, None, ()) == (
+        "The answer is the list of labels found. For pass and reject name the labels that pass with data.pass "
+        "(--set 'data.pass=[\"none\"]' rejects every label), or the one that does not with data.positive."
+    )
 
 
 def test_keys_for_classes_alone_are_refused() -> None:
@@ -133,7 +147,11 @@ def test_keys_for_classes_alone_are_refused() -> None:
         check_label_rule(DecideRecipe(envelope=action))
     for way in ("auto", "platt", "none"):
         check_label_rule(DecideRecipe(calibration=way))
-    with pytest.raises(RecipeError, match=r"decide\.calibration must not stand where a photo may have several labels"):
+    with pytest.raises(
+        RecipeError,
+        match=r"decide\.calibration must not stand where a photo may have several labels\. Use "
+        r"threshold, rule, max_miss_rate or cost, which are applied to each label\.$",
+    ):
         check_label_rule(DecideRecipe(calibration="isotonic"))
 
     class Wider(DecideRecipe):

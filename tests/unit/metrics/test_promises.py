@@ -48,5 +48,9 @@ def test_a_rate_of_one_is_no_promise():
 
 @pytest.mark.parametrize("guarantee", ["proven", "expected"])
 def test_never_cannot_be_promised(guarantee):
-    with pytest.raises(RecipeError, match=f"A rate that is to be {guarantee} must be above 0, got 0"):
+    with pytest.raises(
+        RecipeError,
+        match=rf"A rate that is to be {guarantee} must be above 0, got 0\. No number "
+        r"of photos shows that something never happens; ask for 0\.01, for instance\.$",
+    ):
         make_promise(0.0, guarantee, photos=100)

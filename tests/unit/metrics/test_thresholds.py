@@ -179,18 +179,26 @@ def test_record_is_json():
 @pytest.mark.parametrize("decide", [DecideRecipe(), DecideRecipe(max_miss_rate=0.1), DecideRecipe(cost=Cost(miss=2))])
 def test_rules_need_a_positive_photo(decide):
     with pytest.raises(
-        UserError, match=r"at least one photo of the positive class, got none among 2 validation photos"
+        UserError,
+        match=r"at least one photo of the positive class, got none among 2 validation photos\. "
+        r"Add such photos, or set decide\.threshold\.$",
     ):
         choose_threshold(np.array([0.2, 0.3]), np.array([False, False]), decide)
 
 
 def test_free_errors_have_no_cheapest_threshold():
-    with pytest.raises(RecipeError, match=r"decide.cost must have a cost above 0, got miss = 0 and false_alarm = 0"):
+    with pytest.raises(
+        RecipeError,
+        match=r"decide.cost must have a cost above 0, got miss = 0 and false_alarm = 0"
+        r"\. Say what a missed part and a false alarm cost, for instance miss = 50 and false_alarm = 1\.$",
+    ):
         choose_threshold(np.array([0.2]), np.array([True]), DecideRecipe(cost=Cost(miss=0, false_alarm=0)))
 
 
 def test_unusable_scores_are_named():
-    with pytest.raises(UserError, match=r"Scores must have shape \(N,\) with as many labels, got \(1,\) and \(2,\)"):
+    with pytest.raises(UserError, match=r"with as many labels, got \(1,\) and \(2,\)\. Give one score per label\.$"):
         choose_threshold(np.array([0.2]), np.array([True, False]), DecideRecipe())
-    with pytest.raises(UserError, match=r"Scores must be in \[0, 1\], got 2 that are not. Turn logits"):
+    with pytest.raises(
+        UserError, match=r"Scores must be in \[0, 1\], got 2 that are not. Turn logits into probabilities first\.$"
+    ):
         choose_threshold(np.array([0.2, -3.0, np.nan]), np.array([True, False, True]), DecideRecipe())

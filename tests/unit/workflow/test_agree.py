@@ -122,12 +122,16 @@ def test_semicolons_are_read(tmp_path):
     ("text", "error", "words"),
     [
         ("photo,label\na,b\n", UserError, "must begin with path,rater,label"),
-        ("path,anna,ben\n", UserError, "at least one judgement"),
+        ("path,anna,ben\n", UserError, r"at least one judgement.* Add rows below the header\."),
         ("path,anna,ben\na.png,ok\n", CatalogError, "line 2: must have 3 fields, got 2"),
         ("path,anna,ben\n,ok,ok\n", CatalogError, "line 2: path must not be empty"),
         ("path,anna,ben\na,ok,ok\na,ok,ok\n", CatalogError, "line 3: path must occur once"),
         ("path,rater,label\na,anna,\n", CatalogError, "line 2: rater and label must not be empty"),
-        ("path,anna\na,ok\n", UserError, "must have at least two raters"),
+        (
+            "path,anna\na,ok\n",
+            UserError,
+            r"must have at least two raters.* Columns: path,rater,label, or path and a column for each rater\.",
+        ),
     ],
 )
 def test_wrong_files_are_refused(tmp_path, text, error, words):
@@ -137,7 +141,9 @@ def test_wrong_files_are_refused(tmp_path, text, error, words):
 
 
 def test_an_unknown_net_a_missing_file_and_other_bytes(tmp_path, ratings):
-    with pytest.raises(UserError, match='--net must be one of anna, ben, net, got "x"'):
+    with pytest.raises(
+        UserError, match=r'anna, ben, net, got "x"\. Name a rater of the file, or give the net itself with --bundle\.$'
+    ):
         agree(write_wide(tmp_path / "l.csv", ratings), net="x")
     with pytest.raises(UserError, match="does not exist"):
         agree(tmp_path / "none.csv")
@@ -205,19 +211,31 @@ def test_verdicts_are_compared_where_people_say_verdicts_and_reviews_are_left_to
 
 def test_the_file_may_lie_elsewhere(line, tmp_path):
     path = judgements(tmp_path, *CLASSES)
-    with pytest.raises(UserError, match=r'none that can be read: "a.png" is the file does not exist'):
+    with pytest.raises(
+        UserError,
+        match=r'none that can be read: "a.png" is the file does not exist.* Name the folder that '
+        r"the paths start from with --photos\.$",
+    ):
         agree(path, bundle=line / "bundle")
     assert agree(path, bundle=line / "bundle", photos=line / "photos")["asked"]["judged"] == 4
 
 
 def test_a_bundle_that_cannot_be_compared_is_refused(line, tmp_path):
     path = judgements(line / "photos", *CLASSES)
-    with pytest.raises(UserError, match=r'name that no rater of .* has, got "anna"'):
+    with pytest.raises(
+        UserError,
+        match=r'name that no rater of .* has, got "anna"\. Call it otherwise with --net; or leave '
+        r"--bundle out, where its labels stand in the file\.$",
+    ):
         agree(path, bundle=line / "bundle", net="anna")
-    with pytest.raises(UserError, match="--photos must stand beside --bundle"):
+    with pytest.raises(UserError, match=r"--photos must stand beside --bundle.* Name the bundle that shall judge\.$"):
         agree(path, photos=line / "photos")
     numbers = write_brightness_bundle(tmp_path / "numbers", is_regression=True)
-    with pytest.raises(UserError, match="must give each photo one class to be compared with people"):
+    with pytest.raises(
+        UserError,
+        match=r"one class to be compared with people.* Write its answers into a column of the file, "
+        r"and name that with --net\.$",
+    ):
         agree(path, bundle=numbers.path)
     wrong = judgements(line / "photos", "a.png,p1,brigth,dark")
     with pytest.raises(UserError, match='dark, bright or pass and reject, got "brigth"') as caught:

@@ -99,19 +99,26 @@ def test_places_that_cannot_hold_the_file_are_refused(parts, tmp_path):
     fixes = write_fixes(tmp_path, "good/good-000.png,exclude,")
     with pytest.raises(UserError, match="must lie in a folder above every photo"):
         clean(parts, fixes=fixes, out=parts / "good" / "cleaned.csv")
-    with pytest.raises(UserError, match=r"must be a \.csv file"):
+    with pytest.raises(UserError, match=r"must be a \.csv file.* For instance cleaned\.csv\.$"):
         clean(parts, fixes=fixes, out=parts / "cleaned.txt")
-    with pytest.raises(UserError, match="must be a file to stand in a label file"):
+    with pytest.raises(
+        UserError, match=r"must be a file to stand in a label file.* Unpack the photos into folders first\.$"
+    ):
         clean("digits", fixes=write_fixes(tmp_path, "digits/0000,exclude,"), out=tmp_path / "cleaned.csv")
-    with pytest.raises(UserError, match="must have labels to be cleaned"):
+    with pytest.raises(UserError, match=r"must have labels to be cleaned, got none\. Label the photos first\.$"):
         clean(parts / "good", fixes=fixes, out=parts / "cleaned.csv")
 
 
 def test_a_form_without_its_columns_or_that_is_not_there(parts, tmp_path):
     (tmp_path / "bad.csv").write_text("photo,what\na,b\n")
-    with pytest.raises(UserError, match="must have the columns path and action, got photo, what"):
+    with pytest.raises(
+        UserError,
+        match=r"must have the columns path and action, got photo, what\. Start from the findings\.csv of a check\.$",
+    ):
         clean(parts, fixes=tmp_path / "bad.csv", out=parts / "cleaned.csv")
-    with pytest.raises(UserError, match="does not exist"):
+    with pytest.raises(
+        UserError, match=r"does not exist\. Give the findings\.csv of a check, with actions filled in\.$"
+    ):
         clean(parts, fixes=tmp_path / "none.csv", out=parts / "cleaned.csv")
     everything = [f"{path.relative_to(parts).as_posix()},exclude," for path in parts.rglob("*.png")]
     with pytest.raises(UserError, match="must leave some photos"):

@@ -152,17 +152,30 @@ def test_a_folder_gets_page_table_and_record(tmp_path, old, new, folder):
 def test_pairs_that_cannot_be_compared_are_refused_with_a_sentence(tmp_path, old, folder):
     numbers = write_brightness_bundle(tmp_path / "numbers", is_regression=True).path
     with pytest.raises(
-        UserError, match="must both give a class, labels, or numbers of a photo, got a class and numbers"
+        UserError,
+        match=r"must both give a class, labels, or numbers of a photo, got a class and numbers\. "
+        r"Measure both with `teliti evaluate`\.$",
     ):
         compare(old, numbers, folder)
     turned = write_bundle_of(tmp_path / "turned", 0.5, positive="dark")
-    with pytest.raises(UserError, match="must reject the same classes, got bright and dark"):
+    with pytest.raises(
+        UserError,
+        match=r"must reject the same classes, got bright and dark\. Train both with the same "
+        r"data\.positive and data\.pass\.$",
+    ):
         compare(old, turned, folder)
     other = write_bundle_of(tmp_path / "other", 0.5, classes=("black", "bright"))
-    with pytest.raises(UserError, match="must have the same classes, got only OLD: dark; only NEW: black"):
+    with pytest.raises(
+        UserError,
+        match=r"must have the same classes, got only OLD: dark; only NEW: black\. Train both on "
+        r"labels of the same names\.$",
+    ):
         compare(old, other, folder)
     (folder / "dark").rename(folder / "night")
-    with pytest.raises(CatalogError, match=r"Label must be one of dark, bright, got \"night\".*--no-labels"):
+    with pytest.raises(
+        CatalogError,
+        match=r"Label must be one of dark, bright, got \"night\".* Or compare the verdicts alone, with --no-labels\.$",
+    ):
         compare(old, old, folder)
     (tmp_path / "empty" / "a").mkdir(parents=True)
     (tmp_path / "empty" / "a" / "x.png").write_bytes(b"x")

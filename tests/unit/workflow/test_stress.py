@@ -193,9 +193,23 @@ def test_pages_and_record_are_written(stressed: Record, place: Path) -> None:
 
 
 WRONG: dict[str, tuple[Callable[[Path, Path], Record], str]] = {
-    "sweep": (lambda b, p: stress(b, p, sweeps=["dark"]), r'A sweep must be one of darker.*got "dark"'),
-    "most": (lambda b, p: stress(b, p, most=0), "The number of photos must be at least 1, got 0"),
-    "nothing named": (lambda b, _: stress(b), "has no photos of its own run beside it, and none were named"),
+    "sweep": (
+        lambda b, p: stress(b, p, sweeps=["dark"]),
+        r'A sweep must be one of darker.*got "dark"\. Did you mean "darker"\?$',
+    ),
+    "most": (
+        lambda b, p: stress(b, p, most=0),
+        r"The number of photos must be at least 1, got 0\. 200 take a few minutes\.$",
+    ),
+    "nothing like it": (
+        lambda b, p: stress(b, p, sweeps=["xyz"]),
+        r'got "xyz"\. Name some of them, or none for all\.$',
+    ),
+    "nothing named": (
+        lambda b, _: stress(b),
+        r"has no photos of its own run beside it, and none were named\. "
+        r"Name labelled photos: teliti stress BUNDLE DATA\.$",
+    ),
 }
 
 
@@ -248,5 +262,5 @@ def test_photos_that_cannot_be_used_are_told(bundle: Path, tmp_path: Path) -> No
     for name in ("dark", "bright"):
         (tmp_path / "broken" / name).mkdir(parents=True)
         (tmp_path / "broken" / name / "a.png").write_bytes(b"no photo")
-    with pytest.raises(CatalogError, match="None of the photos can be used"):
+    with pytest.raises(CatalogError, match=r"None of the photos can be used\. `teliti check DATA` says why\.$"):
         stress(bundle, tmp_path / "broken")
