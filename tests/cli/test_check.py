@@ -39,6 +39,7 @@ def test_findings_are_said_by_severity_and_the_rest_is_counted(run, workflow, ch
     assert out.index("Copies on both sides (1). Move.") < out.index("Blurred (5). Again.")
     assert "a.png: It is a byte copy of b.png." in out
     assert "and 2 more" in out
+    assert "the same with pictures, and a table" in out
     assert "teliti check photos --out checked" in out
 
 
@@ -56,7 +57,7 @@ def test_the_gate_leaves_with_three_and_says_why(run, workflow, checked, gate, c
     left, out, err = run("check", "photos", "--fail-on", gate, "--json")
     assert left == code
     assert json.loads(out)["gate"]["met"] is False
-    assert "copies on both sides (1)" in err
+    assert f"There are findings that fail the gate {gate}: copies on both sides (1)" in " ".join(err.split())
 
 
 def test_the_gate_is_met_without_such_findings(run, workflow, checked):
@@ -82,7 +83,8 @@ def test_cleaning_says_what_is_left_and_how_to_go_on(run, workflow):
     workflow("check", clean=lambda *_, **__: record)
     code, out, _ = run("check", "photos", "--apply", "fixes.csv", "--out", "photos/cleaned.csv")
     assert code == 0
-    assert "98 photos left (2 excluded, 1 relabelled)" in out
+    assert "98 photos left (2 excluded, 1 relabelled); the photos themselves are as they were." in " ".join(out.split())
+    assert "train on what is left" in out
     assert "teliti train photos/cleaned.csv" in out
 
 

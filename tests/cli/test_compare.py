@@ -60,7 +60,12 @@ def test_json_is_the_record_with_the_gate(run, workflow):
             "2 photos change their verdict or labels: the gate",
         ),
         ("flips", {"tolerance": {"from": "given"}}, 3, "1 photos move by more than the tolerance: the gate flips"),
-        ("worse", {"labelled": False}, 2, "--fail-on worse must have labels to judge by"),
+        (
+            "worse",
+            {"labelled": False},
+            2,
+            "labels to judge by, and these photos have none. Name labelled photos, or use --fail-on flips.",
+        ),
         ("missed", {"has_verdicts": False}, 2, "--fail-on missed needs bundles that say which classes pass"),
     ],
 )
@@ -79,7 +84,9 @@ def test_costs_are_typed_as_in_a_recipe(run, workflow):
     assert kept["labels"] is False
     code, _, err = run("compare", "old", "new", "photos", "--per-day", "100")
     assert code == 2
-    assert "--per-day must stand beside --cost" in err
+    said = " ".join(err.split())
+    assert "--per-day must stand beside --cost, got it alone." in said
+    assert 'For instance --cost "miss=50,false_alarm=1" --defect-rate 0.01.' in said
 
 
 @pytest.mark.parametrize(("typed", "read"), [("0.5", 0.5), ("x=1, y=2.5", {"x": 1.0, "y": 2.5}), (None, None)])

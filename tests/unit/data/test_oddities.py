@@ -66,9 +66,19 @@ def test_a_planted_oddity_is_named(change, kind, words):
         ({"blur": 0.9}, "Its blur is 0.90 (limit 0.85; 0 is sharp)."),
         ({"height": 20, "width": 27}, "Its shorter side is below 32 pixels."),
         ({"width": 1300}, "One side is more than 4 times the other."),
+        ({"mean": 40.0}, "Its mean grey level is 40, far below the set's 119."),
+        ({"mean": 200.0}, "Its mean grey level is 200, far above the set's 119."),
+        ({"deviation": 4.0}, "Its grey levels deviate by 4.0, far below the set's 29.7."),
+        ({"blur": 0.7}, "Its blur is 0.70, far above the set's 0.41 (0 is sharp)."),
+        ({"height": 1200, "width": 1600}, "Its shorter side is 1200 pixels, far from the set's 300."),
+        ({"width": 300, "height": 450}, "It is 0.67 times as wide as high, far from the set's 1.33."),
+        ({"common": 0.99}, "99% of its pixels have one grey level; 98 % of them span 180."),
+        ({"mode": "CMYK"}, 'It is stored as "CMYK", 40 of 41 photos as "8-bit grey".'),
+        ({"colour": 40.0}, "It has colours, the other photos are grey."),
+        ({"orientation": 6}, "Its EXIF tag says that it is not stored upright."),
     ],
 )
-def test_what_breaks_a_limit_is_said_in_a_whole_sentence(change, sentence):
+def test_what_is_odd_is_said_in_a_whole_sentence(change, sentence):
     assert sentence in [one.message for one in find([*healthy_set(), replace(USUAL, **change)])]
 
 

@@ -80,18 +80,20 @@ def test_small_and_uneven_classes():
 
 
 @pytest.mark.parametrize(
-    ("reason", "kind", "action"),
+    ("reason", "kind", "action", "message"),
     [
-        ("empty file", "empty", "exclude"),
-        ("truncated JPEG", "broken", "exclude"),
-        ("not an image file (.txt)", "unlisted", None),
-        ("not in the label file", "unlisted", None),
-        ("a folder of 3 files, none of them a photo", "unlisted", None),
+        ("empty file", "empty", "exclude", "The file is empty."),
+        ("truncated JPEG", "broken", "exclude", "It cannot be read: truncated JPEG."),
+        ("not an image file (.txt)", "unlisted", None, "It is not used: not an image file (.txt)."),
+        ("not in the label file", "unlisted", None, "It is not used: not in the label file."),
+        ("a folder of 3 files, none of them a photo", "unlisted", None,
+         "It is not used: a folder of 3 files, none of them a photo."),
     ],
-)
-def test_files_that_are_not_used(reason, kind, action):
+)  # fmt: skip
+def test_files_that_are_not_used(reason, kind, action, message):
     (found,) = find_unused([Refused("x", reason)])
     assert (found.kind, found.action, found.paths) == (kind, action, ("x",))
+    assert found.message == message
 
 
 def test_every_kind_has_a_title_and_advice():

@@ -96,7 +96,10 @@ def test_a_side_that_cannot_be_proven_is_shown_to_a_person_whole():
     decision = made(targets, probs, ["bad", "good"], max_error_rate=0.01, confidence=0.95)
     assert (decision.review.low, decision.review.high) == (0.0, NEVER)
     assert set(decision.verdicts(np.array([[0.0, 1.0], [0.5, 0.5], [1.0, 0.0]]))) == {"review"}
-    assert "None of the photos that pass is left to the machine: that takes 528 of them" in decision.review.sentence
+    assert (
+        "None of the photos that pass is left to the machine: that takes 528 of them without an error, and there "
+        in decision.review.sentence
+    )
     assert threshold_record(decision)["proven"] is False
     back = Decision.from_record(decision.to_record())
     assert back.review == decision.review

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+from functools import cache
 
 import numpy as np
 import pytest
@@ -26,6 +27,7 @@ def missing(found: str, *sentences: str) -> list[str]:
     return [sentence for sentence in sentences if sentence not in found]
 
 
+@cache
 def labels_record() -> dict:
     """A run whose photos may have several labels."""
     draw = np.random.default_rng(4)
@@ -89,6 +91,12 @@ def test_one_number_is_said_with_its_distance_and_what_it_explains() -> None:
     useless = regression_record()
     useless["test"]["r2"] = -0.2
     assert "That is no better than always predicting the mean (R² -0.200)." in page(useless)
+
+
+def test_without_a_validation_part_the_numbers_beside_are_out_of_fold() -> None:
+    record = inspection_record()
+    record["data"]["counts"] = {"train": {"defective": 3}, "test": {"defective": 3}}
+    assert "Out of fold, training part" in page(record)
 
 
 def test_the_figures_say_what_their_axes_share() -> None:
