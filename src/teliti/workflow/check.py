@@ -8,6 +8,7 @@ from pathlib import Path
 
 from teliti import __version__
 from teliti.cache import RowCache
+from teliti.data.beside import names_file
 from teliti.data.duplicates import DuplicatePair
 from teliti.data.findings import Finding, sort_findings, summarise_findings
 from teliti.data.oddities import find_odd_photos
@@ -18,7 +19,7 @@ from teliti.files import write_json_atomic, write_text_atomic
 from teliti.recipe import Recipe, load_recipe
 from teliti.report.check_page import render_check
 from teliti.runtime import default_threads
-from teliti.types import Record, Reporter, SilentReporter
+from teliti.types import Record, Reporter, Sample, SilentReporter
 from teliti.workflow.check_curve import learning_curve, price_of_split
 from teliti.workflow.check_features import (
     choose_from_pool,
@@ -34,6 +35,7 @@ from teliti.workflow.check_files import apply_fixes, check_target, write_finding
 from teliti.workflow.check_photos import Examined, examine, find_pairs, read_for_check
 from teliti.workflow.check_pictures import gather_check_pictures
 from teliti.workflow.check_properties import find_shortcuts
+from teliti.workflow.part_finding import way_to_parts
 from teliti.workflow.prepare import read_own_photos
 from teliti.workflow.setup import auto_image_size, recipe_steps
 from teliti.workflow.stopwatch import Stopwatch
@@ -77,7 +79,8 @@ def check(
         features: Whether features are computed; None: where the extra train is installed and the set is not large.
         pool: A folder or zip of unlabelled photos, to say which of them to label next.
         pool_count: How many of them.
-        masks: Name patterns of masks beside the photos, or of Pascal VOC's boxes (.xml), beside those of the recipe.
+        masks: Name patterns of masks beside the photos, or of Pascal VOC's boxes (.xml), beside those of the recipe and
+            boxes named like the photos.
         reporter: Told how far it is; None: nobody is.
 
     Returns:
@@ -91,7 +94,6 @@ def check(
         raise UserError(f"The number of photos to choose must be 1 to {MOST_POOL}, got {pool_count}.")
     chosen = recipe if isinstance(recipe, Recipe) else load_recipe(None if recipe is None else Path(recipe))
     job = _Job(chosen, RowCache(), Stopwatch(), reporter or SilentReporter())
-    patterns = tuple(dict.fromkeys([*recipe_steps(chosen).beside_patterns, *masks]))
     with job.watch.stage("read"):
         catalog, findings = read_for_check(str(source), chosen, masks=masks)
         wants = features is not False and len(catalog.samples) > 0
@@ -100,7 +102,7 @@ def check(
         job.reporter.note(note)
     with job.watch.stage("duplicates"):
         pairs = find_pairs(examined, job.reporter)
-    findings += _judge_photos(examined, pairs, patterns, job=job)
+    findings += _judge_photos(examined, pairs, _marks(examined.samples, chosen, masks), job=job)
     record = _begin(examined)
     if examined.is_labelled:
         with job.watch.stage("properties"):
@@ -145,6 +147,14 @@ def clean(source: str | Path, *, fixes: str | Path, out: str | Path, recipe: Rec
     if not catalog.classes and catalog.task == "classification":
         raise UserError(f'"{source}" must have labels to be cleaned, got none.', hint="Label the photos first.")
     return apply_fixes(catalog, Path(fixes), Path(out))
+
+
+def _marks(samples: Sequence[Sample], recipe: Recipe, masks: Sequence[str]) -> tuple[str, ...]:
+    """Name patterns of the files that mark defects: named here, by the recipe, or boxes found beside the photos."""
+    steps = recipe_steps(recipe)
+    found = way_to_parts(recipe, steps, samples)
+    patterns = [*steps.beside_patterns, *masks, *([found] if found is not None and names_file(found) else [])]
+    return tuple(dict.fromkeys(patterns))
 
 
 def _judge_photos(

@@ -160,6 +160,16 @@ def test_boxes_do_as_well_as_masks_and_are_no_photos(parts):
     assert (record["photos"], of_kind(record, "unlisted")) == (64, [])
 
 
+def test_boxes_named_like_the_photos_need_no_word(parts):
+    box = "<bndbox><xmin>11</xmin><ymin>11</ymin><xmax>14</xmax><ymax>14</ymax></bndbox>"
+    for photo in (parts / "scratch").glob("*.png"):
+        photo.with_suffix(".xml").write_text(f"<annotation><object>{box}</object></annotation>")
+    record = look(parts, recipe=parse_recipe({"data": {"image_size": 32}}))
+    assert len(of_kind(record, "small_defect")) == 32
+    off = look(parts, recipe=parse_recipe({"data": {"image_size": 32, "part_mask": "off"}}))
+    assert of_kind(off, "small_defect") == []
+
+
 def test_a_second_check_decodes_nothing(parts, monkeypatch):
     look(parts)
     monkeypatch.setattr("teliti.data.looking.decode_photo", lambda _: pytest.fail("decoded again"))
