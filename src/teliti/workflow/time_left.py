@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _TIMED = 16  # photos
 _BASIS_S, _LAYER_S = 3.0, 0.05  # of writing a network as ONNX: its tracing goes layer by layer
+_PHOTO_S = 0.004  # of a photo that is asked about by itself: reading, preparing, and the calls of a small network
 _ENDING_S = 5.0  # head, card, golden photos, report
 
 
@@ -54,7 +55,8 @@ class Following:
             a_picture: Seconds that one network takes for a picture.
         """
         passes = self.features + self.networks * (2 * self.tested + self.shown)
-        return passes * a_picture + _BASIS_S * self.networks + _LAYER_S * self.layers + _ENDING_S
+        alone = _PHOTO_S * (self.tested + self.shown)
+        return passes * a_picture + alone + _BASIS_S * self.networks + _LAYER_S * self.layers + _ENDING_S
 
 
 def leave_for_epochs(

@@ -63,6 +63,8 @@ def test_passes_and_layers_add_up() -> None:
     assert slow == 100 + 2 * 50 + 30  # the test asks the file and torch
     assert together.seconds(1.0) - together.seconds(0.0) == 100 + 2 * (2 * 50 + 30)
     assert together.seconds(0.0) > alone.seconds(0.0) > 0.0
+    many = Following(features=100, tested=10_050, shown=30, networks=1, layers=10)
+    assert many.seconds(0.0) - alone.seconds(0.0) > 10.0  # however small the network is, each photo is asked by itself
 
 
 def test_it_is_counted_from_the_photos(parts_folder: Path) -> None:
