@@ -204,6 +204,10 @@ class Replicas:
             if sums:
                 torch._foreach_add_(sums, addends)
 
+    def gradients(self) -> list[Tensor]:
+        """The network's gradients, of the parameters that have one."""
+        return [parameter.grad for parameter in self._parameters[0] if parameter.grad is not None]
+
     def close(self) -> None:
         """Stop the threads and leave the network as it was."""
         if self._pool is not None:

@@ -1,9 +1,9 @@
 """ReLU and 2x2 max pooling of bf16 maps on a CPU, as one layer that counts in whole numbers.
 
 Numbers of bfloat16 that are not negative are ordered like the 16-bit whole numbers with the same bits, and torch
-compares those ten times faster. Two bits a window tell where its largest number was: an eighth of the memory of torch's
-positions, and no scattered writing on the way back. What comes out is torch's, bit for bit. Where several numbers of a
-window are the largest, the gradient goes to the upper one, and of a row to the left one; torch takes the first in
+compares those ten times faster. Masks of ones tell where a window's largest number was: the map itself is not kept,
+and on the way back nothing is written number by number. What comes out is torch's, bit for bit. Where several numbers
+of a window are the largest, the gradient goes to the upper one, and of a row to the left one; torch takes the first in
 reading order, which is another one where the largest stand across.
 """
 
@@ -14,8 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
+_GIVING = {nn.Conv2d, Conv2dSame, nn.BatchNorm2d}  # none needs its own result on the way back
 _WORTH = 1 << 20  # numbers of a map: below, the calls cost more than they save
 _SIGN = 15  # places from the lowest bit: shifted by them, a negative number is all ones and any other all zeros
 
@@ -23,7 +25,7 @@ _SIGN = 15  # places from the lowest bit: shifted by them, a negative number is 
 def rectified_pools(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
     """The neighbours in a network's sequences that are one layer here, in their order: 2x2 max pooling and ReLU.
 
-    They follow a layer that does not need its own result on the way back, which is overwritten.
+    They follow a layer whose result may be overwritten.
     """
     for sequence in net.modules():
         if not isinstance(sequence, nn.Sequential):
@@ -31,7 +33,7 @@ def rectified_pools(net: nn.Module) -> Iterator[tuple[nn.Module, nn.Module]]:
         layers = list(sequence)
         for before, first, second in zip(layers, layers[1:], layers[2:], strict=False):
             kinds = {type(first), type(second)}
-            if isinstance(before, nn.Conv2d | nn.BatchNorm2d) and kinds == {nn.ReLU, nn.MaxPool2d}:
+            if type(before) in _GIVING and kinds == {nn.ReLU, nn.MaxPool2d}:
                 pool = first if isinstance(first, nn.MaxPool2d) else second
                 if _is_two_by_two(pool):
                     yield first, second

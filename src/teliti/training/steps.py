@@ -120,7 +120,7 @@ class Stepper:
 
     def sum_gradients(self) -> list[Tensor]:
         """The gradients of the whole step: this process's and those of the others, added."""
-        found = [parameter.grad for parameter in self._net.parameters() if parameter.grad is not None]
+        found = self.replicas.gradients()
         self._processes.sum_tensors(found)
         return found
 

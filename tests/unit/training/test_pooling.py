@@ -6,6 +6,7 @@ import copy
 
 import pytest
 import torch
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
 from teliti.training import pooling
@@ -100,6 +101,7 @@ def test_f32_photos_and_calls_that_learn_nothing_are_torchs(is_open: bool) -> No
         (nn.MaxPool2d(2, ceil_mode=True), nn.ReLU()),
         (nn.MaxPool2d(2), nn.LeakyReLU()),
         (nn.Tanh(), nn.MaxPool2d(2), nn.ReLU()),
+        (BatchNormAct2d(3), nn.MaxPool2d(2), nn.ReLU()),
     ],
 )
 def test_other_neighbours_are_left_to_torch(layers: tuple[nn.Module, ...]) -> None:
