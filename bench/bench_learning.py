@@ -22,7 +22,7 @@ FLIPS = 'augment=[{{step = "flip", horizontal = 0.5, vertical = {vertical}}}]'
 SMALL = ("model.backbone=small_cnn", "train.lr=0.003")
 
 
-def run(seeds: Sequence[int] = SEEDS, *, elpv: str = "10m", neu: str = "5m", fashion: str = "8m") -> dict:
+def run(seeds: Sequence[int] = SEEDS, *, elpv: str = "10m", neu: str = "280s", fashion: str = "450s") -> dict:
     """One row a run, each in a process of its own; the budgets are those of whole commands."""
     rows = []
     for seed in seeds:
