@@ -38,7 +38,7 @@ MOST_PHOTOS = 400
 _LEAST_LEFT = 0.05  # share of the photo that must stay when the parts are covered
 _FEWEST = 8  # photos of a class
 _LOOKED_AT = 40
-_MOST_LABELS = 8  # each takes a background of its own
+MOST_LABELS = 8  # each takes a background of its own
 
 
 @dataclass(frozen=True)
@@ -160,7 +160,7 @@ def _judged(views: Views) -> NDArray[np.bool_]:
         return np.asarray(counts >= _FEWEST)
     fewest = np.minimum(counts, len(views.members) - counts)
     ranks = np.argsort(np.argsort(-fewest, kind="stable"))
-    return np.asarray((fewest >= _FEWEST) & (ranks < _MOST_LABELS))
+    return np.asarray((fewest >= _FEWEST) & (ranks < MOST_LABELS))
 
 
 def _why_unknown(views: Views, judged: NDArray[np.bool_], names: Sequence[str]) -> str | None:

@@ -7,14 +7,19 @@ from pathlib import Path
 from teliti.metrics.evidence import CHEATING
 from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
-from teliti.types import Record, Reporter
-from teliti.workflow.evidence import Evidence, find_evidence
+from teliti.types import Catalog, Record, Reporter
+from teliti.workflow.evidence import MOST_LABELS, Evidence, find_evidence
 from teliti.workflow.part_finding import way_to_parts
 from teliti.workflow.stopwatch import Stopwatch
 from teliti.workflow.trained import Trained
 
-MOST_PHOTOS, VIEWS_A_PHOTO = 200, 3
-"""Of the test part, with folds of all; and how often each is asked for."""
+MOST_PHOTOS = 200
+"""Of the test part, with folds of all."""
+
+
+def views_a_photo(catalog: Catalog) -> int:
+    """How often each photo is asked for: whole, part and background; of several labels a background for each."""
+    return 2 + (min(len(catalog.classes), MOST_LABELS) if catalog.task == "multilabel" else 1)
 
 
 def look_for_evidence(bundle: Path, trained: Trained, *, watch: Stopwatch, reporter: Reporter) -> Evidence | None:

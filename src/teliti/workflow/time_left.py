@@ -17,7 +17,7 @@ from teliti.types import Reporter
 from teliti.workflow.learnt_head import Schooling
 from teliti.workflow.part_finding import way_to_parts
 from teliti.workflow.run_evidence import MOST_PHOTOS as MOST_EVIDENCE
-from teliti.workflow.run_evidence import VIEWS_A_PHOTO
+from teliti.workflow.run_evidence import views_a_photo
 from teliti.workflow.setup import build_recipe_chain
 from teliti.workflow.stopwatch import Stopwatch
 
@@ -104,7 +104,7 @@ def what_follows(front: FeatureFront, schooling: Schooling, *, networks: int) ->
     return Following(
         features=round(tiles * (len(parts.hold) + new)),
         tested=round(tiles * len(tested)),
-        shown=round(tiles * VIEWS_A_PHOTO * min(len(tested), MOST_EVIDENCE)) if looks else 0,
+        shown=round(tiles * views_a_photo(photos.catalog) * min(len(tested), MOST_EVIDENCE)) if looks else 0,
         networks=networks,
         layers=networks * sum(1 for module in front.modules() if next(module.children(), None) is None),
     )

@@ -20,12 +20,12 @@ from teliti.report.evidence_page import render_evidence
 from teliti.report.page import render_report
 from teliti.report.pictures import ReportPictures
 from teliti.transforms.prepare import build_chain
-from teliti.types import SilentReporter
+from teliti.types import Catalog, SilentReporter
 from teliti.workflow.evaluate import evaluate
 from teliti.workflow.evidence import find_evidence
 from teliti.workflow.part_finding import aside_files, hiding_step, way_to_parts
 from teliti.workflow.photos import read_photos
-from teliti.workflow.run_evidence import look_for_evidence, with_evidence
+from teliti.workflow.run_evidence import look_for_evidence, views_a_photo, with_evidence
 from teliti.workflow.setup import check_recipe
 from teliti.workflow.stopwatch import Stopwatch
 
@@ -160,6 +160,13 @@ def test_files_that_mark_parts_are_no_photos(place: Path, tmp_path: Path) -> Non
         )  # fmt: skip
         assert photos.refused == ()
         assert not [sample.name for sample in photos.samples if "_mask" in sample.name]
+
+
+@pytest.mark.parametrize(
+    ("task", "classes", "views"), [("classification", 5, 3), ("multilabel", 3, 5), ("multilabel", 20, 10)]
+)
+def test_how_often_a_photo_is_asked_for_is_known_before(task: str, classes: int, views: int) -> None:
+    assert views_a_photo(Catalog("s", (), (), task, tuple(map(str, range(classes))))) == views
 
 
 def test_an_evaluation_does_not_inspect_the_masks(place: Path, tmp_path: Path) -> None:
