@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -29,12 +30,18 @@ def blocks(language: str, *, marked: bool = False) -> list:
 
 
 def command_lines() -> list:
-    """Every line of an unnamed block that calls teliti, without its comment."""
+    """Every line of an unnamed block that calls teliti, without its comment; of services and containers likewise."""
     found = {}
     for parameter in blocks(""):
         for line in parameter.values[0].splitlines():
             if line.startswith("teliti "):
                 found[shlex.join(shlex.split(line, comments=True)[1:])] = None
+    for parameter in [*blocks("ini"), *blocks("text"), *blocks("dockerfile")]:
+        for line in parameter.values[0].splitlines():
+            if called := re.match(r"(?:ExecStart=)?/opt/teliti/bin/teliti (.+)", line):
+                found[called[1]] = None
+            elif line.startswith("ENTRYPOINT "):
+                found[shlex.join(json.loads(line.partition(" ")[2])[1:])] = None
     return list(found)
 
 
@@ -79,3 +86,10 @@ def test_command_line_is_understood(line: str) -> None:
 def test_manual_shows_the_verbs() -> None:
     shown = {line.split()[0] for line in command_lines()}
     assert {"train", "predict", "evaluate", "recipe"} <= shown
+
+
+def test_services_and_containers_are_among_the_lines() -> None:
+    lines = command_lines()
+    assert any("${CREDENTIALS_DIRECTORY}/token" in line for line in lines)
+    assert any("/run/secrets/token" in line for line in lines)
+    assert any(line.startswith("watch /opt/bundle /line/in") for line in lines)

@@ -120,7 +120,7 @@ class Database:
         if not create:
             raise _missing(self.shown)
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             os.close(os.open(path, os.O_CREAT | os.O_RDWR | getattr(os, "O_NOFOLLOW", 0), 0o600))
         except OSError as error:
             raise storage_error(path, error) from error

@@ -66,10 +66,11 @@ def test_a_file_of_something_else_is_damaged(tmp_path: Path) -> None:
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:
-    """S19: the store's file is 0600, and so are the files that SQLite keeps beside it."""
-    with Journal(tmp_path / "journal.sqlite") as journal:
+    """S19: the store's file and those that SQLite keeps beside it are 0600; a folder that is made for them is 0700."""
+    with Journal(tmp_path / "line" / "journal.sqlite") as journal:
         journal.append([verdict_entry()])
-        files = list(tmp_path.iterdir())
+        assert stat.S_IMODE((tmp_path / "line").stat().st_mode) == 0o700
+        files = list((tmp_path / "line").iterdir())
         assert len(files) == 3
         assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
 
