@@ -1,9 +1,9 @@
 """What a run leaves open, decided before its first step and written into its options, so that a replay asks nothing.
 
 In this order: the device; how small a batch must be cut to fit the memory; bf16 or f32, and one team of threads or a
-replica for each, by timing real steps for at most a second; on a GPU, where photos are augmented (`augment_choice`);
-how many epochs fit a budget. Weights are always laid out
-channels last (1.6 times on a CPU). torch.compile is left out: on a CPU it never earned its 10 to 50 seconds back.
+replica for each, by timing real steps for a second, for a long run up to ten; on a GPU, where photos are augmented
+(`augment_choice`); how many epochs fit a budget. Weights are always laid out channels last (1.6 times on a CPU).
+torch.compile is left out: on a CPU it never earned its 10 to 50 seconds back.
 """
 
 from __future__ import annotations
@@ -34,6 +34,7 @@ from teliti.training.steps import Stepper
 from teliti.types import Record
 
 PROBE_SECONDS = 1.0
+_LONGEST_PROBE, _PROBE_SHARE = 10.0, 0.01  # seconds, and the part of a long training that goes into its probe
 _MEMORY_SHARE = 0.7  # of what is free
 _BACKWARD = 1.5  # memory of a whole step over that of the activations that are kept for it
 _FEWEST_A_PART = 4
@@ -225,21 +226,21 @@ def _possible_replicas(net: nn.Module, data: TrainingData, options: TrainRecipe,
 def _time_candidates(
     net: nn.Module, data: TrainingData, candidates: list[TrainRecipe], *, objective: Objective
 ) -> list[float]:
-    """Seconds a photo of each candidate: the best of several steps, candidates in turn, about a second in all."""
+    """Seconds a photo of each candidate: the best of several steps, candidates in turn."""
     steppers = [
         Stepper(copy.deepcopy(net), data, objective, options=candidate, seed=0, processes=Processes())
         for candidate in candidates
     ]
     try:
         started = time.perf_counter()
-        batch = _affordable_batch(steppers[0], data, candidates)
+        batch, bound = _affordable_batch(steppers[0], data, candidates)
         best = [float("inf")] * len(candidates)
         for number in range(1 + _MOST_ROUNDS):
             for place, (stepper, candidate) in enumerate(zip(steppers, candidates, strict=True)):
                 taken = _time_step(stepper, candidate, batch)
                 if number:  # the first is the warm-up: kernels of this size are made
                     best[place] = min(best[place], taken / batch.total)
-            if number and time.perf_counter() - started > PROBE_SECONDS:
+            if number and time.perf_counter() - started > bound:
                 break
         return best
     finally:
@@ -247,23 +248,28 @@ def _time_candidates(
             stepper.close()
 
 
-def _affordable_batch(stepper: Stepper, data: TrainingData, candidates: list[TrainRecipe]) -> Batch:
-    """As many photos of a real step as leave time for a warm-up and three rounds of all candidates.
+def _affordable_batch(stepper: Stepper, data: TrainingData, candidates: list[TrainRecipe]) -> tuple[Batch, float]:
+    """As many photos of a real step as leave time for a warm-up and two rounds of all candidates; and that time.
 
     A few photos alone would mislead: bf16 and threads pay with the work that a real step has.
     """
-    whole = max(1, candidates[0].batch_size // candidates[0].accumulate)
+    options = candidates[0]
+    whole = max(1, options.batch_size // options.accumulate)
     photos = min(whole, 2 * max(int(candidate.replicas) for candidate in candidates))
-    share = PROBE_SECONDS / (4 * len(candidates))
+    bound = PROBE_SECONDS
     while True:
         batch = _probe_batch(data, photos)
-        cold = _time_step(stepper, candidates[0], batch)
-        if photos == whole or cold > share:
-            return batch
-        warm = _time_step(stepper, candidates[0], batch)
-        fitting = min(whole, int(photos * share / warm))
+        cold = _time_step(stepper, options, batch)
+        planned = cold / photos * len(data.train) * options.epochs
+        if has_open_budget(options):
+            planned = min(planned, parse_seconds(options.budget or 0.0))
+        bound = max(bound, min(_PROBE_SHARE * planned, _LONGEST_PROBE))
+        if photos == whole or cold > bound / 3:
+            return batch, bound
+        warm = _time_step(stepper, options, batch)
+        fitting = min(whole, int(photos * bound / (3 * len(candidates)) / warm))
         if fitting <= photos:
-            return batch
+            return batch, bound
         photos = min(fitting, 4 * photos)
 
 

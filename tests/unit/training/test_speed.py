@@ -10,6 +10,7 @@ from torch import nn
 
 from teliti.errors import RecipeError
 from teliti.training import speed as speed_module
+from teliti.training.batches import Batch
 from teliti.training.loop import fit_network
 from teliti.training.losses import make_objective
 from teliti.training.speed import (
@@ -61,7 +62,29 @@ def test_the_probe_of_a_slow_network_stays_near_a_second(monkeypatch: pytest.Mon
     real = speed_module._time_step
     monkeypatch.setattr(speed_module, "_time_step", lambda *place: steps.append(1) or real(*place))
     choose_options(conv_net(), training_data(), options(precision="auto"), objective=OBJECTIVE)
-    assert len(steps) == 1 + 2 * 2  # the first trial, then a warm-up and one round of two candidates
+    assert len(steps) == 2 + 2 * 2  # a first trial, cold and warm, then a warm-up and one round of two candidates
+
+
+def test_a_long_training_is_worth_a_longer_probe_with_more_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A photo takes 50 ms, the first batch of a size half a second more: a second would show 2 photos of the 24."""
+    sizes, timed = set[int](), []
+
+    def step(_stepper: object, _options: object, batch: Batch) -> float:
+        cold = 0.5 if batch.total not in sizes else 0.0
+        sizes.add(batch.total)
+        timed.append(batch.total)
+        return cold + 0.05 * batch.total
+
+    monkeypatch.setattr(speed_module, "_time_step", step)
+    for epochs, photos in ((3, 2), (10_000, 24)):
+        sizes.clear()
+        asked = options(precision="auto", batch_size=24, epochs=epochs)
+        choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE)
+        assert timed[-1] == photos
+    timed.clear()
+    sizes.clear()
+    choose_options(conv_net(), training_data(), with_values(asked, budget=50.0), objective=OBJECTIVE)
+    assert timed[-1] == 2  # the budget ends the long training early
 
 
 def test_quick_steps_are_timed_with_a_whole_batch_and_the_best_of_many_rounds_counts(
