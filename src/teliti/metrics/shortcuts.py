@@ -15,12 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from teliti.metrics.intervals import Interval, percentile_interval
+from teliti.metrics.intervals import Interval, balanced_interval
 from teliti.types import IntArray
 
 BINS, FOLDS, SHUFFLES = 8, 5, 999
 MOST_PHOTOS = 4000  # more say nothing new; a seeded choice is tested
-_DRAWS = 4000
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,14 +28,14 @@ class Shortcut:
 
     Attributes:
         score: Balanced accuracy out of fold, in [0, 1].
-        interval: 95 %, bootstrap over photos; None where it says nothing.
+        interval: 95 %, over photos.
         chance: 1 / K.
         p_value: Of the permutation test, not corrected.
         photos: How many were tested.
     """
 
     score: float
-    interval: Interval | None
+    interval: Interval
     chance: float
     p_value: float
     photos: int
@@ -69,7 +68,7 @@ def measure_shortcut(values: NDArray[Any], labels: IntArray, *, seed: int) -> Sh
     score = _balanced(preds, labels, weights)
     shuffled = np.array([_shuffled_score(bins, labels, folds, weights=weights, rng=rng) for _ in range(SHUFFLES)])
     p_value = (1.0 + float((shuffled >= score - 1e-12).sum())) / (1.0 + SHUFFLES)
-    return Shortcut(score, _interval(preds, labels, seed=seed), 1.0 / classes, p_value, len(labels))
+    return Shortcut(score, _interval(preds, labels), 1.0 / classes, p_value, len(labels))
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -128,9 +127,6 @@ def _shuffled_score(
     return _balanced(_predict(bins, shuffled, folds, weights=weights), shuffled, weights)
 
 
-def _interval(preds: IntArray, labels: IntArray, *, seed: int) -> Interval | None:
-    """Bootstrap over the photos of each class: how many of a draw are right is a binomial number."""
+def _interval(preds: IntArray, labels: IntArray) -> Interval:
     sizes = np.bincount(labels)
-    right = np.bincount(labels[preds == labels], minlength=len(sizes))
-    drawn = np.random.default_rng(seed).binomial(sizes, right / sizes, size=(_DRAWS, len(sizes)))
-    return percentile_interval((drawn / sizes).mean(axis=1))
+    return balanced_interval(np.bincount(labels[preds == labels], minlength=len(sizes)), sizes)

@@ -21,7 +21,7 @@ def curve_figure(curve: JsonMapping) -> Html:
     if len(rows) < 2 or not is_number(double.get("score")):
         return EMPTY
     ends = [end for row in (*rows, double) for end in (list_at(row, "interval") or [row["score"]])]
-    plane = Plane((0.0, 1.05 * float(double["photos"])), span_of([float(end) for end in ends]), height=300)
+    plane = Plane((0.0, 1.05 * float(double["photos"])), span_of([float(end) for end in ends]), height=300, left=70)
     points = [(float(row["photos"]), float(row["score"])) for row in rows]
     forecast = (float(double["photos"]), float(double["score"]))
     drawing = plane.drawing(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from teliti.data.findings import Finding, Severity
 from teliti.data.split import fewest_groups, fold_samples
 from teliti.errors import SplitError
-from teliti.metrics.intervals import draw_counts, percentile_interval
+from teliti.metrics.intervals import balanced_interval
 from teliti.metrics.learning_curve import extrapolate
 from teliti.models.heads import HeadWeights
 from teliti.recipe import Recipe
@@ -24,7 +24,6 @@ SHARES = (0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 REPEATS = 3
 FEWEST_PER_CLASS = 20  # separate photos
 WORTH = 0.01  # of balanced accuracy: less than that is within the noise of any line
-_DRAWS = 400
 
 
 def learning_curve(
@@ -41,8 +40,8 @@ def learning_curve(
         reporter: Told of every fit.
 
     Returns:
-        {"rows": [{"share", "photos", "score", "interval"}], "double": {"photos", "score", "interval"}, "sentence"}, and
-        the finding; None and nothing where a class has too few photos.
+        {"rows": [{"share", "photos", "score", "interval"}], "double": {"photos", "score", "interval",
+        "gain_interval"}, "sentence"}, and the finding; None and nothing where a class has too few photos.
     """
     targets, groups = known.photos.targets, known.groups
     if fewest_groups(targets, groups) < FEWEST_PER_CLASS:
@@ -114,9 +113,10 @@ def say_curve(rows: list[Record], double: Record) -> str:
         f"With {last['photos']:,} photos to learn from the balanced accuracy is {last['score']:.1%}; twice as many "
         f"would give about {double['score']:.1%} ({low:.1%} to {high:.1%}), by a power law through {len(rows)} sizes."
     )
-    if low - last["score"] > WORTH:
+    least, most = double["gain_interval"]
+    if least > WORTH:
         return f"{start} More photos would help."
-    if high - last["score"] < WORTH:
+    if most < WORTH:
         return f"{start} More photos of the same kind would hardly help: better labels, light or classes would."
     return f"{start} Whether more photos would help cannot be told: the gain of {100 * gain:.1f} points is uncertain."
 
@@ -142,31 +142,36 @@ class _Measured:
 
 
 def _conclude(measured: Mapping[float, Sequence[_Measured]], *, seed: int) -> tuple[Record, list[Finding]]:
-    rows = [_row(share, own, seed=seed) for share, own in measured.items()]
+    rows = [_row(share, own) for share, own in measured.items()]
     sizes = np.repeat([float(row["photos"]) for row in rows], [len(own) for own in measured.values()])
     errors = np.array([one.error for own in measured.values() for one in own])
     to = 2.0 * rows[-1]["photos"]
     error, (low, high) = extrapolate(sizes, errors, to=to, seed=seed)
+    last, score = rows[-1]["score"], 1.0 - error
+    below, above = last - rows[-1]["interval"][0], rows[-1]["interval"][1] - last  # a forecast is no surer than these
     double = {
         "photos": int(to),
-        "score": round(1.0 - error, 4),
-        "interval": [round(1.0 - high, 4), round(1.0 - low, 4)],
+        "score": round(score, 4),
+        "interval": [
+            round(max(0.0, min(1.0 - high, score - below)), 4),
+            round(min(1.0, max(1.0 - low, score + above)), 4),
+        ],
+        "gain_interval": [round(1.0 - high - last, 4), round(1.0 - low - last, 4)],
     }
     record: Record = {"rows": rows, "double": double, "sentence": say_curve(rows, double)}
     return record, [judge_curve(record)]
 
 
-def _row(share: float, own: Sequence[_Measured], *, seed: int) -> Record:
+def _row(share: float, own: Sequence[_Measured]) -> Record:
     labels = np.concatenate([one.labels for one in own])
     hits = np.concatenate([one.hits for one in own])
-    weights = hits / np.bincount(labels)[labels] / len(np.unique(labels))
-    draws = np.concatenate([counts @ weights for counts in draw_counts(labels, draws=_DRAWS, seed=seed)])
-    interval = percentile_interval(draws)
+    present, classes = np.unique(labels, return_inverse=True)
+    right = np.bincount(classes[hits], minlength=len(present))
     return {
         "share": share,
         "photos": round(float(np.median([one.size for one in own]))),
         "score": round(_balanced(hits, labels), 4),
-        "interval": None if interval is None else [round(end, 4) for end in interval],
+        "interval": [round(end, 4) for end in balanced_interval(right, np.bincount(classes))],
     }
 
 

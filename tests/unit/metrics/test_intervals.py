@@ -11,6 +11,7 @@ from teliti.errors import UserError
 from teliti.metrics.curves import rank_scores, roc_auc_score
 from teliti.metrics.intervals import (
     affordable_draws,
+    balanced_interval,
     bootstrap_interval,
     clopper_pearson_interval,
     clopper_pearson_upper,
@@ -149,3 +150,21 @@ def test_impossible_counts_and_confidences_are_named():
         clopper_pearson_interval(1, 4, confidence=95)
     with pytest.raises(UserError, match=r"confidence must be between 0 and 1, got 0"):
         bootstrap_interval(lambda counts: counts[:, 0], np.zeros(3, int), seed=0, confidence=0.0)
+
+
+def test_the_interval_of_balanced_accuracy_has_a_width_where_all_are_right():
+    """One class is Wilson's; more classes are surer together than one of them, since their errors are independent."""
+    one = balanced_interval(np.array([40]), np.array([40]))
+    six = balanced_interval(np.full(6, 40), np.full(6, 40))
+    assert one == pytest.approx(wilson_interval(40, 40))
+    assert one[0] < six[0] < 0.99
+    assert six[1] == 1.0
+
+
+@pytest.mark.parametrize(("recalls", "counts"), [((0.9, 0.7), (60, 20)), ((1.0, 0.95, 0.5), (40, 100, 30))])
+def test_the_interval_of_balanced_accuracy_holds_the_truth(recalls, counts):
+    rng = np.random.default_rng(0)
+    truth = np.mean(recalls)
+    held = [low <= truth <= high for low, high in (balanced_interval(rng.binomial(counts, recalls), np.array(counts))
+                                                   for _ in range(2000))]  # fmt: skip
+    assert 0.93 <= np.mean(held) <= 0.985

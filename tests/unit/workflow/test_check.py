@@ -220,6 +220,9 @@ def test_the_features_find_wrong_labels_and_a_pool(tmp_path, monkeypatch):
     assert sum(row["photos"] for row in record["clusters"]) == 80
     curve = record["learning_curve"]
     assert [row["share"] for row in curve["rows"]][-1] == 1.0
+    (low, high), (last_low, last_high) = curve["double"]["interval"], curve["rows"][-1]["interval"]
+    assert last_low < last_high  # also where all are right
+    assert high - low >= min(last_high, 1.0) - last_low - 0.02  # a forecast is no surer, but for what is cut off at 1
     assert of_kind(record, "learning_curve")[0]["message"] == curve["sentence"]
     assert record["split_price"] is None  # no groups
 
