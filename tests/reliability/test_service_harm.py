@@ -93,9 +93,9 @@ def test_five_hundred_slow_clients(tmp_path: Path) -> None:
             if number % 3 != 2:
                 connection.settimeout(max(0.1, 30 - (time.monotonic() - began)))
                 assert _is_cut(connection), number
-        assert time.monotonic() - began <= 31
-        time.sleep(1)
-        assert service.descriptors() <= descriptors  # of slow readers none is kept either, who still hold their end
+        while service.descriptors() > descriptors:  # slow readers are cut, too, who still hold their end
+            assert time.monotonic() - began <= 31
+            time.sleep(0.2)
         for connection in slow:
             connection.close()
         assert service.ask("GET", "/readyz")[0] == 200

@@ -34,7 +34,7 @@ LOG = logging.getLogger("teliti.serve")
 _SHORTEST_TOKEN, _LONGEST_TOKEN = 16, 512
 _MOST_WORKERS = 8
 _DRAIN_S = 8
-_SLOW_S, _LOOK_S, _KEEP_ALIVE_S = 15.0, 1.0, 25
+_SLOW_S, _LOOK_S, _KEEP_ALIVE_S = 15.0, 1.0, 20
 
 
 @dataclass(frozen=True, slots=True)
