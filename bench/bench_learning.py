@@ -61,7 +61,7 @@ def _row(
         command = [sys.executable, "-m", "teliti", "train", source, "--mode", mode, *more, *sets]
         command += ["--out", f"{folder}/run", "--json", "--quiet"]
         print(" ".join(command), file=sys.stderr)
-        record = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        record = json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
     seconds, test = record["seconds"], record["test"]
     auc = test.get("roc_auc")
     row = {

@@ -131,7 +131,7 @@ def check_parity(
     require("torch", extra="train", purpose="compare the exported network")
     from teliti.export.torch_session import trained_session
 
-    session = trained_session(backbone.load, head, novelty, copies=predictor.threads)
+    session = trained_session(backbone.load(), head, novelty, calls=predictor.threads)
     trained = Predictor(predictor.bundle, threads=predictor.threads, session=session)
 
     def answer_twice(pictures: UInt8Image) -> tuple[Scores, Scores]:

@@ -5,7 +5,7 @@ Only where torch is installed; nothing in the base install imports this file.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from queue import SimpleQueue
 
 import numpy as np
@@ -72,19 +72,16 @@ class TrainedNetwork(nn.Module):
         return named if self.novelty is None else {**named, NOVELTY: self.novelty(features)}
 
 
-def trained_session(
-    load: Callable[[], nn.Module], head: HeadWeights, novelty: NoveltyWeights | None, *, copies: int
-) -> TorchSession:
+def trained_session(front: nn.Module, head: HeadWeights, novelty: NoveltyWeights | None, *, calls: int) -> TorchSession:
     """The trained network as a session.
 
     Args:
-        load: Gives what comes before the head; called once a copy, since a deep copy's hooks would still write into
-            the first one.
+        front: What comes before the head; its weights are laid out channels last.
         head: The head.
         novelty: As for `TrainedNetwork`.
-        copies: How many calls may run at once.
+        calls: How many may run at once.
     """
     keep_freed_memory()
     outputs = ["value"] if head.is_regression else ["logits", "probs", *([] if novelty is None else [NOVELTY])]
-    fronts = (load().to(memory_format=torch.channels_last) for _ in range(copies))
-    return TorchSession((TrainedNetwork(front, head, novelty).eval() for front in fronts), outputs)
+    network = TrainedNetwork(front.to(memory_format=torch.channels_last), head, novelty).eval()
+    return TorchSession([network] * calls, outputs)

@@ -8,6 +8,7 @@ backbone's own classifier would see. The packaged weight files are pickles by fo
 
 from __future__ import annotations
 
+import threading
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -81,9 +82,8 @@ class FeatureNet(nn.Module):
         self.stage_modules = {stage: names[stage] for stage in self.stages if isinstance(stage, int)}
         self.register_buffer("mean", 255.0 * torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", 255.0 * torch.tensor(std).view(1, 3, 1, 1))
-        self._maps: dict[int, Tensor] = {}
         for stage, name in self.stage_modules.items():
-            trunk.get_submodule(name).register_forward_hook(self._keep_output(stage))
+            trunk.get_submodule(name).register_forward_hook(_keep_output(stage))
 
     def forward(self, image: Tensor) -> Tensor:
         """Features of a batch.
@@ -98,22 +98,34 @@ class FeatureNet(nn.Module):
             x = (image.permute(0, 3, 1, 2).to(self.mean.dtype) - self.mean) / self.std  # (N, 3, H, W)
         else:
             x = self.numbers(image.to(self.mean.dtype)).permute(0, 3, 1, 2)
-        self._maps.clear()
-        last = self.trunk.forward_features(x)  # type: ignore[operator]
-        parts = [self._vector(stage, last) for stage in self.stages]
-        self._maps.clear()
-        return torch.cat(parts, dim=1)
+        _kept.maps = maps = dict[int, Tensor]()
+        try:
+            last = self.trunk.forward_features(x)  # type: ignore[operator]
+        finally:
+            _kept.maps = None
+        return torch.cat([self._vector(stage, maps, last) for stage in self.stages], dim=1)
 
-    def _vector(self, stage: Stage, last: Tensor) -> Tensor:
+    def _vector(self, stage: Stage, maps: Mapping[int, Tensor], last: Tensor) -> Tensor:
         if stage == "head":
             return self.trunk.forward_head(last, pre_logits=True)  # type: ignore[operator,no-any-return]
-        return pool(self._maps[int(stage)], self.pooling)
+        return pool(maps[int(stage)], self.pooling)
 
-    def _keep_output(self, stage: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
-            self._maps[stage] = output  # looked up at each call: an export puts another dict there
 
-        return hook
+class _Kept(threading.local):
+    """Where the stages of the network that this thread computes put their maps: several threads share a network."""
+
+    maps: dict[int, Tensor] | None = None
+
+
+_kept = _Kept()
+
+
+def _keep_output(stage: int) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
+    def hook(_module: nn.Module, _inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        if _kept.maps is not None:
+            _kept.maps[stage] = output
+
+    return hook
 
 
 def pool(feature_map: Tensor, pooling: Pooling) -> Tensor:

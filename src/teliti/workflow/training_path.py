@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING
 
 from teliti.bundle import WEIGHTS, Bundle
@@ -95,10 +94,10 @@ def _trained(bundle: Bundle, *, threads: int) -> Session:
         if recipe.train.ensemble is True:
             _check_weights(recipe, facts, provenance.get("versions", {}))
             front = front.with_partner(rebuild_partner(recipe, arrays, steps))
-        return trained_session(lambda: front, head, novelty, copies=threads)
+        return trained_session(front, head, novelty, calls=threads)
     _check_weights(recipe, facts, provenance.get("versions", {}))
-    load = partial(load_feature_net, recipe.model, seed=recipe.seed, numbers=numbers)
-    return trained_session(load, head, novelty, copies=threads)
+    frozen = load_feature_net(recipe.model, seed=recipe.seed, numbers=numbers)
+    return trained_session(frozen, head, novelty, calls=threads)
 
 
 def _check_weights(recipe: Recipe, facts: Record, versions: Mapping[str, str]) -> None:

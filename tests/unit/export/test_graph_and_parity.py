@@ -107,7 +107,7 @@ def test_edge_sizes_and_a_batch_of_seven(
     assert (parity.photos, parity.changed_verdicts) == (7, 0)
     batch = np.concatenate(pictures)
     [exported] = run((predictor.bundle.path / MODEL).read_bytes(), batch, ["logits"])
-    [trained] = trained_session(backbone.load, head, novelty, copies=1).run(["logits"], batch)
+    [trained] = trained_session(backbone.load(), head, novelty, calls=1).run(["logits"], batch)
     for logits in (trained, scores.logits):
         assert (np.abs(exported - logits) <= LOGIT_TOLERANCE * np.maximum(1.0, np.abs(logits))).all()
 

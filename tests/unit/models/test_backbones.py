@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -164,6 +167,24 @@ def test_a_frozen_net_has_no_gradients_and_does_not_learn_from_a_batch() -> None
     assert not any(parameter.requires_grad for parameter in net.parameters())
     image = photos(4)
     torch.testing.assert_close(net(image)[:1], net(image[:1]), rtol=1e-5, atol=1e-6)
+
+
+def test_two_threads_and_a_copy_each_have_the_maps_of_their_own_photos() -> None:
+    """Both are behind the last stage before either collects what the stages gave."""
+    net, meeting = build("resnet18", (1, 3)), Barrier(2, timeout=60.0)
+    twin, alone = deepcopy(net), [net(photos(2, side)) for side in (32, 48)]
+
+    def wait_for_the_other(*_: object) -> None:
+        meeting.wait()
+
+    last = net.stage_modules[3]
+    for one in (net, twin):
+        one.trunk.get_submodule(last).register_forward_hook(wait_for_the_other)
+    for nets in ((net, net), (net, twin)):
+        with ThreadPoolExecutor(2) as pool_of_two:
+            together = list(pool_of_two.map(lambda own, side: own(photos(2, side)), nets, (32, 48)))
+        for features, expected in zip(together, alone, strict=True):
+            torch.testing.assert_close(features, expected)
 
 
 def test_random_weights_follow_the_seed_and_leave_the_global_one_alone() -> None:
