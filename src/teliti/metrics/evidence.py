@@ -2,8 +2,8 @@
 
 The measure is ROC AUC, of several classes the mean of each against the rest, of labels that a photo may have several of
 the mean of the labels and each by itself: it asks whether the answers differ, not whether a threshold made for whole
-photos still fits. What is shown are views as in K. Xiao and others, "Noise or
-signal: the role of image backgrounds in object recognition" (2020).
+photos still fits. What is shown are views as in K. Xiao and others, "Noise or signal: the role of image backgrounds in
+object recognition" (2020).
 """
 
 from __future__ import annotations

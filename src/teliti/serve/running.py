@@ -209,12 +209,12 @@ async def _run(server: uvicorn.Server, listener: socket.socket, on_ready: Callab
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     while not server.started and not serving.done():
         await asyncio.sleep(0.01)
-    gc.collect()
-    gc.freeze()  # what the service consists of stays: a search through all of it would hold every answer up for 0.1 s
-    if server.started:
-        on_ready()
     watching = asyncio.create_task(_cut_slow(server))
+    gc.collect()
     try:
+        gc.freeze()  # what the service consists of stays: a search through all of it would hold answers up for 0.1 s
+        if server.started:
+            on_ready()
         await serving
     finally:
         watching.cancel()

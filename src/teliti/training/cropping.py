@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import torch
+from timm.layers.helpers import to_2tuple
 from torch import Tensor, nn
 
 Size = tuple[int, int]
@@ -50,7 +51,7 @@ def _windows(net: nn.Module) -> Iterator[tuple[Size, Size]]:
     """Width of the window and stride, down and across, of the first layers, as long as they have no border."""
     for layer in _first_layers(net):
         if isinstance(layer, nn.Conv2d | nn.MaxPool2d | nn.AvgPool2d) and _has_no_border(layer):
-            sides, strides, steps = (_both(value) for value in _window_of(layer))
+            sides, strides, steps = (to_2tuple(value) for value in _window_of(layer))
             yield tuple(
                 ((side - 1) * step + 1, stride) for side, stride, step in zip(sides, strides, steps, strict=True)
             )  # type: ignore[misc]
@@ -73,7 +74,3 @@ def _window_of(layer: Any) -> tuple[Any, Any, Any]:
 def _has_no_border(layer: Any) -> bool:
     border = 0 if layer.padding == "valid" else layer.padding
     return border in {0, (0, 0)} and not getattr(layer, "ceil_mode", False)
-
-
-def _both(value: int | Size) -> Size:
-    return (value, value) if isinstance(value, int) else value

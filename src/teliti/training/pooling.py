@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from timm.layers.conv2d_same import Conv2dSame
+from timm.layers.helpers import to_2tuple
 from torch import Tensor, nn
 
 _GIVING = {nn.Conv2d, Conv2dSame, nn.BatchNorm2d}  # none needs its own result on the way back
@@ -98,10 +99,6 @@ def _divide(values: Tensor, seconds: Tensor, *, first: Tensor, second: Tensor) -
 
 
 def _is_two_by_two(pool: Any) -> bool:
-    sides = {*_both(pool.kernel_size), *_both(pool.stride)}
-    plain = {*_both(pool.padding)} == {0} and {*_both(pool.dilation)} == {1}
+    sides = {*to_2tuple(pool.kernel_size), *to_2tuple(pool.stride)}
+    plain = {*to_2tuple(pool.padding)} == {0} and {*to_2tuple(pool.dilation)} == {1}
     return sides == {2} and plain and not pool.ceil_mode and not pool.return_indices
-
-
-def _both(value: int | tuple[int, int]) -> tuple[int, int]:
-    return (value, value) if isinstance(value, int) else value

@@ -110,7 +110,7 @@ def _row(name: str, one: Shortcut, p_value: float) -> Record:
     return {
         "property": name,
         "score": round(one.score, 4),
-        "interval": [round(end, 4) for end in one.interval] if one.interval else None,
+        "interval": [round(end, 4) for end in one.interval],
         "chance": round(one.chance, 4),
         "p_value": round(p_value, 5),
         "photos": one.photos,

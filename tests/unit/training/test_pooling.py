@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,7 +12,9 @@ from torch import Tensor, nn
 
 from teliti.training import pooling
 from teliti.training.fast_layers import give_fast_layers, take_fast_layers
+from teliti.training.loop import Fitted, fit_network
 from teliti.training.pooling import rectified_pools
+from unit.training.tiny_networks import options, same_state, training_data
 
 POOL_FIRST = (nn.MaxPool2d(2), nn.ReLU())
 RELU_FIRST = (nn.ReLU(inplace=True), nn.MaxPool2d(2, 2))
@@ -114,3 +117,40 @@ def test_both_are_taken_out_again() -> None:
     assert all("forward" in layer.__dict__ for layer in net[1:])
     take_fast_layers(net)
     assert not any("forward" in layer.__dict__ for layer in net)
+
+
+@pytest.mark.parametrize("replicas", [1, 2])
+def test_a_run_that_stops_or_has_more_loader_threads_ends_with_the_same_bits(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, replicas: int
+) -> None:
+    """Both the pooling of whole numbers and the unseen last rows take part: 8 px are 7 to the network."""
+    data, pooled = training_data(), []
+    real = pooling._RectifiedPool.apply
+    monkeypatch.setattr(pooling._RectifiedPool, "apply", lambda x: pooled.append(tuple(x.shape[2:])) or real(x))
+    asked = {"precision": "bf16", "replicas": replicas, "threads": replicas, "lr": 0.02}
+
+    def learn(*, workers: int = 0, **more: object) -> Fitted:
+        return fit_network(pooling_net(), data, options(**asked, num_workers=workers), seed=1, **more)
+
+    whole = learn()
+    assert set(pooled) == {(4, 4)}
+    for workers in (1, 4):
+        assert same_state(learn(workers=workers).state, whole.state)
+    with pytest.raises(KeyboardInterrupt):
+        learn(folder=tmp_path, on_epoch=interrupt_second)
+    again = learn(folder=tmp_path)
+    assert same_state(again.state, whole.state)
+    assert again.history == whole.history
+
+
+def pooling_net() -> nn.Module:
+    """A convolution of which 2x2 pooling leaves the last row out, pooling, ReLU and a dense layer."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return nn.Sequential(nn.Conv2d(3, 8, 4), *copy.deepcopy(POOL_FIRST), nn.Flatten(), nn.Linear(32, 2))
+
+
+def interrupt_second(row: dict) -> None:
+    """Ctrl-C after the second epoch."""
+    if row["epoch"] == 1:
+        raise KeyboardInterrupt
