@@ -54,6 +54,9 @@ class TrainRecipe(Section):
         device: Where a network is trained; "auto" takes a GPU where torch finds one.
         replicas: Parts of a batch that are computed at the same time, each by one thread; 1 leaves the threads to the
             library. "auto" times both.
+        compile: Let torch.compile write the network's kernels before the first step, which takes 10 to 50 s; with one
+            team of threads. "auto" tries it in a run of half an hour or more (on a GPU five minutes) where replicas are
+            "auto" too, and keeps it where it saves more than that.
         num_workers: Threads that assemble the next batches; 0: none. The result is the same for any number.
         augment_on: Where photos are augmented: by the threads that assemble batches ("cpu"), or by torch on the device
             of the network as far as the steps can be ("device"). "auto": "cpu" on a CPU; on a GPU both are timed.
@@ -111,6 +114,7 @@ class TrainRecipe(Section):
     views: Annotated[int, Field(ge=1, le=100)] = 4
     device: Device = "auto"
     replicas: Literal["auto"] | Annotated[int, Field(ge=1, le=64)] = "auto"
+    compile: Literal["auto"] | bool = "auto"
     num_workers: Annotated[int, Field(ge=0, le=64)] = 1
     augment_on: AugmentOn = "auto"
     epochs: Annotated[int, Field(ge=1, le=100_000)] = 20
@@ -164,6 +168,8 @@ class TrainRecipe(Section):
     def _keys_fit_together(self) -> TrainRecipe:
         if self.precision == "auto" and self.mode not in NETWORK_MODES:
             raise ValueError(f'precision must be f32 or bf16 in mode "{self.mode}", got auto')
+        if self.compile is True and self.replicas not in {"auto", 1}:
+            raise ValueError(f"replicas must be 1 beside compile = true, got {self.replicas}")
         if self.nesterov and (self.optimizer != "sgd" or not self.momentum):
             raise ValueError('nesterov must stand beside optimizer = "sgd" and a momentum above 0')
         if self.batch_size < self.accumulate:

@@ -38,10 +38,10 @@ _OPTIONS = {
     "optimizer": "Optimiser", "lr": "Learning rate", "schedule": "Schedule", "batch_size": "Batch",
     "accumulate": "Parts of a batch", "ema": "Average of the weights", "clip_norm": "Longest gradient",
     "device": "Device", "precision": "Precision while learning", "replicas": "Threads with a part of a batch each",
-    "threads": "Threads",
+    "threads": "Threads", "compile": "Kernels by torch.compile",
 }  # fmt: skip
 _PLACES = {"cpu": "Threads of the processor", "device": "The network's device"}
-_PLAIN = {"accumulate": 1, "ema": 0.0, "replicas": 1}  # what needs no word
+_PLAIN = {"accumulate": 1, "ema": 0.0, "replicas": 1, "compile": False}  # what needs no word
 
 
 def learning(record: JsonMapping) -> Html:
@@ -133,14 +133,23 @@ def learnt(record: JsonMapping) -> Html:
             str(row.get("precision", MISSING)),
             number(row.get("replicas")),
             number(row.get("photos_per_s")),
+            _kernel_words(row),
             "✓ chosen" if row.get("chosen") else "",
         ]
         for row in tables_at(history, "probe")
         if "augment_on" not in row
     ]
-    head = ["Precision", "Parts at a time", "Photos per second", ""]
+    head = ["Precision", "Parts at a time", "Photos per second", "Kernels", ""]
     timed = table("Timed on this machine before the first step", head=head, rows=probe) if probe else EMPTY
     return join([facts(rows), timed, _places(history)])
+
+
+def _kernel_words(row: JsonMapping) -> str:
+    if not row.get("compiled"):
+        return "torch's"
+    if row.get("compile_s") is None:
+        return "by torch.compile: could not be made here"
+    return f"by torch.compile, {seconds(row['compile_s'])} until they were there"
 
 
 def _places(history: JsonMapping) -> Html:
@@ -246,7 +255,7 @@ def _cell(key: str, value: Any) -> str:
 
 
 def _setting(value: Any, key: str) -> str | None:
-    return None if value == _PLAIN.get(key) else _text(value)
+    return None if value == _PLAIN.get(key) else "yes" if value is True else _text(value)
 
 
 def _text(value: Any) -> str | None:

@@ -37,7 +37,7 @@ from teliti.training.progress import Run, open_run
 from teliti.training.rate_finder import RateSearch, find_rate
 from teliti.training.schedules import rate_factor
 from teliti.training.speed import Choice, choose_device, choose_options, quiet_torch, with_values
-from teliti.training.unfreeze import StageModules, stages_of
+from teliti.training.unfreeze import StageModules, lowest_learning, stages_of
 from teliti.types import Record, Reporter, SilentReporter
 
 Ending = Literal["epochs", "early_stopping", "budget"]
@@ -191,6 +191,7 @@ def _sentences(run: Run, *, augments: bool) -> list[str]:
     if is_measured:
         length = f"as many epochs as fit {parse_seconds(options.budget or 0.0):.0f} s"
     how = f"{replicas} threads with a part of each batch" if replicas > 1 else f"{options.threads} threads"
+    how += ", kernels by torch.compile" if options.compile is True else ""
     found = [
         f"Training on {options.device} in {options.precision}, {how}, channels last"
         f"{_place(options, augments=augments)}, batches of {options.batch_size}"
@@ -244,8 +245,10 @@ def _decide(
     stages: StageModules | None,
 ) -> tuple[Choice, RateSearch | None]:  # fmt: skip
     """What the options leave open; asked once a run, its answer is kept with the first checkpoint."""
-    measures = measured_epochs(options, num_stages=len(stages_of(net, stages)))
-    choice = choose_options(net, data, options, objective=objective, cuts_epochs=not measures)
+    num_stages = len(stages_of(net, stages))
+    measures = measured_epochs(options, num_stages=num_stages)
+    phases = len({lowest_learning(options, num_stages=num_stages, epoch=epoch) for epoch in range(options.epochs)})
+    choice = choose_options(net, data, options, objective=objective, cuts_epochs=not measures, phases=phases)
     if options.lr != "find":
         return choice, None
     search = find_rate(net, data, choice.options, objective=objective, seed=seed, stages=stages)

@@ -86,7 +86,8 @@ def find_rate(
     own = copy.deepcopy(net)
     own_stages = stages_of(net, stages)
     last = lowest_learning(options, num_stages=len(own_stages), epoch=max(options.epochs - 1, options.head_epochs))
-    stepper = Stepper(own, data, objective, options=options, seed=seed, processes=Processes())
+    eager = options.model_copy(update={"compile": False})  # the run's kernels would not earn themselves back here
+    stepper = Stepper(own, data, objective, options=eager, seed=seed, processes=Processes())
     for replica in stepper.replicas.nets:
         set_learning(
             replica, own_stages[last:], keep_statistics=options.batch_norm == "keep",

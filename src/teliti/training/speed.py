@@ -2,8 +2,8 @@
 
 In this order: the device; how small a batch must be cut to fit the memory; bf16 or f32, and one team of threads or a
 replica for each, by timing real steps for a second, for a long run up to ten; on a GPU, where photos are augmented
-(`augment_choice`); how many epochs fit a budget. Weights are always laid out channels last (1.6 times on a CPU).
-torch.compile is left out: on a CPU it never earned its 10 to 50 seconds back.
+(`augment_choice`); for a long run, whether torch.compile earns its seconds back (`compiling`); how many epochs fit a
+budget. Weights are always laid out channels last (1.6 times on a CPU).
 """
 
 from __future__ import annotations
@@ -25,8 +25,9 @@ from teliti.recipe.sections import parse_seconds
 from teliti.recipe.train import Precision, TrainRecipe
 from teliti.runtime import default_threads, keep_freed_memory
 from teliti.training.augment_choice import choose_place, is_place_open, settled_place
-from teliti.training.batches import Batch, InputMaker, TrainingData
+from teliti.training.batches import Batch, InputMaker, TrainingData, epoch_batches
 from teliti.training.budget import PLANNED_SHARE, has_open_budget
+from teliti.training.compiling import Trial, choose_compiled, is_trial_open
 from teliti.training.fast_layers import give_fast_layers
 from teliti.training.losses import Objective
 from teliti.training.parallel import Processes, draws_global_randomness, processes_here
@@ -39,6 +40,7 @@ _MEMORY_SHARE = 0.7  # of what is free
 _BACKWARD = 1.5  # memory of a whole step over that of the activations that are kept for it
 _FEWEST_A_PART = 4
 _MOST_ROUNDS = 12
+_COLD_STEPS = 2  # of compiled kernels: the second one records them on a GPU
 _RISK_OF_ONE_TEAM = 1.1
 _VALIDATION_COST = 1 / 3  # of a training step, for one photo
 
@@ -81,8 +83,9 @@ def processor_precision() -> Precision:
 
 
 def choose_options(
-    net: nn.Module, data: TrainingData, options: TrainRecipe, *, objective: Objective, cuts_epochs: bool = True
-) -> Choice:
+    net: nn.Module, data: TrainingData, options: TrainRecipe, *, objective: Objective, cuts_epochs: bool = True,
+    phases: int = 1,
+) -> Choice:  # fmt: skip
     """Replace every "auto" of the options; the network is left as it is.
 
     Args:
@@ -91,6 +94,7 @@ def choose_options(
         options: With a device that is not "auto".
         objective: For real steps.
         cuts_epochs: A budget is held against the time of the probe's steps; else the run's own epochs are measured.
+        phases: How often other stages learn than before, the first time included.
 
     Raises:
         RecipeError: replicas are asked for that this network or device cannot have.
@@ -98,7 +102,8 @@ def choose_options(
     values: dict[str, Any] = {"threads": options.threads or max(1, default_threads() // processes_here())}
     values["accumulate"] = _parts_for_memory(net, data, options)
     values["augment_on"] = settled_place(data, options)
-    replicas = _possible_replicas(net, data, options, threads=values["threads"])
+    values["compile"] = options.compile is True
+    replicas = [1] if options.compile is True else _possible_replicas(net, data, options, threads=values["threads"])
     precisions = ["f32", "bf16"] if options.precision == "auto" else [options.precision]
     candidates = [
         with_values(options, **values, precision=precision, replicas=count)
@@ -106,8 +111,8 @@ def choose_options(
         for count in replicas
     ]
     cuts_epochs = cuts_epochs and has_open_budget(options)
-    is_open = is_place_open(data, options)
-    if len(candidates) == 1 and not cuts_epochs and not is_open:
+    is_open, is_trial = is_place_open(data, options), is_trial_open(options)
+    if len(candidates) == 1 and not cuts_epochs and not is_open and not is_trial:
         return Choice(candidates[0])
     seconds = _time_candidates(net, data, candidates, objective=objective)
     best = _fastest(candidates, seconds)
@@ -121,6 +126,14 @@ def choose_options(
         for place, (candidate, taken) in enumerate(zip(candidates, seconds, strict=True))
     )
     chosen, a_photo = candidates[best], seconds[best]
+    if is_trial:
+        plan = epoch_batches(data.train, batch_size=chosen.batch_size, seed=0, epoch=0)
+        chosen, a_photo, tried = choose_compiled(
+            chosen, a_photo=a_photo, planned=_planned_seconds(chosen, data, a_photo),
+            kernel_sets=phases * len({len(batch) for batch in plan}),
+            try_out=lambda candidate: _try_out(net, data, candidate, objective=objective),
+        )  # fmt: skip
+        probe = _marked(probe, tried)
     if is_open:
         step = a_photo * min(chosen.batch_size, len(data.train))
         place, places = choose_place(data, chosen, device=torch.device(str(chosen.device)), step=step)
@@ -260,9 +273,7 @@ def _affordable_batch(stepper: Stepper, data: TrainingData, candidates: list[Tra
     while True:
         batch = _probe_batch(data, photos)
         cold = _time_step(stepper, options, batch)
-        planned = cold / photos * len(data.train) * options.epochs
-        if has_open_budget(options):
-            planned = min(planned, parse_seconds(options.budget or 0.0))
+        planned = _planned_seconds(options, data, cold / photos)
         bound = max(bound, min(_PROBE_SHARE * planned, _LONGEST_PROBE))
         if photos == whole or cold > bound / 3:
             return batch, bound
@@ -271,6 +282,35 @@ def _affordable_batch(stepper: Stepper, data: TrainingData, candidates: list[Tra
         if fitting <= photos:
             return batch, bound
         photos = min(fitting, 4 * photos)
+
+
+def _try_out(net: nn.Module, data: TrainingData, compiled: TrainRecipe, *, objective: Objective) -> Trial:
+    """Kernels for real batches, and how fast they are."""
+    stepper = Stepper(copy.deepcopy(net), data, objective, options=compiled, seed=0, processes=Processes())
+    batch = _probe_batch(data, min(compiled.batch_size, len(data.train)))
+    try:
+        cold = sum(_time_step(stepper, compiled, batch) for _ in range(_COLD_STEPS))
+        started, best = time.perf_counter(), float("inf")
+        for _ in range(_MOST_ROUNDS):
+            best = min(best, _time_step(stepper, compiled, batch))
+            if time.perf_counter() - started > PROBE_SECONDS:
+                break
+        return Trial(cold, best / batch.total)
+    finally:
+        stepper.close()
+
+
+def _marked(probe: tuple[Record, ...], tried: tuple[Record, ...]) -> tuple[Record, ...]:
+    """All records, of which one is chosen."""
+    if any(row["chosen"] for row in tried):
+        probe = tuple({**row, "chosen": False} for row in probe)
+    return probe + tried
+
+
+def _planned_seconds(options: TrainRecipe, data: TrainingData, a_photo: float) -> float:
+    """Of a whole training, when a photo takes `a_photo` seconds."""
+    planned = a_photo * len(data.train) * options.epochs
+    return min(planned, parse_seconds(options.budget or 0.0)) if has_open_budget(options) else planned
 
 
 def _fastest(candidates: list[TrainRecipe], seconds: list[float]) -> int:

@@ -7,7 +7,8 @@ All randomness of a part follows from seed, epoch, step and the part's place.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch import Tensor, nn
 
 from teliti.recipe.train import TrainRecipe
 from teliti.training.batches import Batch, InputMaker, TrainingData
+from teliti.training.compiling import compile_network, compiling_errors, forget_compiled
 from teliti.training.cropping import seen_size
 from teliti.training.fast_layers import give_fast_layers, take_fast_layers
 from teliti.training.folding import find_pairs
@@ -81,6 +83,8 @@ class Stepper:
         weights = objective.photo_weights(data.targets)
         self._weights = None if weights is None else weights.to(self.device)
         self._makers = [InputMaker(data, self.device) for _ in self.replicas.nets]
+        self._is_compiled = options.compile is True
+        self._learners = [compile_network(net, self.device)] if self._is_compiled else self.replicas.nets
         self._seen = (slice(None), slice(None), slice(None), slice(None))
         if self.device.type == "cpu":
             self._prepare_for_cpu(processes.world)
@@ -90,6 +94,8 @@ class Stepper:
         net, options, photo = self._net, self._options, self.inputs(self._data.train[:1])
         height, width = seen_size(net, photo)
         self._seen = (*self._seen[:2], slice(height), slice(width))
+        if self._is_compiled:
+            return
         photos = options.batch_size // (options.accumulate * self.replicas.count * world)
         pairs = find_pairs(net, photo, photos=max(1, photos))
         for own in self.replicas.nets:
@@ -104,7 +110,8 @@ class Stepper:
             self.replicas.seed([self._seed_of(epoch, batch.step, number, place) for place in range(len(pieces))])
 
             def work(place: int, pieces: Sequence[IntArray] = pieces) -> tuple[Tensor, Tensor]:
-                return self._learn(place, batch, pieces[place])
+                with compiling_errors() if self._is_compiled else nullcontext():
+                    return self._learn(place, batch, pieces[place])
 
             for loss, output in self.replicas.run(work, len(pieces)):
                 losses.append(loss)
@@ -147,10 +154,10 @@ class Stepper:
         losses = torch.cat([loss for _, loss in parts]).double()
         return self._gathered(outputs, len(indices)).numpy(), self._gathered(losses, len(indices)).numpy()
 
-    def call(self, net: nn.Module, x: Tensor) -> Tensor:
+    def call(self, net: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         """Logits (N, K) float32 of (N, C, H, W), computed in the run's precision."""
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._options.precision == "bf16"):
-            logits: Tensor = net(x)
+            logits = net(x)
         return logits.float()
 
     def inputs(self, indices: IntArray) -> Tensor:
@@ -162,14 +169,15 @@ class Stepper:
         """Stop the threads, and leave the network as it was."""
         self.replicas.close()
         take_fast_layers(self._net)
+        if self._is_compiled:
+            forget_compiled()
 
     def _learn(self, place: int, batch: Batch, piece: IntArray) -> tuple[Tensor, Tensor]:
-        net = self.replicas.nets[place]
         first, last = (int(piece[0]), int(piece[-1]) + 1) if len(piece) else (0, 0)
         if first == last:
             nothing = torch.zeros(0, self._objective.num_outputs, device=self.device)
             return nothing.new_zeros(0), nothing
-        logits = self.call(net, self._makers[place].make(batch.images[first:last])[self._seen])
+        logits = self.call(self._learners[place], self._makers[place].make(batch.images[first:last])[self._seen])
         mixed = None if batch.mixed is None else batch.mixed[piece]
         losses = self._losses(logits, torch.from_numpy(batch.indices[piece]), mixed)
         (losses.sum() / batch.total).backward()  # type: ignore[no-untyped-call]

@@ -161,6 +161,19 @@ def test_training_is_that_of_the_network():
         assert claim not in found
 
 
+def test_a_trial_of_compiled_kernels_stands_among_what_was_timed():
+    record = network_record()
+    assert "Kernels by torch.compile" not in shown(record, "training")
+    tried = {"precision": "bf16", "replicas": 1, "compiled": True, "chosen": False}
+    record["history"]["probe"] += [{**tried, "compile_s": 31.5, "photos_per_s": 64.0}, tried]
+    found = html.unescape(shown(record, "training"))
+    assert "64.0by torch.compile, 31.5 s until they were there" in found
+    assert "by torch.compile: could not be made here" in found
+    assert found.count("✓ chosen") == 1
+    record["history"]["options"]["compile"] = True
+    assert "Kernels by torch.compileyes" in shown(record, "training")
+
+
 def test_the_two_places_of_augmentation_stand_beside_each_other_where_they_were_timed():
     record = network_record()
     assert "Photos augmented by" not in shown(record, "training")

@@ -14,8 +14,8 @@ from teliti.training.batches import TrainingData
 
 SIDE = 8
 CALM: dict[str, Any] = {
-    "mode": "scratch", "device": "cpu", "precision": "f32", "replicas": 1, "threads": 1, "batch_size": 8, "epochs": 3,
-    "lr": 0.01, "num_workers": 0, "augment_on": "cpu", "warmup_epochs": 0,
+    "mode": "scratch", "device": "cpu", "precision": "f32", "replicas": 1, "compile": False, "threads": 1,
+    "batch_size": 8, "epochs": 3, "lr": 0.01, "num_workers": 0, "augment_on": "cpu", "warmup_epochs": 0,
 }  # fmt: skip
 """Options that leave nothing to a probe."""
 
