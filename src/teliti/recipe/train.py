@@ -49,7 +49,7 @@ class TrainRecipe(Section):
         precision: bf16 is faster where the processor has it, and less exact. "auto" (with "finetune" and "scratch",
             and the default there) times both, for a second or a hundredth of a long training, at most 10 s.
         threads: Threads for decoding and for the engine; unset: the cores this process may use.
-        batch_size: Photos per call of the engine; for "finetune" and "scratch" photos per step, 32 and 64 when unset.
+        batch_size: Photos per step of "finetune" and "scratch", 32 and 64 when unset; other modes do not read it.
         views: Augmented views of each training photo in the features mode, where the recipe has [[augment]].
         device: Where a network is trained; "auto" takes a GPU where torch finds one.
         replicas: Parts of a batch that are computed at the same time, each by one thread; 1 leaves the threads to the
