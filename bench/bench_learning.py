@@ -54,8 +54,12 @@ def _row(
 ) -> dict:
     name = name or source
     kept = Path(os.environ["LEARNING_PARTS"], f"{name}-{mode}-{seed}.json") if "LEARNING_PARTS" in os.environ else None
+    asked = [source, mode, seed, *settings, *more]
     if kept is not None and kept.is_file():
-        return json.loads(kept.read_text())
+        found = json.loads(kept.read_text())
+        if found["asked"] != asked:
+            raise SystemExit(f"{kept} is of another command: {found['asked']}; this one: {asked}. Delete it.")
+        return found["row"]
     with tempfile.TemporaryDirectory() as folder:
         sets = [word for setting in (f"seed={seed}", *settings) for word in ("--set", setting)]
         command = [sys.executable, "-m", "teliti", "train", source, "--mode", mode, *more, *sets]
@@ -77,7 +81,7 @@ def _row(
     print(row, file=sys.stderr)
     if kept is not None:
         kept.parent.mkdir(parents=True, exist_ok=True)
-        kept.write_text(json.dumps(row))
+        kept.write_text(json.dumps({"asked": asked, "row": row}))
     return row
 
 

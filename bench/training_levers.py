@@ -21,34 +21,44 @@ def main() -> None:
     training_sides.main()
 
 
+def _replace(module: object, name: str, value: object) -> None:
+    """Put something else there.
+
+    Raises:
+        AttributeError: nothing of that name is there any more, so that the lever would not be left out.
+    """
+    getattr(module, name)
+    setattr(module, name, value)
+
+
 def _free_memory_at_once() -> None:
     from teliti import runtime
 
-    runtime.keep_freed_memory = lambda: None
+    _replace(runtime, "keep_freed_memory", lambda: None)
 
 
 def _rectify_before_pooling() -> None:
     from teliti.models import networks
 
-    networks.pool_before_activation = lambda _net: 0
+    _replace(networks, "pool_before_activation", lambda _net: 0)
 
 
 def _pool_by_torch() -> None:
     from teliti.training import fast_layers
 
-    fast_layers.rectified_pools = lambda _net: iter(())
+    _replace(fast_layers, "rectified_pools", lambda _net: iter(()))
 
 
 def _look_at_all() -> None:
     from teliti.training import steps
 
-    steps.seen_size = lambda _net, x: tuple(x.shape[2:])
+    _replace(steps, "seen_size", lambda _net, x: tuple(x.shape[2:]))
 
 
 def _layers_of_torch() -> None:
     from teliti.training import fast_layers
 
-    fast_layers._KINDS = ()
+    _replace(fast_layers, "_KINDS", ())
 
 
 LEVERS: dict[str, Callable[[], dict | None]] = {
@@ -59,6 +69,7 @@ LEVERS: dict[str, Callable[[], dict | None]] = {
     "ReLU and pooling in whole numbers": _pool_by_torch,
     "unseen rows are cropped": _look_at_all,
     "depthwise gradients and ReLU6 of our own": _layers_of_torch,
+    "torch.compile in their place": lambda: {"compile": True, "replicas": 1},
 }
 
 if __name__ == "__main__":

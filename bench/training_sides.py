@@ -8,6 +8,7 @@ but the network's name is shared between sides, so that a side runs in the envir
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import sys
@@ -17,6 +18,8 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+
+from peak import processor_peak
 
 SEED, CLASSES, LR = 7, 2, 1e-3
 ROUND_S = 2.5  # about; a side does as many whole steps as fit
@@ -82,6 +85,7 @@ def _ours(
     net.to(memory_format=torch.channels_last).train()
     options = with_values(options, **(choice or {}))
     options = choose_options(net, photos, options, objective=_objective(options)).options
+    parameters, flop = sum(p.numel() for p in net.parameters()), _seen_flop(net, pixels)
 
     asked, answered, found = threading.Semaphore(0), threading.Semaphore(0), {}
 
@@ -109,7 +113,18 @@ def _ours(
         return len(photos.train), found["end"] - begin
 
     choice = {"precision": options.precision, "replicas": options.replicas}
-    return work, {"parameters": sum(p.numel() for p in net.parameters()), "choice": choice}
+    return work, {"parameters": parameters, "flop": flop, "choice": choice}
+
+
+def _seen_flop(net, pixels: int) -> float:  # noqa: ANN001
+    """Operations of a step for a photo, of the part of it that our loop computes."""
+    import torch
+
+    from teliti.training.cropping import seen_size
+
+    photo, probe = torch.zeros(1, 3, pixels, pixels), copy.deepcopy(net).eval()
+    height, width = seen_size(probe, photo)
+    return _flop_of_a_step(probe, photo[:, :, :height, :width])
 
 
 def _our_setup(network: str, pixels: int, batch: int, *, precision: str) -> tuple:
@@ -141,7 +156,7 @@ def _our_setup(network: str, pixels: int, batch: int, *, precision: str) -> tupl
     )  # fmt: skip
     options = TrainRecipe.model_validate({
         "mode": "scratch", "batch_size": batch, "epochs": 100_000, "optimizer": "adam", "lr": LR,
-        "schedule": "constant", "monitor": "train_loss", "precision": precision, "device": "cpu",
+        "schedule": "constant", "monitor": "train_loss", "precision": precision, "device": "cpu", "compile": False,
     })  # fmt: skip
     return net, options, photos
 
@@ -367,44 +382,6 @@ def _keras_resnet50(keras, pixels: int):  # noqa: ANN001, ANN202
     return keras.Model(given, layers.Dense(CLASSES, dtype="float32")(x))
 
 
-# The processor's peak.
-
-
-def _peak(_network: str, _pixels: int, _batch: int, *, precision: str = "f32") -> tuple[Round, dict]:
-    """Multiply-adds of the fastest dense work that torch reaches: a matrix product or a 3x3 convolution.
-
-    "Photos" are operations in units of 10^9 here.
-    """
-    from teliti.runtime import keep_freed_memory, quiet_environment
-
-    quiet_environment()
-    import torch
-
-    keep_freed_memory()
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = torch.randn(2048, 2048).to(kind), torch.randn(2048, 2048).to(kind)
-    x = torch.randn(16, 256, 28, 28).to(kind).to(memory_format=torch.channels_last)
-    w = torch.randn(256, 256, 3, 3).to(kind).to(memory_format=torch.channels_last)
-    kinds = {
-        "matrix product": (lambda: torch.mm(a, b), 2 * 2048**3),
-        "3x3 convolution": (lambda: torch.nn.functional.conv2d(x, w, padding=1), 2 * 16 * 28 * 28 * 256 * 256 * 9),
-    }
-
-    def rate(call: Callable[[], object], flop: int) -> float:
-        with torch.inference_mode():
-            call()
-            begin, done = time.perf_counter(), 0
-            while time.perf_counter() - begin < ROUND_S / 10:
-                call()
-                done += 1
-            return done * flop / 1e9 / (time.perf_counter() - begin)
-
-    def work() -> tuple[float, float]:
-        return max(rate(call, flop) for call, flop in kinds.values()), 1.0
-
-    return work, {}
-
-
 SIDES: dict[str, Callable[[str, int, int], tuple[Round, dict]]] = {
     "ours": _ours,
     "ours, f32": lambda *where: _ours(*where, precision="f32"),
@@ -414,8 +391,8 @@ SIDES: dict[str, Callable[[str, int, int], tuple[Round, dict]]] = {
     "Keras + TensorFlow": lambda *where: _keras(*where, backend="tensorflow"),
     "Keras + TensorFlow, bf16": lambda *where: _keras(*where, backend="tensorflow", policy="mixed_bfloat16"),
     "Keras + torch": lambda *where: _keras(*where, backend="torch"),
-    "peak, f32": _peak,
-    "peak, bf16": lambda *where: _peak(*where, precision="bf16"),
+    "peak, f32": lambda *_: (processor_peak("f32", seconds=ROUND_S / 10), {}),
+    "peak, bf16": lambda *_: (processor_peak("bf16", seconds=ROUND_S / 10), {}),
 }
 
 if __name__ == "__main__":
