@@ -149,7 +149,7 @@ async def _answer(reader: asyncio.StreamReader, number: int, photo: bytes, *, be
         int(head.split()[1]),
         seconds,
         is_own=[(one["serial"], one["photo_hash"]) for one in photos] == [own],
-        says_why=all(one["reasons"] for one in photos) if photos else bool(document["error"]["message"]),
+        says_why=all(one["reasons"] for one in photos) if photos else bool(document.get("error", {}).get("message")),
         says_when=_header(head, "retry-after").isdigit(),
     )
 

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -130,12 +130,20 @@ class Running:
 
     def memory_kb(self) -> int:
         """Resident memory of the service and its decoder children."""
-        status = "".join(Path(f"/proc/{pid}/status").read_text(encoding="ascii") for pid in self._pids())
-        return sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        found = 0
+        for pid in self._pids():
+            with suppress(FileNotFoundError, ProcessLookupError):  # a decoder that ended meanwhile
+                status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
+                found += sum(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+        return found
 
     def descriptors(self) -> int:
         """Open files, pipes and connections of the service and its decoder children."""
-        return sum(len(list(Path(f"/proc/{pid}/fd").iterdir())) for pid in self._pids())
+        found = 0
+        for pid in self._pids():
+            with suppress(FileNotFoundError, ProcessLookupError):
+                found += len(list(Path(f"/proc/{pid}/fd").iterdir()))
+        return found
 
     def _pids(self) -> list[str]:
         pid = str(self.process.pid)

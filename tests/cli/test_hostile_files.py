@@ -111,7 +111,7 @@ def test_no_door_unpickles(run, name: str, tmp_path: Path) -> None:
 
 
 def test_no_upload_and_no_call_unpickles(tmp_path: Path) -> None:
-    """S1: the service and Python, with each bait as a photo: refused by content within a second."""
+    """S1: the service and Python, with each bait as a photo: refused by content, with a second of work at most."""
     baits, marker = pickles(tmp_path / "marker"), tmp_path / "marker"
     with running_api(tmp_path, has_journal=False) as api:
         api.predict(DARK)

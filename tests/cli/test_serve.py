@@ -47,7 +47,7 @@ def bundle(tmp_path: Path) -> str:
     ],
 )
 def test_mistakes(run, bundle: str, words: list[str], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """R28, S16: exit code 2, one line with the next step, within 3 s; nothing listens."""
+    """R28, S16: exit code 2, one line with the next step, with less than 3 s of work; nothing listens."""
     monkeypatch.delenv("TELITI_TOKEN", raising=False)
     newer = write_brightness_bundle(Path(bundle).with_name("newer")).path
     manifest = json.loads((newer / MANIFEST).read_text())

@@ -124,11 +124,13 @@ def test_a_perceptron_becomes_an_inspector(loss: str, parts_folder: Path, tmp_pa
 
 
 def check_inspector(record: dict, folder: Path) -> None:
-    """The bundle answers, alone and through the file, as the training's own network did."""
+    """Its file answers as the trained network did, a photo by itself and among others alike."""
     assert record["parity"]["changed_verdicts"] == 0
     predictor = Predictor.open(Path(record["bundle"]), threads=1)
     files = sorted((folder / "scratch").iterdir())[:3]
     outputs = predictor.score_files([files[0].read_bytes()])
     assert outputs.shape == (2,)
     assert outputs.sum() == pytest.approx(1.0, abs=1e-5)
-    assert len(teliti.predict(record["bundle"], [str(file) for file in files])["results"]) == 3
+    results = teliti.predict(record["bundle"], [str(file) for file in files])["results"]
+    assert len(results) == 3
+    assert sorted(results[0]["probs"].values()) == pytest.approx(sorted(outputs.tolist()), abs=1e-5)

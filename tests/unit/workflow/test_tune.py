@@ -223,7 +223,9 @@ def test_an_unknown_key_is_a_recipe_error_before_anything_is_read(recipe, tmp_pa
         tune(tmp_path / "nowhere", recipe=recipe, space=[*beside, "train.lrr=1,2"])
 
 
-def test_a_photo_that_a_conditional_preparation_refuses_takes_no_part(photos, tmp_path, monkeypatch) -> None:
+def test_every_preparation_of_a_conditional_space_is_asked_for_before_the_first_trial(
+    photos, tmp_path, monkeypatch
+) -> None:
     asked: list[str] = []
 
     def share(*_, **choices):
