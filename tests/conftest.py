@@ -31,10 +31,10 @@ from parts import write_parts  # noqa: E402
 from postgres import NO_SERVER, find_binaries, running_server  # noqa: E402
 
 _numbers = itertools.count()
-_connect = socket.socket.connect
+_connects = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex")}
 
 
-def connect_here(self: socket.socket, address: tuple) -> None:
+def refuse_elsewhere(self: socket.socket, address: tuple) -> None:
     """S7: no test connects to another machine; only addresses of this one can be bound to.
 
     `make test-offline` shows the same of the processes that tests start.
@@ -46,10 +46,19 @@ def connect_here(self: socket.socket, address: tuple) -> None:
                 probe.bind((host, 0))
             except OSError as error:
                 raise AssertionError(f"a test asked for a connection to {host}") from error
-    _connect(self, address)
 
 
-socket.socket.connect = connect_here
+def connect_here(self: socket.socket, address: tuple) -> None:
+    refuse_elsewhere(self, address)
+    _connects["connect"](self, address)
+
+
+def connect_ex_here(self: socket.socket, address: tuple) -> int:
+    refuse_elsewhere(self, address)
+    return _connects["connect_ex"](self, address)
+
+
+socket.socket.connect, socket.socket.connect_ex = connect_here, connect_ex_here
 
 settings.register_profile(
     "teliti",

@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from notes import Notes
 from teliti.training import augment_choice, speed
 from teliti.training.augment_choice import Cost, choose_place, is_place_open, settled_place, time_photos
 from teliti.training.batches import TrainingData
 from teliti.training.loop import fit_network
 from teliti.training.losses import make_objective
 from teliti.transforms.augment import build_augment
-from teliti.types import SilentReporter
 from unit.training.tiny_networks import conv_net, options, training_data
 
 CPU = torch.device("cpu")
@@ -81,20 +81,10 @@ def test_the_choice_stands_in_the_options_and_the_probe(monkeypatch: pytest.Monk
     assert choice.options.augment_on == chosen["augment_on"]
 
 
-class Notes(SilentReporter):
-    """Keeps what is said."""
-
-    def __init__(self) -> None:
-        self.said: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.said.append(message)
-
-
 @pytest.mark.parametrize(("place", "phrase"), [("device", ", augmentation on the device, "), ("auto", "last, batches")])
 def test_the_place_is_said(place: str, phrase: str) -> None:
     notes = Notes()
     net: nn.Module = conv_net()
     fitted = fit_network(net, flipped(), options(augment_on=place, epochs=1), seed=0, reporter=notes)
-    assert phrase in notes.said[0]
+    assert phrase in notes.notes[0]
     assert fitted.options.augment_on == ("device" if place == "device" else "cpu")

@@ -9,26 +9,16 @@ import numpy as np
 import pytest
 
 from conftest import TINY_RECIPE
+from notes import Notes
 from parts import write_parts
 from teliti.cache import RowCache
 from teliti.errors import RecipeError, UserError
 from teliti.recipe import Recipe, override_recipe, parse_recipe
-from teliti.types import SilentReporter
 from teliti.workflow.compare_variants import compare_variants
 from teliti.workflow.trial import Scores
 from teliti.workflow.variants import parse_variants
 
 TINY = parse_recipe(TINY_RECIPE)
-
-
-class Notes(SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 class Guess:

@@ -11,25 +11,15 @@ from pathlib import Path
 import pytest
 
 from handmade import even_photo, write_brightness_bundle
+from notes import Notes
 from parts import encode_png, write_parts
 from teliti.bundle import SEEN_DIGITS, SEEN_FILE, amend_envelope
 from teliti.errors import BundleError, CatalogError, UserError
 from teliti.files import hash_file
 from teliti.metrics.envelope import Envelope, Limits
-from teliti.types import SilentReporter
 from teliti.workflow.evaluate import evaluate
 
 GREYS = {"dark": (10, 60, 100, 140), "bright": (120, 180, 220, 250)}
-
-
-class Notes(SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 @pytest.fixture

@@ -8,21 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from notes import Notes
 from parts import write_parts
 from teliti.cache import RowCache
 from teliti.errors import CatalogError
 from teliti.types import SilentReporter
 from teliti.workflow.photos import Photos, read_photos
-
-
-class Notes(SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 @pytest.fixture

@@ -10,26 +10,16 @@ import cv2
 import numpy as np
 import pytest
 
+from notes import Notes
 from parts import write_parts
 from photos import write_files
 from teliti.data.catalog import read_catalog
 from teliti.data.decode import decode_image
 from teliti.errors import CatalogError, UserError
 from teliti.recipe import parse_recipe
-from teliti.types import SilentReporter
 from teliti.workflow.prepare_preview import in_turn, preview
 
 RECIPE = parse_recipe({"prepare": [{"step": "clahe"}, {"step": "segment"}, {"step": "rescale"}]})
-
-
-class Notes(SilentReporter):
-    """Keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 def sheet_of(path: Path) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import teliti
+from notes import Notes
 from teliti.bundle import open_bundle
 from teliti.cache import RowCache
 from teliti.errors import RecipeError, RunError
@@ -79,16 +80,6 @@ def test_the_opinion_is_right_more_often_than_not_and_the_same_each_time(photos:
     again = ask_frozen_network(recipe, photos, plan, learnt=train, held=NOBODY, reporter=SilentReporter())
     assert again is not None
     assert np.array_equal(again.probs, opinion.probs)
-
-
-class Notes(SilentReporter):
-    """Keeps what is noted."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from inline_engine import InlineEngine
+from notes import Notes
 from parts import write_parts
 from teliti.errors import RecipeError, RunInterrupted, UserError
 from teliti.recipe import parse_recipe
@@ -28,14 +29,6 @@ from teliti.workflow.trainings import Division, Trainer
 RECIPE = parse_recipe({"data": {"image_size": 16}, "train": {"mode": "scratch", "precision": "f32"}})
 TABLE = TableRequest(networks=("mlp",), prepares=("none",), epochs=("1", "2"), batch_sizes=("16",),
                      rates=("0.001", "0.00000001"), augments=("none",))  # fmt: skip
-
-
-class Notes(SilentReporter):
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, message: str) -> None:
-        self.notes.append(message)
 
 
 @pytest.fixture(scope="module")

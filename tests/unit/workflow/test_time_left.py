@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import teliti
+from notes import Notes
 from teliti.cache import RowCache
 from teliti.models.networks import build_network
 from teliti.recipe import parse_recipe
@@ -28,16 +29,6 @@ TINY = {
     "model": {"backbone": "none", "layers": [{"kind": "flatten"}, {"kind": "dense", "units": 4, "activation": "relu"}]},
     "train": {"mode": "scratch", "budget": "10m", "threads": 1, "epochs": 100_000},
 }
-
-
-class Notes(SilentReporter):
-    """Keeps what is noted."""
-
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-
-    def note(self, text: str) -> None:
-        self.notes.append(text)
 
 
 def schooling_of(folder: Path, **values: dict) -> Schooling:
