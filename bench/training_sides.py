@@ -182,7 +182,7 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round
     from teliti.training.batches import InputMaker
     from teliti.training.cropping import seen_size
     from teliti.training.fast_layers import give_fast_layers
-    from teliti.training.optim import make_optimizer, set_rate
+    from teliti.training.optim import make_optimizer, set_rate, step_side_by_side
     from teliti.training.parallel import Replicas
     from teliti.training.speed import quiet_torch, with_values
     from teliti.training.unfreeze import stages_of
@@ -212,7 +212,7 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round
         replicas.forget_gradients()
         replicas.run(part, replicas.count)
         replicas.collect_gradients()
-        optimizer.step()
+        step_side_by_side(optimizer, replicas)
 
     return _steps_for(step, batch), {}
 

@@ -31,7 +31,7 @@ from teliti.training.budget import has_open_budget, measured_epochs
 from teliti.training.callbacks import Watch
 from teliti.training.diagnose import Finding, Outcome, diagnose
 from teliti.training.losses import Activation, Objective, balanced_label_weights, balanced_weights, make_objective
-from teliti.training.optim import LayerPenalty, StepLength, set_rate, shorten
+from teliti.training.optim import LayerPenalty, StepLength, set_rate, shorten, step_side_by_side
 from teliti.training.parallel import join_processes
 from teliti.training.progress import Run, open_run
 from teliti.training.rate_finder import RateSearch, find_rate
@@ -170,7 +170,7 @@ def _learn_epoch(run: Run, advance: Callable[[int], None]) -> None:
         norm = shorten(run.stepper.sum_gradients(), clip_norm=options.clip_norm)
         run.refuse_infinite_gradient(batch, norm)
         length = StepLength(run.net) if batch.step == 0 else None
-        run.optimizer.step()
+        step_side_by_side(run.optimizer, run.stepper.replicas)
         if run.average is not None:
             run.average.update_parameters(run.net)
         run.count(result, norm=norm, step_length=0.0 if length is None else length.measure())

@@ -8,6 +8,7 @@ decay (I. Loshchilov and F. Hutter, 2019) is a third thing and no part of the lo
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from teliti.recipe.train import TrainRecipe
+from teliti.training.parallel import Replicas
 from teliti.training.unfreeze import Stage, frozen_stages, stage_factors
 
 LayerPenalty = Callable[[nn.Module], Tensor]
@@ -60,6 +62,32 @@ def _optimizer_of(
         return torch.optim.RMSprop(groups, lr=lr, momentum=options.momentum)
     kind = torch.optim.Adam if options.optimizer == "adam" else torch.optim.AdamW
     return kind(groups, lr=lr, fused=True)
+
+
+def step_side_by_side(optimizer: torch.optim.Optimizer, replicas: Replicas) -> None:
+    """One step, the parameters divided among the replicas' threads; the same bits, since each number is for itself.
+
+    Args:
+        optimizer: With the gradients in its parameters.
+        replicas: Idle.
+    """
+    every = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    learning = [parameter for parameter in every if parameter.grad is not None]
+    parts = replicas.shares(learning)
+    if len(parts) < 2:
+        optimizer.step()
+        return
+
+    def work(number: int) -> None:
+        own = {id(learning[place]) for place in parts[number]}
+        part = copy.copy(optimizer)  # the state is one for all
+        part.param_groups = [
+            {**group, "params": [parameter for parameter in group["params"] if id(parameter) in own]}
+            for group in optimizer.param_groups
+        ]
+        part.step()
+
+    replicas.run(work, len(parts))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -26,6 +26,7 @@ from teliti.runtime import is_loopback
 from teliti.training.meeting import listen_at, require_trust, stay_on_this_machine
 
 T = TypeVar("T")
+_WORTH_SHARING = 1 << 20  # numbers; waking a thread for fewer costs more than it saves
 
 
 @dataclass(frozen=True)
@@ -192,7 +193,7 @@ class Replicas:
     def collect_gradients(self) -> None:
         """Add the copies' gradients to the network's, in the order of the replicas."""
         for copied in self._parameters[1:]:
-            sums, addends = [], []
+            sums, addends = list[Tensor](), list[Tensor]()
             for first, other in zip(self._parameters[0], copied, strict=True):
                 if other.grad is None:
                     continue
@@ -201,8 +202,28 @@ class Replicas:
                 else:
                     sums.append(first.grad)
                     addends.append(other.grad)
-            if sums:
-                torch._foreach_add_(sums, addends)
+            self._add(sums, addends)
+
+    def _add(self, sums: Sequence[Tensor], addends: Sequence[Tensor]) -> None:
+        parts = self.shares(sums)
+
+        def work(number: int) -> None:
+            own = parts[number]
+            torch._foreach_add_([sums[place] for place in own], [addends[place] for place in own])
+
+        self.run(work, len(parts))
+
+    def shares(self, tensors: Sequence[Tensor]) -> list[list[int]]:
+        """Positions of tensors, in a part for each replica with about as many numbers each; few are in one part."""
+        sizes = [tensor.numel() for tensor in tensors]
+        if self.count == 1 or sum(sizes) < _WORTH_SHARING:
+            return [list(range(len(sizes)))] if sizes else []
+        parts, filled = [list[int]() for _ in range(self.count)], [0] * self.count
+        for place in sorted(range(len(sizes)), key=sizes.__getitem__, reverse=True):
+            emptiest = filled.index(min(filled))
+            parts[emptiest].append(place)
+            filled[emptiest] += sizes[place]
+        return [part for part in parts if part]
 
     def gradients(self) -> list[Tensor]:
         """The network's gradients, of the parameters that have one."""

@@ -7,9 +7,12 @@ import torch
 from torch import nn
 
 from teliti.recipe.train import TrainRecipe
-from teliti.training.optim import StepLength, make_optimizer, penalty, set_rate, shorten
+from teliti.training import parallel
+from teliti.training.checkpoint import optimizer_tensors
+from teliti.training.optim import StepLength, make_optimizer, penalty, set_rate, shorten, step_side_by_side
+from teliti.training.parallel import Replicas
 from teliti.training.unfreeze import stages_of
-from unit.training.tiny_networks import conv_net, options
+from unit.training.tiny_networks import conv_net, options, same_state
 
 
 def line(weight: float = 2.0, bias: float = 1.0) -> nn.Linear:
@@ -150,3 +153,44 @@ class _Penalised(nn.Module):
 
     def forward(self, chosen: TrainRecipe) -> torch.Tensor:
         return penalty(self, chosen)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+def test_a_step_side_by_side_has_the_same_bits(optimizer: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Groups of several rates and decays, a frozen stage, and a state that begins with the first step."""
+    monkeypatch.setattr(parallel, "_WORTH_SHARING", 1)
+    asked = options(optimizer=optimizer, stage_factor=0.5, weight_decay=0.1)
+    nets = [conv_net(), conv_net()]
+    own = [make_optimizer(net, stages_of(net), asked) for net in nets]
+    together, threads = Replicas(conv_net(), 2), set[int]()
+    run = together.run
+    monkeypatch.setattr(together, "run", lambda work, jobs: run(lambda at: (threads.add(at), work(at)), jobs))
+    try:
+        for number in range(3):
+            for net in nets:
+                for place, parameter in enumerate(net.parameters()):
+                    parameter.grad = None if place == 1 else torch.full_like(parameter, 0.1 * (place + number))
+            for one in own:
+                set_rate(one, 0.01)
+            own[0].step()
+            step_side_by_side(own[1], together)
+    finally:
+        together.close()
+    assert threads == {0, 1}
+    assert same_state(nets[0].state_dict(), nets[1].state_dict())
+    states = [optimizer_tensors(one) for one in own]
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(states[0][name], states[1][name]) for name in states[0])
+
+
+def test_shares_are_about_as_large_and_few_numbers_are_not_divided(monkeypatch: pytest.MonkeyPatch) -> None:
+    together = Replicas(conv_net(), 2)
+    tensors = [torch.zeros(count) for count in (5, 100, 60, 30, 8)]
+    try:
+        assert together.shares(tensors) == [[0, 1, 2, 3, 4]]
+        assert together.shares([]) == []
+        monkeypatch.setattr(parallel, "_WORTH_SHARING", 1)
+        assert together.shares(tensors) == [[1], [2, 3, 4, 0]]
+        assert together.shares(tensors[:1]) == [[0]]
+    finally:
+        together.close()
