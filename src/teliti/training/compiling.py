@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -24,6 +25,7 @@ from teliti.types import Record
 _LEAST_PLANNED = {"cpu": 1800.0, "cuda": 300.0}  # seconds of training
 _MOST_KERNEL_SETS = 64  # of one network: two sizes of a batch for each stage that is freed
 _CACHE_VARIABLE = "TORCHINDUCTOR_CACHE_DIR"
+_ours = [""]  # what was set here: the last one is not the user's
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,18 @@ def compile_network(net: nn.Module, device: torch.device) -> Callable[[Tensor], 
         net: Left as it is.
         device: Of the network.
     """
-    # elsewhere they would lie in a folder of all users, and what lies there is run
-    os.environ.setdefault(_CACHE_VARIABLE, str(cache_folder() / "kernels"))
+    _keep_kernels_in(cache_folder() / "kernels")
     torch._dynamo.config.recompile_limit = _MOST_KERNEL_SETS  # behind it a network would be computed without a word
     # sizes are fixed: kernels for any size would depend on which one came first, and so on where a run was resumed
     found: Any = torch.compile(net, dynamic=False, mode="reduce-overhead" if device.type == "cuda" else None)
     return found  # type: ignore[no-any-return]
+
+
+def _keep_kernels_in(folder: Path) -> None:
+    """Unless the user's environment names a folder: torch's own is one of all users, and what lies there is run."""
+    if os.environ.get(_CACHE_VARIABLE, _ours[-1]) == _ours[-1]:
+        _ours.append(str(folder))
+        os.environ[_CACHE_VARIABLE] = str(folder)
 
 
 def forget_compiled() -> None:

@@ -134,6 +134,19 @@ def test_a_compiled_run_goes_on_to_the_same_bits(kernels: Path, tmp_path: Path) 
     assert kernels.is_dir()
 
 
+def test_kernels_lie_in_the_cache_unless_the_user_names_a_folder(
+    kernels: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = []
+    monkeypatch.setattr(torch, "compile", lambda *_, **__: found.append(os.environ["TORCHINDUCTOR_CACHE_DIR"]))
+    compiling.compile_network(conv_net(), torch.device("cpu"))
+    with caching_in(tmp_path / "other"):
+        compiling.compile_network(conv_net(), torch.device("cpu"))
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "own"))
+    compiling.compile_network(conv_net(), torch.device("cpu"))
+    assert found == [str(kernels), str(tmp_path / "other" / "kernels"), str(tmp_path / "own")]
+
+
 def test_a_failure_is_told_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object, **__: object) -> object:
         def call(_x: torch.Tensor) -> torch.Tensor:
