@@ -43,7 +43,7 @@ PARTS = {
     )),
     "levers, small CNN 128": ("small CNN", 128, ("ReLU and pooling in whole numbers", "unseen rows are cropped")),
     "levers, efficientnet_lite0 128": ("tf_efficientnet_lite0", 128, (
-        "bf16", "a thread for each half of a batch", "depthwise gradients and ReLU6 of our own", COMPILED,
+        "bf16", "a thread for each half of a batch", "layers of our own", COMPILED,
     )),
 }  # fmt: skip
 BURNER = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"

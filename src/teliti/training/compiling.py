@@ -1,8 +1,9 @@
 """Kernels that torch.compile writes for one network, and whether a run is long enough to wait for them.
 
-On a CPU they take 10 to 50 seconds and gave 0.2 to 1.1 times the speed of the layers here (docs/results/throughput.md),
-so that only a run of half an hour or more is worth a trial; on a GPU, where their calls are one recorded graph, a run
-of five minutes. They are kept when the time that they save in the steps to come is more than what they cost again.
+On a CPU they take 10 to 50 seconds and were slower than the layers here wherever they were measured
+(docs/results/throughput.md), so that only a run of half an hour or more is worth a trial; on a GPU, where their calls
+are one recorded graph, a run of five minutes. They are kept when the time that they save in the steps to come is more
+than what they cost again.
 """
 
 from __future__ import annotations
