@@ -58,7 +58,9 @@ def compile_network(net: nn.Module, device: torch.device) -> Callable[[Tensor], 
 
 def _keep_kernels_in(folder: Path) -> None:
     """Unless the user's environment names a folder: torch's own is one of all users, and what lies there is run."""
-    if os.environ.get(_CACHE_VARIABLE, _ours[-1]) == _ours[-1]:
+    from torch._inductor.runtime.cache_dir_utils import default_cache_dir
+
+    if os.environ.get(_CACHE_VARIABLE, "") in {"", _ours[-1], default_cache_dir()}:  # torch writes its own into it
         _ours.append(str(folder))
         os.environ[_CACHE_VARIABLE] = str(folder)
 

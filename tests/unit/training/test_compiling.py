@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch._dynamo.exc import BackendCompilerFailed
+from torch._inductor.runtime.cache_dir_utils import default_cache_dir
 
 from teliti.cache import caching_in
 from teliti.errors import RunError
@@ -141,6 +142,7 @@ def test_kernels_lie_in_the_cache_unless_the_user_names_a_folder(
     monkeypatch.setattr(torch, "compile", lambda *_, **__: found.append(os.environ["TORCHINDUCTOR_CACHE_DIR"]))
     compiling.compile_network(conv_net(), torch.device("cpu"))
     with caching_in(tmp_path / "other"):
+        monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", default_cache_dir())  # as torch does when it is asked too early
         compiling.compile_network(conv_net(), torch.device("cpu"))
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path / "own"))
     compiling.compile_network(conv_net(), torch.device("cpu"))
