@@ -147,9 +147,10 @@ def learnt(record: JsonMapping) -> Html:
 def _kernel_words(row: JsonMapping) -> str:
     if not row.get("compiled"):
         return "torch's"
-    if row.get("compile_s") is None:
+    if row.get("photos_per_s") is None:
         return "by torch.compile: could not be made here"
-    return f"by torch.compile, {seconds(row['compile_s'])} until they were there"
+    took = row.get("compile_s")  # None where it was asked for
+    return "by torch.compile" if took is None else f"by torch.compile, {seconds(took)} until they were there"
 
 
 def _places(history: JsonMapping) -> Html:

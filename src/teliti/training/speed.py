@@ -122,6 +122,7 @@ def choose_options(
             "replicas": candidate.replicas,
             "photos_per_s": round(1.0 / taken, 1),
             "chosen": place == best,
+            **({"compiled": True} if candidate.compile is True else {}),
         }
         for place, (candidate, taken) in enumerate(zip(candidates, seconds, strict=True))
     )

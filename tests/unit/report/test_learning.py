@@ -170,6 +170,11 @@ def test_a_trial_of_compiled_kernels_stands_among_what_was_timed():
     assert "64.0by torch.compile, 31.5 s until they were there" in found
     assert "by torch.compile: could not be made here" in found
     assert found.count("✓ chosen") == 1
+    record["history"]["probe"] = [{**tried, "photos_per_s": 64.0}]
+    asked_for = html.unescape(shown(record, "training"))
+    assert "64.0by torch.compile" in asked_for
+    assert "until they were there" not in asked_for
+    assert "could not be made" not in asked_for
     record["history"]["options"]["compile"] = True
     assert "Kernels by torch.compileyes" in shown(record, "training")
 

@@ -104,6 +104,16 @@ def test_the_probe_of_a_long_run_tries_and_its_answer_is_in_the_options(monkeypa
     assert sets == [2 * (1 if count % -(-count // 20) == 0 else 2)]
 
 
+def test_where_it_is_asked_for_what_was_timed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(speed, "_time_candidates", lambda *_, **__: [2.0, 1.0])
+    asked = options(compile=True, precision="auto", replicas="auto")
+    choice = choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE)
+    assert [(row["precision"], row["replicas"], row["compiled"]) for row in choice.probe] == [
+        ("f32", 1, True), ("bf16", 1, True),
+    ]  # fmt: skip
+    assert (choice.options.compile, choice.options.replicas) == (True, 1)
+
+
 def test_compiled_and_not_the_network_learns_the_same(kernels: Path) -> None:
     """Kernels are kept where this user's cache is."""
     data, plain = training_data(), {"optimizer": "sgd", "epochs": 2}
