@@ -37,6 +37,12 @@ def _free_memory_at_once() -> None:
     _replace(runtime, "keep_freed_memory", lambda: None)
 
 
+def _share_one_heap() -> None:
+    from teliti import runtime
+
+    _replace(runtime, "_heaps", lambda: 1)
+
+
 def _rectify_before_pooling() -> None:
     from teliti.models import networks
 
@@ -63,6 +69,7 @@ def _layers_of_torch() -> None:
 
 LEVERS: dict[str, Callable[[], dict | None]] = {
     "freed memory is kept": _free_memory_at_once,
+    "a heap for each thread": _share_one_heap,
     "bf16": lambda: {"precision": "f32"},
     "a thread for each half of a batch": lambda: {"replicas": 1},
     "ReLU behind pooling": _rectify_before_pooling,

@@ -140,6 +140,22 @@ def test_asking_the_allocator_is_harmless_even_without_one(monkeypatch: pytest.M
     keep_freed_memory()
 
 
+def test_threads_have_heaps_of_their_own_and_none_gives_its_memory_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = {}
+
+    class Library:
+        def __init__(self, _: object) -> None:
+            self.mallopt = asked.__setitem__
+
+    monkeypatch.setattr(runtime.ctypes, "CDLL", Library)
+    monkeypatch.setattr(runtime, "available_cores", lambda: 6)
+    keep_freed_memory()
+    mmap_max, trim_threshold, arena_max = -4, -1, -8  # glibc malloc.h
+    assert asked[mmap_max] == 0
+    assert asked[trim_threshold] >= 512 * 1024**2
+    assert asked[arena_max] == 7  # a thread for each core, and the one that loads
+
+
 def test_the_first_process_speaks_and_the_others_help(monkeypatch: pytest.MonkeyPatch) -> None:
     for rank, world, helps in (("0", "2", False), ("1", "2", True), ("3", "4", True), ("0", "1", False)):
         monkeypatch.setenv("RANK", rank)
