@@ -11,6 +11,7 @@ parts can be measured one by one when it is calm; a page of them names those tha
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import statistics
@@ -58,6 +59,7 @@ def run() -> dict:
     found = {part: result for part, result in kept.items() if result is not None}
     rows = [row for part, result in found.items() for row in _rows_of(part)(result)]
     missing = [part for part in PARTS if part not in found]
+    codes = {result.get("code") for result in found.values()}
     counts = " or ".join(sorted({str(len(rates)) for part in found.values() for rates in part["rounds"].values()}))
     return {
         "name": "Training throughput beside plain torch, Keras and fastai",
@@ -75,7 +77,8 @@ def run() -> dict:
         "convolution, of the side's precision. Ours without a lever: the same loop with that one left out, so that the "
         "ratio is what it gives to the rest; torch.compile stands in the place of our layers and of a thread for each "
         "half, its 10 to 50 s of writing kernels left out. What else was tried and left out: decision record 0022."
-        + (f" Not measured yet: {'; '.join(missing)}." if missing else ""),
+        + (f" Not measured yet: {'; '.join(missing)}." if missing else "")
+        + (f" The parts are of {len(codes)} versions of the code." if len(codes) > 1 else ""),
         "rows": rows,
     }
 
@@ -113,7 +116,18 @@ def measure(part: str) -> dict:
     finally:
         for side in sides.values():
             side.close()
-    return {"part": part, "facts": {name: side.facts for name, side in sides.items()}, "rounds": rounds}
+    return {
+        "part": part,
+        "code": _code(),
+        "facts": {name: side.facts for name, side in sides.items()},
+        "rounds": rounds,
+    }
+
+
+def _code() -> str:
+    """What was measured: a hash of what trains and of this bench."""
+    files = sorted([*(ROOT / "src" / "teliti").rglob("*.py"), *(ROOT / "bench").glob("*training*.py"), Path(__file__)])
+    return hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
 
 
 def _calm_rounds(sides: dict[str, Side], many: int) -> dict[str, list[float]]:

@@ -155,9 +155,8 @@ def test_a_photo_that_kills_its_decoder_is_reported(tmp_path: Path) -> None:
         api.predict(DARK)
         for data, said in ((b"segfault", "did not survive"), (b"hang", "longer than 5 s"), (b"memory", "more memory")):
             evil = aside.submit(api.predict, data)
-            began = time.monotonic()
             assert api.predict(DARK).json()["photos"][0]["verdict"] == "pass"
-            assert time.monotonic() - began <= 2
+            assert data != b"hang" or not evil.done()
             answer = evil.result()
             assert api.predict(DARK).json()["photos"][0]["verdict"] == "pass"
             assert answer.status_code == 422
