@@ -68,11 +68,12 @@ def run() -> dict:
         "history, gradient norm, counts and activity of the units included. The others train on float batches that "
         "wait in memory: plain torch is eager float32 with nothing set, Keras is `compile` and `fit` "
         "(`train_on_batch` on torch) with their defaults, fastai its Learner without validation. Bare steps: our "
-        "precision and threads, forward, backward and optimiser on one kept batch, no loop around. Equal numbers of "
-        f"parameters are checked. Each side is a process; {counts} rounds in turn (where another process keeps one "
-        "core busy: each side calm, then busy). Medians; ratios are medians of the per-round ratios. Share of peak: "
-        "operations of forward and backward pass (three times the forward pass, which torch counts, without the "
-        "gradient of the photos; ours and the bare steps leave out rows that no window of the network reaches, which "
+        "precision and threads, forward, backward and optimiser on one kept batch, no loop around, in the process of "
+        f"ours. Equal numbers of parameters are checked. Each side is a process; {counts} rounds in turn (where "
+        "another process keeps one core busy: each side calm, then busy). Medians; ratios are medians of the per-round "
+        "ratios. Share of peak: operations of forward and backward pass (three times the forward pass, which torch "
+        "counts, without the gradient of the photos; ours and the bare steps leave out rows that no window of the "
+        "network reaches, which "
         "are not counted then) over the best dense rate that torch reached in the same part, matrix product or 3x3 "
         "convolution, of the side's precision. Ours without a lever: the same loop with that one left out, so that the "
         "ratio is what it gives to the rest; torch.compile stands in the place of our layers and of a thread for each "
@@ -107,7 +108,7 @@ def measure(part: str) -> dict:
             sides |= {name: Side(name, network, pixels, choice=choice, script=LEVERS) for name in levers}
             peers = ()
         elif not is_busy:
-            sides["bare steps"] = Side("bare steps", network, pixels, choice=sides["ours"].facts["choice"])
+            sides["bare steps"] = Beside(sides["ours"], "bare steps")
         for name in (*peers, *(() if is_busy or is_levers else ("peak, f32", "peak, bf16"))):
             sides[name] = Side(name, network, pixels)
         _check_equal_networks(sides)
@@ -248,9 +249,9 @@ class Side:
             raise SystemExit(f"{name} did not start.")
         self.facts = json.loads(facts)
 
-    def round(self) -> float:
-        """Photos per second of one round."""
-        print("round", file=self._process.stdin, flush=True)
+    def round(self, word: str = "round") -> float:
+        """Photos per second of one round of what the process knows by that word."""
+        print(word, file=self._process.stdin, flush=True)
         photos, seconds = self._answer().split()
         return float(photos) / float(seconds)
 
@@ -264,6 +265,26 @@ class Side:
         if not answer:
             raise SystemExit(f"{self._name} ended without an answer.")
         return answer
+
+
+class Beside:
+    """Something else that another side's process can do.
+
+    Attributes:
+        facts: None of its own.
+    """
+
+    def __init__(self, side: Side, word: str) -> None:
+        self.facts: dict = {}
+        self._side, self._word = side, word
+        side.round(word)  # made and warm
+
+    def round(self) -> float:
+        """Photos per second of one round."""
+        return self._side.round(self._word)
+
+    def close(self) -> None:
+        """Nothing: the process is the other side's."""
 
 
 def _peers_python() -> Path:

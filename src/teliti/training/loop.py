@@ -167,7 +167,7 @@ def _learn_epoch(run: Run, advance: Callable[[int], None]) -> None:
         result = run.stepper.gradients(batch, epoch=run.epoch)
         run.refuse_infinite_loss(batch, result)
         set_rate(run.optimizer, run.lr * rate_factor(options, run.steps_done, steps_per_epoch=run.steps_per_epoch))
-        norm = shorten(run.stepper.sum_gradients(), clip_norm=options.clip_norm)
+        norm = shorten(run.stepper.sum_gradients(), run.stepper.replicas, clip_norm=options.clip_norm)
         run.refuse_infinite_gradient(batch, norm)
         length = StepLength(run.net) if batch.step == 0 else None
         step_side_by_side(run.optimizer, run.stepper.replicas)

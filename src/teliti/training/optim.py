@@ -9,7 +9,7 @@ decay (I. Loshchilov and F. Hutter, 2019) is a third thing and no part of the lo
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -121,14 +121,25 @@ def penalty(net: nn.Module, options: TrainRecipe, of_layers: LayerPenalty | None
     return torch.stack(parts).sum() if parts else None
 
 
-def shorten(gradients: Iterable[Tensor], *, clip_norm: float | None) -> float:
+def shorten(gradients: Sequence[Tensor], replicas: Replicas, *, clip_norm: float | None) -> float:
     """Scale gradients to the length `clip_norm` where they are longer.
+
+    Args:
+        gradients: Of one step.
+        replicas: Idle; their threads share the measuring.
+        clip_norm: None: measure only.
 
     Returns:
         Their Euclidean length before.
     """
-    gradients = list(gradients)
-    length = float(torch.stack(torch._foreach_norm(gradients)).norm()) if gradients else 0.0
+    parts, lengths = replicas.shares(gradients), dict[int, Tensor]()
+
+    def work(number: int) -> None:
+        found = torch._foreach_norm([gradients[place] for place in parts[number]])
+        lengths.update(zip(parts[number], found, strict=True))
+
+    replicas.run(work, len(parts))
+    length = float(torch.stack([lengths[place] for place in range(len(gradients))]).norm()) if gradients else 0.0
     if clip_norm is not None and length > clip_norm:
         torch._foreach_mul_(gradients, clip_norm / length)
     return length

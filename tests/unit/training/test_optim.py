@@ -115,9 +115,22 @@ def test_l2_is_half_of_torchs_weight_decay_of_sgd() -> None:
 
 @pytest.mark.parametrize(("clip_norm", "left"), [(None, 5.0), (10.0, 5.0), (1.0, 1.0)])
 def test_a_long_gradient_is_shortened_and_its_length_told(clip_norm: float | None, left: float) -> None:
-    gradients = [torch.tensor([3.0]), torch.tensor([[4.0]])]
-    assert shorten(gradients, clip_norm=clip_norm) == pytest.approx(5.0)
+    gradients, alone = [torch.tensor([3.0]), torch.tensor([[4.0]])], Replicas(line(), 1)
+    assert shorten(gradients, alone, clip_norm=clip_norm) == pytest.approx(5.0)
     assert torch.cat([gradient.ravel() for gradient in gradients]).norm().item() == pytest.approx(left)
+
+
+def test_lengths_that_threads_measure_side_by_side_have_the_same_bits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parallel, "_WORTH_SHARING", 1)
+    gradients = [torch.randn(size, generator=torch.Generator().manual_seed(size)) for size in (5, 300, 40, 7)]
+    alone, together = Replicas(line(), 1), Replicas(line(), 2)
+    try:
+        assert len(together.shares(gradients)) == 2
+        lengths = [shorten(gradients, replicas, clip_norm=None) for replicas in (alone, together)]
+    finally:
+        together.close()
+    assert lengths[0] == lengths[1] > 0
+    assert shorten([], alone, clip_norm=1.0) == 0.0
 
 
 def test_the_length_of_a_step_is_a_share_of_the_kernels_length() -> None:
