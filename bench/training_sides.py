@@ -14,9 +14,8 @@ import json
 import os
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -35,21 +34,37 @@ SMALL_CNN = [
 """The network of Keras's old tutorial on few photos: three convolutions with pooling, 64 units, dropout."""
 
 
+class Talk:
+    """The conversation with the bench, over this process's input and output."""
+
+    def __init__(self) -> None:
+        self._answers = os.fdopen(os.dup(1), "w", buffering=1)
+        os.dup2(2, 1)  # what libraries print must not be taken for an answer
+
+    def ready(self, facts: dict) -> None:
+        """The side is made and warm."""
+        print("ready", json.dumps(facts), file=self._answers)
+
+    def words(self) -> Iterator[str]:
+        """What is asked for, until the input ends."""
+        return (line.strip() for line in sys.stdin)
+
+    def answer(self, photos: int, seconds: float) -> None:
+        """Of a round."""
+        print(photos, seconds, file=self._answers)
+
+
 def main() -> None:
     """Serve rounds until the input ends."""
     side, network, pixels, batch = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-    chosen = {"choice": json.loads(sys.argv[5])} if len(sys.argv) > 5 else {}
-    answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # what libraries print must not be taken for an answer
-    work, facts = SIDES[side](network, pixels, batch, **chosen)
-    print("ready", json.dumps(facts), file=answers)
-    rounds = {"round": work}
-    for line in sys.stdin:
-        word = line.strip()
-        if word == "bare steps" and word not in rounds:
-            rounds[word], _ = _bare(network, pixels, batch, choice=facts["choice"])
-        photos, seconds = rounds[word]()
-        print(photos, seconds, file=answers)
+    talk = Talk()
+    if side == "ours":
+        _train_ours(network, pixels, batch, talk=talk, choice=json.loads(sys.argv[5]) if len(sys.argv) > 5 else {})
+        return
+    work, facts = SIDES[side](network, pixels, batch)
+    talk.ready(facts)
+    for _ in talk.words():
+        talk.answer(*work())
 
 
 def _steps_for(step: Callable[[], None], batch: int) -> Round:
@@ -75,11 +90,9 @@ def _steps_for(step: Callable[[], None], batch: int) -> Round:
 # Ours.
 
 
-def _ours(
-    network: str, pixels: int, batch: int, *, precision: str = "auto", choice: dict | None = None
-) -> tuple[Round, dict]:
-    """Our loop as `teliti train` runs it: a round is an epoch, from the decoded cache to its row in the history."""
-    net, options, photos = _our_setup(network, pixels, batch, precision=precision)
+def _train_ours(network: str, pixels: int, batch: int, *, talk: Talk, choice: dict) -> None:
+    """Our loop as `teliti train` runs it, in the main thread: a round is an epoch, from the cache to its row."""
+    net, options, photos = _our_setup(network, pixels, batch)
     import torch
 
     from teliti.models.networks import l2_penalty, stages
@@ -87,37 +100,27 @@ def _ours(
     from teliti.training.speed import choose_options, with_values
 
     net.to(memory_format=torch.channels_last).train()
-    options = with_values(options, **(choice or {}))
-    options = choose_options(net, photos, options, objective=_objective(options)).options
-    parameters, flop = sum(p.numel() for p in net.parameters()), _seen_flop(net, pixels)
-
-    asked, answered, found = threading.Semaphore(0), threading.Semaphore(0), {}
+    options = choose_options(net, photos, with_values(options, **choice), objective=_objective(options)).options
+    chosen = {"precision": options.precision, "replicas": options.replicas}
+    facts = {"parameters": sum(p.numel() for p in net.parameters()), "flop": _seen_flop(net, pixels), "choice": chosen}
+    words, began, bare = talk.words(), list[float](), list[Round]()
 
     def epoch_is_over(_row: dict) -> None:
-        found["end"] = time.perf_counter()
-        answered.release()
-        asked.acquire()
+        end = time.perf_counter()
+        if began:
+            talk.answer(len(photos.train), end - began.pop())
+        else:
+            talk.ready(facts)  # the first epoch is the warm-up
+        for word in words:
+            if word == "round":
+                began.append(time.perf_counter())
+                return
+            if not bare:
+                bare.append(_bare(network, pixels, batch, choice=chosen))
+            talk.answer(*bare[0]())
+        raise SystemExit
 
-    def train() -> None:
-        try:
-            fit_network(net, photos, options, seed=SEED, stages=stages(net), layer_penalty=l2_penalty,
-                        on_epoch=epoch_is_over)  # fmt: skip
-        finally:
-            found.pop("end", None)
-            answered.release()
-
-    thread = threading.Thread(target=train, daemon=True)
-    thread.start()
-    answered.acquire()  # the first epoch is the warm-up
-
-    def work() -> tuple[int, float]:
-        begin = time.perf_counter()
-        asked.release()
-        answered.acquire()
-        return len(photos.train), found["end"] - begin
-
-    choice = {"precision": options.precision, "replicas": options.replicas}
-    return work, {"parameters": parameters, "flop": flop, "choice": choice}
+    fit_network(net, photos, options, seed=SEED, stages=stages(net), layer_penalty=l2_penalty, on_epoch=epoch_is_over)
 
 
 def _seen_flop(net, pixels: int) -> float:  # noqa: ANN001
@@ -131,7 +134,7 @@ def _seen_flop(net, pixels: int) -> float:  # noqa: ANN001
     return _flop_of_a_step(probe, photo[:, :, :height, :width])
 
 
-def _our_setup(network: str, pixels: int, batch: int, *, precision: str) -> tuple:
+def _our_setup(network: str, pixels: int, batch: int) -> tuple:
     from teliti.runtime import keep_freed_memory, quiet_environment
 
     quiet_environment()
@@ -160,7 +163,7 @@ def _our_setup(network: str, pixels: int, batch: int, *, precision: str) -> tupl
     )  # fmt: skip
     options = TrainRecipe.model_validate({
         "mode": "scratch", "batch_size": batch, "epochs": 100_000, "optimizer": "adam", "lr": LR,
-        "schedule": "constant", "monitor": "train_loss", "precision": precision, "device": "cpu", "compile": False,
+        "schedule": "constant", "monitor": "train_loss", "device": "cpu", "compile": False,
     })  # fmt: skip
     return net, options, photos
 
@@ -178,9 +181,9 @@ def _objective(options):  # noqa: ANN001, ANN202
     return make_objective(options, task="classification", num_outputs=CLASSES)
 
 
-def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round, dict]:
+def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> Round:
     """Forward, backward and optimiser on one kept float batch, with what our loop chose and no loop around."""
-    net, options, photos = _our_setup(network, pixels, batch, precision=choice["precision"])
+    net, options, photos = _our_setup(network, pixels, batch)
     import torch
 
     from teliti.training.batches import InputMaker
@@ -218,7 +221,7 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> tuple[Round
         replicas.collect_gradients()
         step_side_by_side(optimizer, replicas)
 
-    return _steps_for(step, batch), {}
+    return _steps_for(step, batch)
 
 
 # Plain torch and fastai.
@@ -387,8 +390,6 @@ def _keras_resnet50(keras, pixels: int):  # noqa: ANN001, ANN202
 
 
 SIDES: dict[str, Callable[[str, int, int], tuple[Round, dict]]] = {
-    "ours": _ours,
-    "ours, f32": lambda *where: _ours(*where, precision="f32"),
     "plain torch": _plain,
     "fastai": _fastai,
     "Keras + TensorFlow": lambda *where: _keras(*where, backend="tensorflow"),

@@ -121,7 +121,7 @@ def penalty(net: nn.Module, options: TrainRecipe, of_layers: LayerPenalty | None
     return torch.stack(parts).sum() if parts else None
 
 
-def shorten(gradients: Sequence[Tensor], replicas: Replicas, *, clip_norm: float | None) -> float:
+def shorten(gradients: list[Tensor], replicas: Replicas, *, clip_norm: float | None) -> float:
     """Scale gradients to the length `clip_norm` where they are longer.
 
     Args:
