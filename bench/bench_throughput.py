@@ -19,7 +19,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 ROOT = Path(__file__).resolve().parent.parent
 PEERS, SCRIPT, LEVERS = (
@@ -31,40 +33,82 @@ BATCH = 32
 ROUNDS = {"small CNN": 9}  # of the others, whose steps are long: 5
 KERAS = ("Keras + TensorFlow", "Keras + TensorFlow, bf16", "Keras + torch")
 IN_PEERS = {*KERAS, "fastai"}
+BF16 = {"Keras + TensorFlow, bf16", "bf16", "ReLU and pooling in whole numbers"}  # they need it
+PEAKS = ("peak, f32", "peak, bf16")
 COMPILED = "torch.compile in their place"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What is measured together.
+
+    Attributes:
+        network: A name that all sides know.
+        pixels: Side of the photos.
+        others: The sides beside ours and the bare steps; with "levers" what is left out of ours.
+        kind: Every side calm, or calm and then busy, or ours with each lever left out.
+        precision: Of ours: "f32", or what the probe chooses.
+    """
+
+    network: str
+    pixels: int
+    others: tuple[str, ...]
+    kind: Literal["calm", "busy", "levers"] = "calm"
+    precision: Literal["auto", "f32"] = "auto"
+
+
 PARTS = {
-    "small CNN 64": ("small CNN", 64, ("plain torch", *KERAS)),
-    "small CNN 128": ("small CNN", 128, ("plain torch", *KERAS)),
-    "resnet50 128": ("resnet50", 128, ("plain torch", *KERAS)),
-    "resnet18 128": ("resnet18", 128, ("plain torch", "fastai")),
-    "efficientnet_lite0 128": ("tf_efficientnet_lite0", 128, ("plain torch",)),
-    "busy, small CNN 128": ("small CNN", 128, ("plain torch", "Keras + TensorFlow")),
-    "levers, small CNN 64": ("small CNN", 64, (
+    "small CNN 64": Part("small CNN", 64, ("plain torch", *KERAS)),
+    "small CNN 128": Part("small CNN", 128, ("plain torch", *KERAS)),
+    "resnet50 128": Part("resnet50", 128, ("plain torch", *KERAS)),
+    "resnet18 128": Part("resnet18", 128, ("plain torch", "fastai")),
+    "efficientnet_lite0 128": Part("tf_efficientnet_lite0", 128, ("plain torch",)),
+    "busy, small CNN 128": Part("small CNN", 128, ("plain torch", "Keras + TensorFlow"), "busy"),
+    "levers, small CNN 64": Part("small CNN", 64, (
         "freed memory is kept", "a heap for each thread", "bf16", "a thread for each half of a batch",
         "ReLU behind pooling", "ReLU and pooling in whole numbers", "unseen rows are cropped", COMPILED,
-    )),
-    "levers, small CNN 128": ("small CNN", 128, ("ReLU and pooling in whole numbers", "unseen rows are cropped")),
-    "levers, efficientnet_lite0 128": ("tf_efficientnet_lite0", 128, (
+    ), "levers"),
+    "levers, small CNN 128": Part(
+        "small CNN", 128, ("ReLU and pooling in whole numbers", "unseen rows are cropped"), "levers"
+    ),
+    "levers, efficientnet_lite0 128": Part("tf_efficientnet_lite0", 128, (
         "a heap for each thread", "bf16", "a thread for each half of a batch", "layers of our own", COMPILED,
-    )),
+    ), "levers"),
 }  # fmt: skip
+F32_PARTS = {
+    f"f32, {name}": replace(part, others=tuple(other for other in part.others if other not in BF16), precision="f32")
+    for name, part in PARTS.items()
+    if name != "levers, small CNN 128"
+}
 BURNER = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
 SEAT = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TELITI_THREADS"}
 
 
 def run() -> dict:
     """All parts; with THROUGHPUT_PARTS those that were measured into that folder."""
+    return page(PARTS, name="Training throughput beside plain torch, Keras and fastai", how="what its own probe chose")
+
+
+def page(parts: dict[str, Part], *, name: str, how: str) -> dict:
+    """The result of some parts.
+
+    Args:
+        parts: By name.
+        name: The title.
+        how: What ours computes in.
+    """
     folder = os.environ.get("THROUGHPUT_PARTS")
-    kept = {part: _read_part(Path(folder), part) if folder else measure(part) for part in PARTS}
+    kept = {part: _read_part(Path(folder), part) if folder else measure(part) for part in parts}
     found = {part: result for part, result in kept.items() if result is not None}
-    rows = [row for part, result in found.items() for row in _rows_of(part)(result)]
-    missing = [part for part in PARTS if part not in found]
+    rows = [row for part, result in found.items() for row in _ROWS[parts[part].kind](result)]
+    vectors = sorted({result["facts"]["ours"]["vectors"] for result in found.values()})
+    missing = [part for part in parts if part not in found]
     codes = {result.get("code") for result in found.values()}
     counts = " or ".join(sorted({str(len(rates)) for part in found.values() for rates in part["rounds"].values()}))
     return {
-        "name": "Training throughput beside plain torch, Keras and fastai",
+        "name": name,
         "about": f"Adam, batches of {BATCH}, two classes, random weights and photos. Ours is the loop of `teliti "
-        "train` with what its own probe chose: an epoch from the decoded uint8 cache (a memory map) to its row in the "
+        f"train` with {how}: an epoch from the decoded uint8 cache (a memory map) to its row in the "
         "history, gradient norm, counts and activity of the units included. The others train on float batches that "
         "wait in memory: plain torch is eager float32 with nothing set, Keras is `compile` and `fit` "
         "(`train_on_batch` on torch) with their defaults, fastai its Learner without validation. Bare steps: our "
@@ -73,19 +117,15 @@ def run() -> dict:
         "another process keeps one core busy: each side calm, then busy). Medians; ratios are medians of the per-round "
         "ratios. Share of peak: operations of forward and backward pass (three times the forward pass, which torch "
         "counts, without the gradient of the photos; ours and the bare steps leave out rows that no window of the "
-        "network reaches, which "
-        "are not counted then) over the best dense rate that torch reached in the same part, matrix product or 3x3 "
-        "convolution, of the side's precision. Ours without a lever: the same loop with that one left out, so that the "
-        "ratio is what it gives to the rest; torch.compile stands in the place of our layers and of a thread for each "
-        "half, its 10 to 50 s of writing kernels left out. What else was tried and left out: decision record 0022."
+        "network reaches, which are not counted then) over the best dense rate that torch reached in the same part, "
+        "matrix product or 3x3 convolution, of the side's precision. Ours without a lever: the same loop with that one "
+        "left out, so that the ratio is what it gives to the rest; torch.compile stands in the place of our layers and "
+        "of a thread for each half, its 10 to 50 s of writing kernels left out. What else was tried and left out: "
+        f"decision record 0022. Vector instructions of the processor: {' or '.join(vectors)}."
         + (f" Not measured yet: {'; '.join(missing)}." if missing else "")
         + (f" The parts are of {len(codes)} versions of the code." if len(codes) > 1 else ""),
         "rows": rows,
     }
-
-
-def _rows_of(part: str) -> Callable[[dict], list[dict]]:
-    return {"busy": _busy_rows, "levers": _lever_rows}.get(part.partition(",")[0], _rows)
 
 
 def _read_part(folder: Path, part: str) -> dict | None:
@@ -93,36 +133,32 @@ def _read_part(folder: Path, part: str) -> dict | None:
     return json.loads(file.read_text()) if file.exists() else None
 
 
-def measure(part: str) -> dict:
+def measure(name: str) -> dict:
     """Rates by side of every round, and what the sides told about themselves."""
-    network, pixels, peers = PARTS[part]
-    is_busy, is_levers = part.startswith("busy"), part.startswith("levers")
+    part = {**PARTS, **F32_PARTS}[name]
+    where = part.network, part.pixels
     sides: dict[str, Side] = {}
     try:
-        sides["ours"] = Side("ours", network, pixels)
-        if is_levers:
+        sides["ours"] = Side("ours", *where, choice={} if part.precision == "auto" else {"precision": part.precision})
+        if part.kind == "levers":
             choice = sides["ours"].facts["choice"]
-            lacking = set() if choice["precision"] == "bf16" else {"bf16"}
+            lacking = set(BF16) if choice["precision"] == "f32" else set()
             lacking |= {"a thread for each half of a batch"} if choice["replicas"] == 1 else set()
-            levers = [name for name in peers if name not in lacking]
-            sides |= {name: Side(name, network, pixels, choice=choice, script=LEVERS) for name in levers}
-            peers = ()
-        elif not is_busy:
-            sides["bare steps"] = Beside(sides["ours"], "bare steps")
-        for name in (*peers, *(() if is_busy or is_levers else ("peak, f32", "peak, bf16"))):
-            sides[name] = Side(name, network, pixels)
+            levers = [name for name in part.others if name not in lacking]
+            sides |= {name: Side(name, *where, choice=choice, script=LEVERS) for name in levers}
+        else:
+            if part.kind == "calm":
+                sides["bare steps"] = Beside(sides["ours"], "bare steps")
+            peaks = () if part.kind == "busy" else ("peak, f32",) if part.precision == "f32" else PEAKS
+            sides |= {name: Side(name, *where) for name in (*part.others, *peaks)}
         _check_equal_networks(sides)
-        many = ROUNDS.get(network, 5)
-        rounds = _busy_rounds(sides, many) if is_busy else _calm_rounds(sides, many)
+        many = ROUNDS.get(part.network, 5)
+        rounds = _busy_rounds(sides, many) if part.kind == "busy" else _calm_rounds(sides, many)
     finally:
         for side in sides.values():
             side.close()
-    return {
-        "part": part,
-        "code": _code(),
-        "facts": {name: side.facts for name, side in sides.items()},
-        "rounds": rounds,
-    }
+    facts = {side: process.facts for side, process in sides.items()}
+    return {"part": name, "code": _code(), "facts": facts, "rounds": rounds}
 
 
 def _code() -> str:
@@ -175,7 +211,7 @@ def _rows(kept: dict) -> list[dict]:
         share = statistics.median(rate * flop / 1e9 / best for rate, best in zip(rates, peak, strict=True))
         rows.append(
             {
-                "network": kept["part"],
+                "network": _network(kept),
                 "side": f"ours ({how})" if name == "ours" else name,
                 "photos/s": f"{statistics.median(rates):.1f}",
                 "best round": f"{max(rates):.1f}",
@@ -183,16 +219,17 @@ def _rows(kept: dict) -> list[dict]:
                 "share of peak": f"{share:.2f}",
             }
         )
-    peaks = ", ".join(f"{statistics.median(rounds[f'peak, {kind}']):.0f} GFLOP/s {kind}" for kind in ("f32", "bf16"))
+    reached = {peak.removeprefix("peak, "): statistics.median(rounds[peak]) for peak in PEAKS if peak in rounds}
+    peaks = ", ".join(f"{rate:.0f} GFLOP/s {precision}" for precision, rate in reached.items())
     nothing = dict.fromkeys(("photos/s", "best round", "ours is faster by"), "-")
-    return [*rows, {"network": kept["part"], "side": f"peak: {peaks}", **nothing, "share of peak": "1.00"}]
+    return [*rows, {"network": _network(kept), "side": f"peak: {peaks}", **nothing, "share of peak": "1.00"}]
 
 
 def _lever_rows(kept: dict) -> list[dict]:
     rounds = kept["rounds"]
     return [
         {
-            "network": kept["part"].removeprefix("levers, "),
+            "network": _network(kept),
             "side": f"ours, {name}" if name == COMPILED else f"ours without: {name}",
             "photos/s": f"{statistics.median(rates):.1f}",
             "best round": f"{max(rates):.1f}",
@@ -211,7 +248,7 @@ def _busy_rows(kept: dict) -> list[dict]:
         calm, busy = rounds[f"{name}, calm"], rounds[f"{name}, busy"]
         rows.append(
             {
-                "network": kept["part"].removeprefix("busy, "),
+                "network": _network(kept),
                 "side": f"{name}, one core taken: {_ratio(calm, busy):.1f} times slower than calm",
                 "photos/s": f"{statistics.median(busy):.1f}",
                 "best round": f"{max(busy):.1f}",
@@ -220,6 +257,13 @@ def _busy_rows(kept: dict) -> list[dict]:
             }
         )
     return rows
+
+
+_ROWS: dict[str, Callable[[dict], list[dict]]] = {"calm": _rows, "busy": _busy_rows, "levers": _lever_rows}
+
+
+def _network(kept: dict) -> str:
+    return kept["part"].rpartition(", ")[2]  # type: ignore[no-any-return]
 
 
 def _ratio(ours: list[float], others: list[float]) -> float:
@@ -302,11 +346,11 @@ def _peers_python() -> Path:
 def main() -> None:
     """Measure the named parts into a folder."""
     if len(sys.argv) < 3:
-        raise SystemExit("\n".join(PARTS))
+        raise SystemExit("\n".join([*PARTS, *F32_PARTS]))
     for part in sys.argv[2:]:
         kept = measure(part)
         (Path(sys.argv[1]) / f"{part}.json").write_text(json.dumps(kept))
-        for row in _rows_of(part)(kept):
+        for row in _ROWS[{**PARTS, **F32_PARTS}[part].kind](kept):
             print(*row.values(), sep=" | ", flush=True)
 
 

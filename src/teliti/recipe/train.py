@@ -47,7 +47,8 @@ class TrainRecipe(Section):
             of the whole command: as many epochs as fit beside reading, export, test and report.
         engine: What computes features; "auto" probes the installed ones.
         precision: bf16 is faster where the processor has it, and less exact. "auto" (with "finetune" and "scratch",
-            and the default there) times both, for a second or a hundredth of a long training, at most 10 s.
+            and the default there) times both where the processor has bf16 instructions, for a second or a hundredth of
+            a long training, at most 10 s.
         threads: Threads for decoding and for the engine; unset: the cores this process may use.
         batch_size: Photos per step of "finetune" and "scratch", 32 and 64 when unset; other modes do not read it.
         views: Augmented views of each training photo in the features mode, where the recipe has [[augment]].

@@ -43,6 +43,8 @@ _MOST_ROUNDS = 12
 _COLD_STEPS = 2  # of compiled kernels: the second one records them on a GPU
 _RISK_OF_ONE_TEAM = 1.1
 _VALIDATION_COST = 1 / 3  # of a training step, for one photo
+_BF16_UNITS = ("avx512_bf16", "amx_bf16")
+_BF16_IN_VECTORS = (*_BF16_UNITS, "avx512_bw", "avx_ne_convert", "bf16")  # it may pay; the last one is ARM's
 
 
 @dataclass(frozen=True)
@@ -78,8 +80,19 @@ def choose_device(options: TrainRecipe) -> str:
 
 def processor_precision() -> Precision:
     """bf16 where the processor computes in it, else f32; asks the processor and times nothing, so it never changes."""
+    return "bf16" if _has_any(_BF16_UNITS) else "f32"
+
+
+def _precisions_to_time(options: TrainRecipe) -> list[Precision]:
+    """Those that could be fastest: a CPU without any instruction for bf16 takes tens of times as long with it."""
+    if options.precision != "auto":
+        return [options.precision]
+    return ["f32", "bf16"] if options.device == "cuda" or _has_any(_BF16_IN_VECTORS) else ["f32"]
+
+
+def _has_any(instructions: tuple[str, ...]) -> bool:
     found = torch.cpu.get_capabilities()
-    return "bf16" if found.get("avx512_bf16") or found.get("amx_bf16") else "f32"
+    return any(found.get(name) for name in instructions)
 
 
 def choose_options(
@@ -104,10 +117,9 @@ def choose_options(
     values["augment_on"] = settled_place(data, options)
     values["compile"] = options.compile is True
     replicas = [1] if options.compile is True else _possible_replicas(net, data, options, threads=values["threads"])
-    precisions = ["f32", "bf16"] if options.precision == "auto" else [options.precision]
     candidates = [
         with_values(options, **values, precision=precision, replicas=count)
-        for precision in precisions
+        for precision in _precisions_to_time(options)
         for count in replicas
     ]
     cuts_epochs = cuts_epochs and has_open_budget(options)

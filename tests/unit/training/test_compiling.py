@@ -106,6 +106,7 @@ def test_the_probe_of_a_long_run_tries_and_its_answer_is_in_the_options(monkeypa
 
 def test_where_it_is_asked_for_what_was_timed_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(speed, "_time_candidates", lambda *_, **__: [2.0, 1.0])
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
     asked = options(compile=True, precision="auto", replicas="auto")
     choice = choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE)
     assert [(row["precision"], row["replicas"], row["compiled"]) for row in choice.probe] == [

@@ -38,6 +38,38 @@ class DrawsItsOwn(nn.Module):
         return self.layer(x.flatten(1) + torch.rand(1))
 
 
+@pytest.fixture(autouse=True)
+def _processor_with_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
+    """These tests are of a trial between two precisions, wherever they run."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+
+
+@pytest.mark.parametrize(
+    ("instructions", "timed", "settled"),
+    [
+        ({"avx2": True, "avx512_bf16": False}, {"f32"}, "f32"),
+        ({"avx512_bw": True}, {"f32", "bf16"}, "f32"),
+        ({"avx2": True, "avx_ne_convert": True}, {"f32", "bf16"}, "f32"),
+        ({"neon": True, "bf16": True}, {"f32", "bf16"}, "f32"),
+        ({"avx512_bw": True, "amx_bf16": True}, {"f32", "bf16"}, "bf16"),
+        ({}, {"f32"}, "f32"),
+    ],
+)
+def test_bf16_is_not_timed_where_the_processor_has_nothing_for_it(
+    monkeypatch: pytest.MonkeyPatch, instructions: dict, timed: set, settled: str
+) -> None:
+    """Emulated, a step took 40 times as long, the first ones of which a probe cannot know before it has waited."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: instructions)
+    assert speed_module.processor_precision() == settled
+    asked = options(precision="auto", replicas="auto", threads=2)
+    choice = choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE)
+    assert {row["precision"] for row in choice.probe} == timed
+    assert {row["replicas"] for row in choice.probe} == {1, 2}
+    on_gpu = speed_module._precisions_to_time(with_values(asked, device="cuda"))
+    assert on_gpu == ["f32", "bf16"]
+    assert speed_module._precisions_to_time(with_values(asked, precision="bf16")) == ["bf16"]
+
+
 def test_auto_times_every_candidate_and_takes_the_fastest() -> None:
     asked = options(precision="auto", replicas="auto", threads=2)
     choice = choose_options(conv_net(), training_data(), asked, objective=OBJECTIVE)
