@@ -36,7 +36,7 @@ from teliti.training.parallel import join_processes
 from teliti.training.progress import Run, open_run
 from teliti.training.rate_finder import RateSearch, find_rate
 from teliti.training.schedules import rate_factor
-from teliti.training.speed import Choice, choose_device, choose_options, quiet_torch, with_values
+from teliti.training.speed import Choice, choose_device, choose_options, has_bf16, quiet_torch, with_values
 from teliti.training.unfreeze import StageModules, lowest_learning, stages_of
 from teliti.types import Record, Reporter, SilentReporter
 
@@ -198,6 +198,10 @@ def _sentences(run: Run, *, augments: bool) -> list[str]:
         + (f" in {options.accumulate} parts" if options.accumulate > 1 else "")
         + f", {length}."
     ]
+    if options.precision == "bf16" and not has_bf16(str(options.device)):
+        found.append(
+            "This processor has no instructions for bf16 and is many times slower with it: set train.precision=f32."
+        )
     if run.rate_search is not None:
         found.append(f"The learning-rate finder chose train.lr = {run.rate_search.lr:g}.")
     if run.steps_done:
