@@ -261,12 +261,16 @@ def _open(optuna: Any, storage: Path | str, *, name: str, more_is_better: bool) 
 
 
 def _open_database(optuna: Any, address: str) -> Any:
-    """The tables of a database; of several that make them at once all but one fail, and find them there."""
+    """The tables of a database; of several that make them at once all but one fail, and find them there.
+
+    They are made over connections that nobody keeps: those of a pool stayed open behind a failure.
+    """
     import sqlalchemy
 
     for pause_s in _PAUSES_S:
         try:
-            return optuna.storages.RDBStorage(address)
+            optuna.storages.RDBStorage(address, engine_kwargs={"poolclass": sqlalchemy.pool.NullPool})
+            break
         except sqlalchemy.exc.DBAPIError:
             time.sleep(pause_s)
     return optuna.storages.RDBStorage(address)

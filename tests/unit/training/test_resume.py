@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 
 from teliti.errors import UserError
 from teliti.training.checkpoint import load_checkpoint
@@ -136,7 +137,9 @@ def test_a_folder_of_another_run_is_refused(tmp_path: Path, change: str) -> None
         fit_network(net, data, chosen, seed=2 if change == "seed" else 1, folder=tmp_path)
 
 
-def test_what_a_probe_chose_is_kept_before_the_first_step(tmp_path: Path) -> None:
+def test_what_a_probe_chose_is_kept_before_the_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+
     def stop(_row: dict) -> None:
         raise KeyboardInterrupt
 

@@ -11,6 +11,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+import sqlalchemy
 
 import search_coordinator
 from unit.tuning.test_kills import begun, start
@@ -33,6 +34,24 @@ def test_several_may_be_the_first_to_open_a_database(storage: str, tmp_path: Pat
     del studies, study
     gc.collect()  # a connection that is still open would say so
     assert numbers == [0] * OPENERS  # one owner: what it has begun is its own to go on with
+
+
+def test_tables_that_another_was_faster_to_make_leave_no_connection_open(
+    storage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, failures = sqlalchemy.MetaData.create_all, iter([True])
+
+    def make_and_fail_once(tables: sqlalchemy.MetaData, bind: sqlalchemy.Engine) -> None:
+        real(tables, bind)
+        if next(failures, False):
+            raise sqlalchemy.exc.ProgrammingError("CREATE TABLE studies", None, RuntimeError("it exists"))
+
+    monkeypatch.setattr(sqlalchemy.MetaData, "create_all", make_and_fail_once)
+    with closing(search_coordinator.open_study(tmp_path, storage)) as study:
+        assert study.rows() == []
+    assert next(failures, None) is None
+    del study
+    gc.collect()  # a connection that is still open would say so
 
 
 def test_two_owners_share_a_study_and_each_trial_counts_once(storage: str, tmp_path: Path) -> None:
