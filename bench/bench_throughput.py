@@ -79,6 +79,11 @@ F32_PARTS = {
     f"f32, {name}": replace(part, others=tuple(other for other in part.others if other not in BF16), precision="f32")
     for name, part in PARTS.items()
     if name != "levers, small CNN 128"
+} | {
+    f"f32, levers, {network} {pixels}": Part(
+        network, pixels, ("gradients of kernels as matrix products",), "levers", precision="f32"
+    )
+    for network, pixels in (("resnet18", 128), ("resnet18", 224), ("resnet50", 128))
 }
 BURNER = "import os\nos.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass"
 SEAT = {"OMP_WAIT_POLICY", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "TELITI_THREADS"}

@@ -67,6 +67,12 @@ def _layers_of_torch() -> None:
     _replace(steps, "give_fast_layers", lambda *_: None)  # folding would compute depthwise layers our way, too
 
 
+def _kernels_gradients_of_torch() -> None:
+    from teliti.training import im2col
+
+    _replace(im2col, "_has_slow_kernel_gradients", lambda: False)
+
+
 LEVERS: dict[str, Callable[[], dict | None]] = {
     "freed memory is kept": _free_memory_at_once,
     "a heap for each thread": _share_one_heap,
@@ -76,6 +82,7 @@ LEVERS: dict[str, Callable[[], dict | None]] = {
     "ReLU and pooling in whole numbers": _pool_by_torch,
     "unseen rows are cropped": _look_at_all,
     "layers of our own": _layers_of_torch,
+    "gradients of kernels as matrix products": _kernels_gradients_of_torch,
     "torch.compile in their place": lambda: {"compile": True, "replicas": 1},
 }
 

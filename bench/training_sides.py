@@ -126,6 +126,7 @@ def _our_setup(network: str, pixels: int, batch: int) -> tuple:
 
 EPOCH = {
     ("small CNN", 64): 6400, ("small CNN", 128): 2560, ("resnet50", 128): 960, ("resnet18", 128): 1280,
+    ("resnet18", 224): 320,
     ("tf_efficientnet_lite0", 128): 1280,
 }  # fmt: skip
 """Photos of an epoch of ours: a few seconds, but not so few photos that what ends an epoch weighs more than usual."""

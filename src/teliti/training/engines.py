@@ -76,7 +76,7 @@ def open_engine(choice: EngineChoice, backbone: BackboneFile, *, threads: int) -
 
 
 def choose_engine(wanted: str, *, precision: Precision, backbone: BackboneFile, threads: int) -> EngineChoice:
-    """The engine that the recipe names, or the fastest one by a short probe.
+    """The engine that the recipe names, the only one there is, or the fastest one by a short probe.
 
     A probe's result is kept beside the cache, so that a second run of the same backbone asks nobody.
 
@@ -85,22 +85,27 @@ def choose_engine(wanted: str, *, precision: Precision, backbone: BackboneFile, 
         precision: f32 or bf16; with bf16 only engines that offer it are candidates.
         backbone: What will run.
         threads: Threads that will be used.
+
+    Raises:
+        RecipeError: no engine computes in that precision, or each one failed its probe.
     """
-    if wanted != "auto":
-        name: EngineName = wanted  # type: ignore[assignment]
-        return EngineChoice(name, precision, _version(name))
-    candidates = _candidates(precision)
+    candidates: list[EngineName] = _candidates(precision) if wanted == "auto" else [wanted]  # type: ignore[list-item]
+    if len(candidates) == 1:
+        return EngineChoice(candidates[0], precision, _version(candidates[0]))
     key = _probe_key(candidates, precision, backbone=backbone, threads=threads)
     kept = cached_file(f"probe-{key}.json")
     if kept.is_file():
         rows = json.loads(kept.read_text())
     else:
         rows = [_probe(name, precision, backbone, threads=threads) for name in candidates]
+        if all(row["photos_per_s"] <= 0.0 for row in rows):
+            notes = "; ".join(f"{row['engine']}: {str(row['note']).rstrip('.')}" for row in rows)
+            raise RecipeError(
+                f"No engine could run the backbone: {notes}.",
+                hint="Set train.engine to one of them to see all that it says.",
+            )
         keep_file(kept.name, json.dumps(rows).encode())
     best = max(rows, key=lambda row: float(row["photos_per_s"]))
-    if best["photos_per_s"] <= 0.0:
-        notes = "; ".join(f"{row['engine']}: {row['note']}" for row in rows)
-        raise RecipeError(f"No engine could run the backbone: {notes}.", hint="Name one with train.engine.")
     return EngineChoice(best["engine"], precision, _version(best["engine"]), tuple(rows))
 
 

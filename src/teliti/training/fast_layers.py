@@ -1,7 +1,7 @@
 """The layers of a network that train faster on a CPU than torch's own, put in their place and taken out again.
 
-What they compute is torch's forward pass; see `clamping`, `depthwise`, `folding` and `pooling` for what each saves. A
-layer keeps its class, its name and its tensors: only its `forward` is hidden while the network trains.
+What they compute is torch's forward pass; see `clamping`, `depthwise`, `folding`, `im2col` and `pooling` for what each
+saves. A layer keeps its class, its name and its tensors: only its `forward` is hidden while the network trains.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from teliti.training.clamping import clamp_lightly, is_clamp
-from teliti.training.depthwise import convolve_depthwise, is_depthwise
+from teliti.training.convolutions import convolve, has_own_gradients
 from teliti.training.folding import Pair, convolve_folded, fold, skip_norm
 from teliti.training.pooling import pass_on, pool_rectified, rectified_pools
 
 _KINDS: tuple[tuple[Callable[[nn.Module], bool], Callable[[Any, Tensor], Tensor]], ...] = (
-    (is_depthwise, convolve_depthwise),
+    (has_own_gradients, convolve),
     (is_clamp, clamp_lightly),
 )
 _OURS = {*(forward for _, forward in _KINDS), convolve_folded, skip_norm, pool_rectified, pass_on}

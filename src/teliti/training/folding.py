@@ -18,11 +18,11 @@ from functools import partial
 from typing import Any
 
 import torch
-from timm.layers.conv2d_same import Conv2dSame, conv2d_same
+from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
-from teliti.training.depthwise import convolve_depthwise, is_depthwise
+from teliti.training.convolutions import convolve
 
 Pair = tuple[str, str]
 """Names of a convolution and of the BatchNorm behind it."""
@@ -87,22 +87,10 @@ def fold(net: nn.Module, pairs: Sequence[Pair]) -> None:
 def convolve_folded(module: Any, norm: Any, x: Tensor) -> Tensor:
     """The convolution `module` on (N, C, H, W), with what the BatchNorm `norm` in evaluation mode makes of it."""
     if norm.training:
-        return convolve_depthwise(module, x) if is_depthwise(module) else type(module).forward(module, x)
+        return convolve(module, x)
     factor = norm.weight * torch.rsqrt(norm.running_var + norm.eps)
     mean = norm.running_mean if module.bias is None else norm.running_mean - module.bias
-    summand = norm.bias - mean * factor
-    weight = module.weight * factor.view(-1, 1, 1, 1)
-    if is_depthwise(module):
-        return convolve_depthwise(module, x, weight=weight, bias=summand)
-    own: Tensor = (_convolve_same if isinstance(module, Conv2dSame) else type(module)._conv_forward)(
-        module, x, weight, summand
-    )
-    return own
-
-
-def _convolve_same(module: Any, x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:  # noqa: PLR0917 - as torch's
-    own: Tensor = conv2d_same(x, weight, bias, module.stride, module.padding, module.dilation, module.groups)
-    return own
+    return convolve(module, x, weight=module.weight * factor.view(-1, 1, 1, 1), bias=norm.bias - mean * factor)
 
 
 def skip_norm(module: Any, x: Tensor) -> Tensor:

@@ -139,7 +139,7 @@ def speeds(monkeypatch: pytest.MonkeyPatch, tmp_path):
     def set_speeds(**photos_per_s: float) -> list[str]:
         def probe(name: str, precision: str, *_: object, **__: object) -> dict:
             probed.append(name)
-            note = "" if photos_per_s[name] else "RuntimeError: it broke"
+            note = "" if photos_per_s[name] else "RuntimeError: it broke."
             return {"engine": name, "precision": precision, "photos_per_s": photos_per_s[name], "note": note}
 
         monkeypatch.setattr(engines, "_probe", probe)
@@ -184,16 +184,20 @@ def test_an_engine_that_fails_its_probe_is_not_chosen(backbone: BackboneFile, sp
 
 def test_when_every_engine_fails_the_reasons_are_named(backbone: BackboneFile, speeds) -> None:
     speeds(openvino=0.0, onnxruntime=0.0)
-    with pytest.raises(
-        RecipeError, match=r"No engine could run the backbone: openvino: RuntimeError: it broke; onnxruntime"
-    ):
-        choose(backbone)
+    for _ in range(2):  # a failure is not kept for the next run
+        with pytest.raises(RecipeError) as caught:
+            choose(backbone)
+        assert caught.value.message == (
+            "No engine could run the backbone: openvino: RuntimeError: it broke; onnxruntime: RuntimeError: it broke."
+        )
+    speeds(openvino=1.0, onnxruntime=0.0)
+    assert choose(backbone).name == "openvino"
 
 
-def test_bf16_asks_openvino_only_and_needs_it(backbone: BackboneFile, speeds, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bf16_takes_openvino_and_needs_it(backbone: BackboneFile, speeds, monkeypatch: pytest.MonkeyPatch) -> None:
     probed = speeds(openvino=9.0)
     assert choose(backbone, precision="bf16").name == "openvino"
-    assert probed == ["openvino"]
+    assert probed == []  # there is nothing to compare it with
     monkeypatch.setattr(engines, "is_installed", lambda _: False)
     with pytest.raises(RecipeError, match=r"train\.precision = bf16 needs OpenVINO, which is not installed") as caught:
         choose(backbone, precision="bf16")

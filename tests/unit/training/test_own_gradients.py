@@ -13,9 +13,10 @@ from torch.autograd import gradcheck
 from torch.func import functional_call
 
 import teliti
+from teliti.training import im2col
 from teliti.training.fast_layers import give_fast_layers
 
-CHECKED = {"_Clamp", "_Depthwise"}
+CHECKED = {"_Clamp", "_Convolution", "_Depthwise"}
 ONLY_IN_BF16 = {"_RectifiedPool"}  # too coarse for differences: `test_pooling` holds it to torch's, bit for bit
 _FUNCTION = re.compile(r"class (\w+)\([\w.]*\bFunction\):")
 DEPTHWISE = {
@@ -24,6 +25,14 @@ DEPTHWISE = {
     "with a step": {"kernel_size": 3, "padding": 1, "stride": 2},
     "wide, with a step, no border": {"kernel_size": (3, 7), "stride": (2, 1)},
     "with gaps": {"kernel_size": 3, "padding": 2, "dilation": 2},
+}
+
+CONVOLUTIONS = {
+    "1 x 1": {"kernel_size": 1},
+    "1 x 1 with a step": {"kernel_size": 1, "stride": 2},
+    "3 x 3": {"kernel_size": 3, "padding": 1, "bias": False},
+    "3 x 3 with a step": {"kernel_size": 3, "padding": 1, "stride": 2},
+    "of two sides": {"kernel_size": (2, 5), "padding": (0, 2), "stride": (3, 1)},
 }
 
 
@@ -48,6 +57,20 @@ def test_depthwise_convolutions(layout: str) -> None:
     give_fast_layers(net)
     call, parameters = of_all(net)
     assert gradcheck(call, (random(2, 2, 7, 8).requires_grad_(), *parameters))
+
+
+@pytest.mark.parametrize("layout", CONVOLUTIONS)
+def test_convolutions_by_matrix_products(layout: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("_FEWEST_WEIGHTS", 0), ("_MANY_WEIGHTS", 0), ("_BYTES_AT_ONCE", 5000)):
+        monkeypatch.setattr(im2col, name, value)  # so small that photos come in parts
+    monkeypatch.setattr(im2col, "_has_slow_kernel_gradients", lambda: True)
+    torch.manual_seed(1)
+    net = nn.Sequential(nn.Conv2d(2, 3, **CONVOLUTIONS[layout]).double())
+    give_fast_layers(net)
+    call, parameters = of_all(net)
+    x = random(3, 2, 7, 8).requires_grad_()
+    assert "_Convolution" in type(call(x, *parameters).grad_fn).__name__
+    assert gradcheck(call, (x, *parameters))
 
 
 @pytest.mark.parametrize("groups", [1, 3])
