@@ -8,11 +8,11 @@ from sklearn.metrics import roc_auc_score
 from teliti.cache import RowCache
 from teliti.recipe import PRESETS, Recipe, override_recipe
 from teliti.types import SilentReporter
-from teliti.workflow.fit import answer_photos, try_setup
-from teliti.workflow.photos import read_photos
-from teliti.workflow.plan import plan_split
-from teliti.workflow.setup import resolve_data
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.learning.fit import answer_photos, try_setup
+from teliti.workflow.shared.photos import read_photos
+from teliti.workflow.shared.plan import plan_split
+from teliti.workflow.shared.setup import resolve_data
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 SEEDS = (0, 1, 2, 3, 4)
 SPLIT = {"train": 0.75, "val": 0.0, "test": 0.25}

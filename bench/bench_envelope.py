@@ -23,7 +23,7 @@ from teliti.predictor import Predictor
 from teliti.recipe import load_recipe
 from teliti.transforms.sweeps import SWEEPS
 from teliti.types import Sample, UInt8Image
-from teliti.workflow.sealed import even_choice, photos_of_run
+from teliti.workflow.shared.sealed import even_choice, photos_of_run
 
 PHOTOS = 200
 ROUNDS = 5

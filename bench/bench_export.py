@@ -26,7 +26,7 @@ from teliti.data.decode import decode_image
 from teliti.errors import ParityError
 from teliti.recipe import override_recipe, parse_recipe
 from teliti.workflow.export import ExportOptions, export
-from teliti.workflow.training_path import TRAINED
+from teliti.workflow.learning.training_path import TRAINED
 
 SIDE, LEARNT, SHOWN, COUNTED = 96, 192, 256, 32
 COMPACT = {

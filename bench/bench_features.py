@@ -15,9 +15,9 @@ from teliti.data.catalog import read_catalog
 from teliti.data.loading import load_prepared
 from teliti.models.backbones import FeatureNet
 from teliti.recipe import Recipe, override_recipe
-from teliti.training.backbone_file import load_feature_net
-from teliti.training.engines import PHOTOS_PER_CALL, choose_engine, open_engine
-from teliti.workflow.setup import resolve_setup
+from teliti.training.features.backbone_file import load_feature_net
+from teliti.training.features.engines import PHOTOS_PER_CALL, choose_engine, open_engine
+from teliti.workflow.shared.setup import resolve_setup
 
 PHOTOS, ROUNDS, BATCH, THREADS = 192, 5, 32, 2
 

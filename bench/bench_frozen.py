@@ -16,10 +16,10 @@ from torchvision import transforms
 from teliti import train
 from teliti.cache import RowCache, cache_folder
 from teliti.recipe import load_recipe
-from teliti.training.backbone_file import load_feature_net
+from teliti.training.features.backbone_file import load_feature_net
 from teliti.types import SilentReporter
-from teliti.workflow.photos import read_photos
-from teliti.workflow.plan import plan_split
+from teliti.workflow.shared.photos import read_photos
+from teliti.workflow.shared.plan import plan_split
 
 ROUNDS, EPOCHS, BATCH, THREADS = 3, 10, 32, 2
 LEFT_OUT = ("imports", "backbone", "export", "parity", "total")

@@ -20,7 +20,7 @@ from teliti.export.formats import open_exported, write_onnx, write_openvino
 from teliti.export.int8 import quantize_onnx, quantize_openvino
 from teliti.recipe import ModelRecipe, load_recipe
 from teliti.sessions import OnnxRuntimeSession, OpenVinoSession, Session
-from teliti.training.backbone_file import prepare_backbone
+from teliti.training.features.backbone_file import prepare_backbone
 from teliti.workflow.export import ExportOptions, export
 
 SIDE, CALLS, ROUNDS, CALIBRATION = 224, 12, 7, 8

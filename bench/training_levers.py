@@ -50,7 +50,7 @@ def _rectify_before_pooling() -> None:
 
 
 def _pool_by_torch() -> None:
-    from teliti.training import fast_layers
+    from teliti.training.cpu_layers import swapping as fast_layers
 
     _replace(fast_layers, "rectified_pools", lambda _net: iter(()))
 
@@ -68,7 +68,7 @@ def _layers_of_torch() -> None:
 
 
 def _kernels_gradients_of_torch() -> None:
-    from teliti.training import im2col
+    from teliti.training.cpu_layers import im2col
 
     _replace(im2col, "_has_slow_kernel_gradients", lambda: False)
 

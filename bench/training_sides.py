@@ -83,7 +83,7 @@ def _seen_flop(net, pixels: int) -> float:  # noqa: ANN001
     """Operations of a step for a photo, of the part of it that our loop computes."""
     import torch
 
-    from teliti.training.cropping import seen_size
+    from teliti.training.cpu_layers.cropping import seen_size
 
     photo, probe = torch.zeros(1, 3, pixels, pixels), copy.deepcopy(net).eval()
     height, width = seen_size(probe, photo)
@@ -144,8 +144,8 @@ def _bare(network: str, pixels: int, batch: int, *, choice: dict) -> Round:
     import torch
 
     from teliti.training.batches import InputMaker
-    from teliti.training.cropping import seen_size
-    from teliti.training.fast_layers import give_fast_layers
+    from teliti.training.cpu_layers.cropping import seen_size
+    from teliti.training.cpu_layers.swapping import give_fast_layers
     from teliti.training.optim import make_optimizer, set_rate, step_side_by_side
     from teliti.training.parallel import Replicas
     from teliti.training.speed import quiet_torch, with_values

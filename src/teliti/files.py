@@ -81,6 +81,19 @@ def write_bytes_new(path: Path, data: bytes) -> None:
             Path(temporary).unlink(missing_ok=True)
 
 
+def append_bytes(path: Path, data: bytes) -> None:
+    """Add bytes to the end of a file that others may be reading; a crash may leave a part of them.
+
+    Raises:
+        StorageError: the disk is full or the file is not writable.
+    """
+    try:
+        with path.open("ab") as file:
+            file.write(data)
+    except OSError as error:
+        raise storage_error(path, error, size=len(data)) from error
+
+
 def link_new(source: Path, target: Path, *, data: bytes) -> None:
     """Give a regular file a second name, never overwriting; where that cannot be, write its content there.
 

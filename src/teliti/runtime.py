@@ -12,13 +12,14 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from teliti.errors import MissingExtraError
+from teliti.errors import MissingExtraError, RecipeError
 
 if TYPE_CHECKING:  # `teliti --help` sets the environment and must not import numpy
     from teliti.types import Record
 
+DeviceName = Literal["cpu", "cuda"]
 _RECORDED = (
     "teliti", "numpy", "opencv-contrib-python-headless", "pillow", "onnxruntime", "openvino", "onnx", "onnxscript",
     "torch", "torchvision", "timm", "scikit-learn", "safetensors",
@@ -113,6 +114,19 @@ def require(library: str, *, extra: str, purpose: str) -> ModuleType:
     if not is_installed(library.partition(".")[0]):
         raise MissingExtraError(extra, purpose=purpose, library=library)
     return importlib.import_module(library)
+
+
+def torch_device(wanted: str) -> DeviceName:
+    """The device that `train.device` means here; "auto": a GPU where torch finds one.
+
+    Raises:
+        MissingExtraError: torch is not installed.
+        RecipeError: a GPU is asked for and torch finds none.
+    """
+    has_gpu = bool(require("torch", extra="train", purpose=f"compute on device {wanted}").cuda.is_available())
+    if wanted == "cuda" and not has_gpu:
+        raise RecipeError("train.device must be cpu here, got cuda: torch finds no GPU.", hint="Set train.device=cpu.")
+    return "cuda" if has_gpu and wanted != "cpu" else "cpu"
 
 
 def is_loopback(host: str) -> bool:

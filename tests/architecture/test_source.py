@@ -18,6 +18,7 @@ MAX_FUNCTION_LINES = 60
 FORBIDDEN_IMPORTS = {"pickle", "cPickle", "dill", "cloudpickle", "joblib", "marshal", "shelve"}
 FORBIDDEN_CALLS = {"eval", "exec", "__import__", "yaml.load", "yaml.unsafe_load", "torch.load", "torch.hub.load",
                    "joblib.load", "os.system", "os.popen"}  # fmt: skip
+ROOMS_WITH_FOLDERS = ("training", "workflow")
 LOADERS = ("models/adapt.py", "models/backbones.py")  # packaged weights, and the convert function; weights_only
 
 OWNERS = {
@@ -117,6 +118,36 @@ def test_each_library_stays_with_its_owner() -> None:
         if library in OWNERS and not place(path).startswith(OWNERS[library])
     ]
     assert found == []
+
+
+def calls_at_doors(path: Path) -> list[str]:
+    """Which files that stand directly in its room a file in a folder of that room imports."""
+    room = path.relative_to(PACKAGE).parts[0]
+    doors = {f"teliti.{room}.{door.stem}" for door in (PACKAGE / room).glob("*.py")}
+    found = []
+    for node in ast.walk(parse(path)):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import | ast.ImportFrom) else []
+        if isinstance(node, ast.ImportFrom):
+            names = [str(node.module), *(f"{node.module}.{name}" for name in names)]
+        found += [f"{place(path)} imports {name}" for name in names if name in doors]
+    return found
+
+
+def test_folders_of_a_room_import_none_of_its_doors() -> None:
+    inside = [path for path in MODULES if place(path).startswith(ROOMS_WITH_FOLDERS) and place(path).count("/") > 1]
+    assert len(inside) > 50
+    assert [call for path in inside for call in calls_at_doors(path)] == []
+
+
+@pytest.mark.parametrize("code", ["from teliti.workflow.train import train", "from teliti.workflow import plan, train",
+                                  "import teliti.workflow.train as job"])  # fmt: skip
+def test_an_import_of_a_door_is_found(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.PACKAGE", tmp_path)
+    (tmp_path / "workflow" / "learning").mkdir(parents=True)
+    (tmp_path / "workflow" / "train.py").touch()
+    inside = tmp_path / "workflow" / "learning" / "fit.py"
+    inside.write_text(f"import teliti.workflow.learning.parts\n{code}", encoding="utf-8")
+    assert calls_at_doors(inside) == ["workflow/learning/fit.py imports teliti.workflow.train"]
 
 
 def test_files_and_functions_stay_short() -> None:

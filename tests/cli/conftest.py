@@ -28,6 +28,8 @@ def workflow(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 
     def replace(module_name: str, **functions: Callable[..., Any]) -> None:
         module = ModuleType(f"teliti.workflow.{module_name}")
+        if folder := module_name.rpartition(".")[0]:
+            monkeypatch.setitem(sys.modules, f"teliti.workflow.{folder}", ModuleType(f"teliti.workflow.{folder}"))
         for name, function in functions.items():
             setattr(module, name, function)
         monkeypatch.setitem(sys.modules, module.__name__, module)

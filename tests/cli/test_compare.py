@@ -20,7 +20,7 @@ WORSE = {"worse": {"shown": True, "reasons": ["NEW makes more errors."], "p": {}
 def asked(workflow, **changes):
     kept = {}
     workflow("flips", compare=lambda *words, **options: kept.update(words=words, **options) or RECORD | changes)
-    workflow("flip_kinds", KINDS={"newly_missed": ("Newly missed", "")})
+    workflow("changes.kinds", KINDS={"newly_missed": ("Newly missed", "")})
     return kept
 
 

@@ -66,7 +66,7 @@ def job(workflow, written, compared):
     workflow("prepare", prepare=prepare)
     workflow("prepare_preview", preview=preview)
     workflow("compare_variants", compare_variants=compare_variants)
-    workflow("variants", parse_variants=lambda words, base: {"words": words, "base": base})
+    workflow("searches.variants", parse_variants=lambda words, base: {"words": words, "base": base})
     return calls
 
 

@@ -8,7 +8,7 @@ import pytest
 from teliti.data import oddities, set_findings, small_defects
 from teliti.data.findings import KINDS
 from teliti.metrics.label_errors import MOST_DEMANDED
-from teliti.workflow import check_features
+from teliti.workflow.checks import features as check_features
 
 PAGE = (Path(__file__).parents[2] / "docs" / "check.md").read_text(encoding="utf-8")
 ROWS = dict(re.findall(r"^\| `(\w+)` \|(.+)\|$", PAGE, re.MULTILINE))

@@ -13,7 +13,7 @@ import pytest
 
 import teliti
 from teliti import runtime
-from teliti.errors import MissingExtraError
+from teliti.errors import MissingExtraError, RecipeError
 from teliti.runtime import (
     available_cores,
     default_threads,
@@ -25,6 +25,7 @@ from teliti.runtime import (
     peak_memory_bytes,
     quiet_environment,
     require,
+    torch_device,
 )
 
 SOURCE = Path(teliti.__file__).parents[1]
@@ -164,3 +165,16 @@ def test_the_first_process_speaks_and_the_others_help(monkeypatch: pytest.Monkey
     monkeypatch.delenv("RANK")
     monkeypatch.delenv("WORLD_SIZE")
     assert not is_helping_process()
+
+
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert torch_device("auto") == "cpu"
+    with pytest.raises(RecipeError, match=r"train\.device must be cpu here, got cuda: torch finds no GPU"):
+        torch_device("cuda")
+
+
+def test_with_a_gpu_auto_takes_it_and_cpu_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    assert torch_device("auto") == "cuda"
+    assert torch_device("cpu") == "cpu"

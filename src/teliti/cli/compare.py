@@ -121,7 +121,7 @@ def _unmet(record: Record, gate: str) -> str | None:
 
 def _print_flips(record: Record, words: list[str]) -> None:
     from teliti.cli.result import print_next
-    from teliti.workflow.flip_kinds import KINDS
+    from teliti.workflow.changes.kinds import KINDS
 
     console = stdout_console()
     first, *others = record["sentences"]

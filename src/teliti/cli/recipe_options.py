@@ -28,7 +28,7 @@ class RecipeOptions:
         preset: Where to start from; fast takes small images and one layer of the network. [default: accurate]
         mode: Frozen features, a network that learns (finetune, scratch), or several set-ups in a budget (auto).
         budget: Time for training (auto) or for the whole command (finetune, scratch), such as 90s or 5m.
-        device: Where a network is trained: auto, cpu or cuda. [default: auto]
+        device: Where a network is trained or computes features: auto, cpu or cuda. [default: auto]
         precision: How exact training computes: auto, f32 or bf16. [default: by mode, and auto by a short trial]
         set_: One key, for instance --set data.positive=scratch; may be given several times.
     """

@@ -48,7 +48,7 @@ def compare_preparations(
     chosen = recipe.load()
     from teliti.recipe import parse_seconds
     from teliti.workflow.compare_variants import compare_variants
-    from teliti.workflow.variants import parse_variants
+    from teliti.workflow.searches.variants import parse_variants
 
     budget = chosen.train.budget
     record = compare_variants(

@@ -22,7 +22,7 @@ from teliti.models.heads import HeadWeights
 from teliti.models.novelty import NoveltyWeights, novelty_module
 from teliti.predictor import NOVELTY, Predictor, Scores
 from teliti.runtime import require
-from teliti.training.backbone_file import BackboneFile
+from teliti.training.features.backbone_file import BackboneFile
 from teliti.types import Record, UInt8Image
 
 if TYPE_CHECKING:

@@ -52,7 +52,8 @@ class TrainRecipe(Section):
         threads: Threads for decoding and for the engine; unset: the cores this process may use.
         batch_size: Photos per step of "finetune" and "scratch", 32 and 64 when unset; other modes do not read it.
         views: Augmented views of each training photo in the features mode, where the recipe has [[augment]].
-        device: Where a network is trained; "auto" takes a GPU where torch finds one.
+        device: Where a network is trained, or features are computed; "auto" takes a GPU where torch finds one, for
+            features where it is the fastest.
         replicas: Parts of a batch that are computed at the same time, each by one thread; 1 leaves the threads to the
             library. "auto" times both.
         compile: Let torch.compile write the network's kernels before the first step, which takes 10 to 50 s; with one
@@ -89,7 +90,7 @@ class TrainRecipe(Section):
             heads, of a network that learns on its frozen backbone; "train" trains a second network to tell; "off".
         label_smoothing: Share of the target that is spread over all classes.
         class_weights: "balanced" lets each class weigh the same.
-        clip_norm: Longest gradient that is taken as it is; unset: never shortened, with "finetune" 5.
+        clip_norm: Longest gradient that is taken as it is; 0: none is shortened. Unset: 0, with "finetune" 5.
         accumulate: Steps of the network per step of the optimizer; a batch is cut into so many parts.
         ema: Decay of an average of the weights that is measured and kept instead of them; 0: none.
         head_epochs: First epochs in which only the head learns.
@@ -138,7 +139,7 @@ class TrainRecipe(Section):
     price_split: Literal["auto", "train", "off"] = "auto"
     label_smoothing: _BelowOne = 0.0
     class_weights: Literal["none", "balanced"] = "none"
-    clip_norm: _Positive | None = None
+    clip_norm: _AtLeastZero | None = None
     accumulate: Annotated[int, Field(ge=1, le=4096)] = 1
     ema: _BelowOne = 0.0
     head_epochs: Annotated[int, Field(ge=0, le=100_000)] = 0

@@ -41,7 +41,7 @@ _OPTIONS = {
     "threads": "Threads", "compile": "Kernels by torch.compile",
 }  # fmt: skip
 _PLACES = {"cpu": "Threads of the processor", "device": "The network's device"}
-_PLAIN = {"accumulate": 1, "ema": 0.0, "replicas": 1, "compile": False}  # what needs no word
+_PLAIN = {"accumulate": 1, "ema": 0.0, "clip_norm": 0.0, "replicas": 1, "compile": False}  # what needs no word
 
 
 def learning(record: JsonMapping) -> Html:

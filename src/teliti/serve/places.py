@@ -9,7 +9,7 @@ from pathlib import Path
 from teliti.errors import StorageError, UserError
 from teliti.files import hash_file, link_new, sha256_hex, storage_error, write_bytes_new
 from teliti.serve.arrivals import Drop, is_same_file
-from teliti.workflow.kept_photos import kept_names
+from teliti.workflow.shared.kept_photos import kept_names
 
 _TRIES, _BETWEEN_S = 10, 0.1  # Windows: a virus scanner or the camera may still hold the file
 

@@ -88,9 +88,13 @@ def _why_it_cannot_move(monitor: Monitor, data: TrainingData) -> str:
         return "numbers have no classes"
     if monitor == "val_mae" and not numbers:
         return "classes have no distance"
-    if monitor == "val_auc":
-        if data.task == "classification" and len(np.unique(data.targets[data.train])) > 2:
-            return "it is a measure of two classes"
-        if len(np.unique(data.targets[data.val])) < 2:
-            return "the validation photos are of one class"
-    return ""
+    return _why_no_auc(data) if monitor == "val_auc" else ""
+
+
+def _why_no_auc(data: TrainingData) -> str:
+    held = data.targets[data.val]
+    if data.task == "multilabel":
+        return "" if np.ptp(held, axis=0).any() else "no label is there on some validation photos and not on others"
+    if len(np.unique(data.targets[data.train])) > 2:
+        return "it is a measure of two classes"
+    return "the validation photos are of one class" if len(np.unique(held)) < 2 else ""

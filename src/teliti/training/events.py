@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from teliti.files import write_bytes_atomic
+from teliti.files import append_bytes, write_bytes_atomic
 
 _POLYNOMIAL = 0x82F63B78  # CRC-32C (Castagnoli), reflected
 _MASK_DELTA = 0xA282EAD8
@@ -38,13 +38,23 @@ def write_events(
         StorageError: the disk is full or the folder is not writable.
     """
     now = time.time() if now is None else now
-    events = [_event(now, 0, version=True)]
-    for row in rows:
-        numbers = {tag: float(row[tag]) for tag in tags if row.get(tag) is not None}
-        events.append(_event(now, int(row["epoch"]), numbers=numbers))
     path = folder / f"events.out.tfevents.{int(now)}.teliti"
-    write_bytes_atomic(path, b"".join(map(_record, events)))
+    write_bytes_atomic(path, _record(_event(now, 0, version=True)) + _curves(rows, tags, now))
     return path
+
+
+def append_events(path: Path, rows: Sequence[Mapping[str, Any]], *, tags: Sequence[str]) -> None:
+    """Add rows to a file of `write_events`, whose readers keep it open and see them.
+
+    Args:
+        path: The file.
+        rows: History rows; the row's "epoch" is the step.
+        tags: Which numbers of a row; undefined ones are left out.
+
+    Raises:
+        StorageError: the disk is full or the file is not writable.
+    """
+    append_bytes(path, _curves(rows, tags, time.time()))
 
 
 def crc32c(data: bytes) -> int:
@@ -53,6 +63,14 @@ def crc32c(data: bytes) -> int:
     for byte in data:
         crc = _TABLE[(crc ^ byte) & 0xFF] ^ (crc >> 8)
     return crc ^ 0xFFFFFFFF
+
+
+def _curves(rows: Sequence[Mapping[str, Any]], tags: Sequence[str], now: float) -> bytes:
+    events = []
+    for row in rows:
+        numbers = {tag: float(row[tag]) for tag in tags if row.get(tag) is not None}
+        events.append(_record(_event(now, int(row["epoch"]), numbers=numbers)))
+    return b"".join(events)
 
 
 def _table_entry(byte: int) -> int:

@@ -25,6 +25,7 @@ from torch import Tensor, nn
 
 from teliti.recipe.sections import parse_seconds
 from teliti.recipe.train import TrainRecipe
+from teliti.runtime import torch_device
 from teliti.training.activity import LayerActivity
 from teliti.training.batches import TrainingData
 from teliti.training.budget import has_open_budget, measured_epochs
@@ -36,7 +37,7 @@ from teliti.training.parallel import join_processes
 from teliti.training.progress import Run, open_run
 from teliti.training.rate_finder import RateSearch, find_rate
 from teliti.training.schedules import rate_factor
-from teliti.training.speed import Choice, choose_device, choose_options, has_bf16, quiet_torch, with_values
+from teliti.training.speed import Choice, choose_options, has_bf16, quiet_torch, with_values
 from teliti.training.unfreeze import StageModules, lowest_learning, stages_of
 from teliti.types import Record, Reporter, SilentReporter
 
@@ -125,7 +126,7 @@ def fit_network(
         RunError: the loss is no longer finite; or the disk is full.
     """
     reporter = reporter or SilentReporter()
-    options = with_values(options, device=choose_device(options))
+    options = with_values(options, device=torch_device(options.device))
     objective = _objective(net, data, options)
     with join_processes(torch.device(str(options.device))) as processes:
         run = open_run(
@@ -187,7 +188,7 @@ def _sentences(run: Run, *, augments: bool) -> list[str]:
     options = run.options
     replicas = int(options.replicas)
     is_measured = measured_epochs(options, num_stages=len(run.stages)) > 0
-    length = f"{options.epochs} epochs"
+    length = "1 epoch" if options.epochs == 1 else f"{options.epochs} epochs"
     if is_measured:
         length = f"as many epochs as fit {parse_seconds(options.budget or 0.0):.0f} s"
     how = f"{replicas} threads with a part of each batch" if replicas > 1 else f"{options.threads} threads"

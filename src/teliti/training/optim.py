@@ -127,7 +127,7 @@ def shorten(gradients: list[Tensor], replicas: Replicas, *, clip_norm: float | N
     Args:
         gradients: Of one step.
         replicas: Idle; their threads share the measuring.
-        clip_norm: None: measure only.
+        clip_norm: 0 or None: measure only.
 
     Returns:
         Their Euclidean length before.
@@ -140,7 +140,7 @@ def shorten(gradients: list[Tensor], replicas: Replicas, *, clip_norm: float | N
 
     replicas.run(work, len(parts))
     length = float(torch.stack([lengths[place] for place in range(len(gradients))]).norm()) if gradients else 0.0
-    if clip_norm is not None and length > clip_norm:
+    if clip_norm and length > clip_norm:
         torch._foreach_mul_(gradients, clip_norm / length)
     return length
 

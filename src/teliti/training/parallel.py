@@ -70,15 +70,22 @@ class Processes:
 
     def bytes_from_first(self, data: bytes, device: torch.device) -> bytes:
         """The first process's bytes."""
+        return self._bytes_from(0, data, device)
+
+    def texts(self, text: str, device: torch.device) -> list[str]:
+        """The text of every process, in their order."""
+        return [self._bytes_from(rank, text.encode(), device).decode() for rank in range(self.world)]
+
+    def _bytes_from(self, source: int, data: bytes, device: torch.device) -> bytes:
         if self.world == 1:
             return data
         length = torch.tensor([len(data)], device=device)
-        dist.broadcast(length, src=0)
+        dist.broadcast(length, src=source)
         sent = torch.zeros(int(length), dtype=torch.uint8, device=device)
-        if self.rank == 0 and data:
+        if self.rank == source and data:
             sent.copy_(torch.frombuffer(bytearray(data), dtype=torch.uint8))
         if int(length):
-            dist.broadcast(sent, src=0)
+            dist.broadcast(sent, src=source)
         return sent.cpu().numpy().tobytes()
 
     def wait(self) -> None:

@@ -135,7 +135,8 @@ class Run:
             RunError: the loss of a photo is not a finite number.
         """
         if not math.isfinite(result.loss):
-            bad = self._names(batch.indices[~np.isfinite(result.own_losses)]) or "photos of another process"
+            own = self._names(batch.indices[~np.isfinite(result.own_losses)])
+            bad = ", ".join(filter(None, self._processes.texts(own, self.stepper.device)))
             raise RunError(f"The loss is not finite at {self._place(batch)}: {bad}.", hint=_TAMER)
 
     def refuse_infinite_gradient(self, batch: Batch, norm: float) -> None:
@@ -145,15 +146,14 @@ class Run:
             RunError: the gradient's length is not a finite number, though the loss is.
         """
         if not math.isfinite(norm):
-            where = f"one of {len(batch.indices)} photos, first {self._names(batch.indices)}"
+            where = f"one of {batch.total} photos, first {self._names(batch.indices)}"
             raise RunError(f"The gradient is not finite at {self._place(batch)}: {where}.", hint=_TAMER)
 
     def count(self, result: StepResult, *, norm: float, step_length: float) -> None:
         """Book a step, and save it when it is time."""
-        clip = self.options.clip_norm
         self._sums.add(
             photos=result.photos, loss=result.loss, right=result.right, distance=result.distance, steps=1, norm=norm,
-            clipped=clip is not None and norm > clip, step_length=step_length,
+            clipped=0.0 < (self.options.clip_norm or 0.0) < norm, step_length=step_length,
         )  # fmt: skip
         self.step += 1
         if self.step < self.steps_per_epoch and time.monotonic() - self._saved_at > self.options.checkpoint_s:

@@ -28,7 +28,7 @@ from teliti.training.augment_choice import choose_place, is_place_open, settled_
 from teliti.training.batches import Batch, InputMaker, TrainingData, epoch_batches
 from teliti.training.budget import PLANNED_SHARE, has_open_budget
 from teliti.training.compiling import Trial, choose_compiled, is_trial_open
-from teliti.training.fast_layers import give_fast_layers
+from teliti.training.cpu_layers.swapping import give_fast_layers
 from teliti.training.losses import Objective
 from teliti.training.parallel import Processes, draws_global_randomness, processes_here
 from teliti.training.steps import Stepper
@@ -36,6 +36,7 @@ from teliti.types import Record
 
 PROBE_SECONDS = 1.0
 _LONGEST_PROBE, _PROBE_SHARE = 10.0, 0.01  # seconds, and the part of a long training that goes into its probe
+_CONTROL_GROUP = Path("/sys/fs/cgroup")
 _MEMORY_SHARE = 0.7  # of what is free
 _BACKWARD = 1.5  # memory of a whole step over that of the activations that are kept for it
 _FEWEST_A_PART = 4
@@ -64,18 +65,6 @@ class Choice:
 def with_values(options: TrainRecipe, **values: Any) -> TrainRecipe:
     """The options with some values replaced, checked again."""
     return TrainRecipe.model_validate({**options.model_dump(), **values})
-
-
-def choose_device(options: TrainRecipe) -> str:
-    """The device that "auto" means here.
-
-    Raises:
-        RecipeError: a GPU is asked for and torch finds none.
-    """
-    has_gpu = torch.cuda.is_available()
-    if options.device == "cuda" and not has_gpu:
-        raise RecipeError("train.device must be cpu here, got cuda: torch finds no GPU.", hint="Set train.device=cpu.")
-    return "cuda" if has_gpu and options.device != "cpu" else "cpu"
 
 
 def processor_precision() -> Precision:
@@ -210,9 +199,12 @@ def free_memory(device: str) -> int:
     if device == "cuda":
         return int(torch.cuda.mem_get_info()[0])
     free = [_machine_memory()]
-    with suppress(OSError, ValueError):
-        limit = int(Path("/sys/fs/cgroup/memory.max").read_text(encoding="ascii"))
-        free.append(limit - int(Path("/sys/fs/cgroup/memory.current").read_text(encoding="ascii")))
+    with suppress(OSError, ValueError, StopIteration):
+        limit = int((_CONTROL_GROUP / "memory.max").read_text(encoding="ascii"))
+        used = int((_CONTROL_GROUP / "memory.current").read_text(encoding="ascii"))
+        stat = (_CONTROL_GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
+        cached = next(int(line.split()[1]) for line in stat if line.startswith("inactive_file "))  # files read before
+        free.append(limit - used + cached)
     return max(0, min(free))
 
 

@@ -20,9 +20,9 @@ from torch import Tensor, nn
 from teliti.recipe.train import TrainRecipe
 from teliti.training.batches import Batch, InputMaker, TrainingData
 from teliti.training.compiling import compile_network, compiling_errors, forget_compiled
-from teliti.training.cropping import seen_size
-from teliti.training.fast_layers import give_fast_layers, take_fast_layers
-from teliti.training.folding import find_pairs
+from teliti.training.cpu_layers.cropping import seen_size
+from teliti.training.cpu_layers.folding import find_pairs
+from teliti.training.cpu_layers.swapping import give_fast_layers, take_fast_layers
 from teliti.training.history import count_right, sum_distance
 from teliti.training.losses import Objective
 from teliti.training.optim import LayerPenalty, penalty

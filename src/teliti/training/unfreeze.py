@@ -13,7 +13,7 @@ from torch import nn
 
 from teliti.errors import RecipeError
 from teliti.recipe.train import TrainRecipe
-from teliti.training.depthwise import depthwise_kernels
+from teliti.training.cpu_layers.depthwise import depthwise_kernels
 
 StageModules = Sequence[tuple[str, nn.Module]]
 """(name, modules) from the photo to the head, as `models.networks.stages` gives them."""

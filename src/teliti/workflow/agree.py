@@ -32,8 +32,8 @@ from teliti.metrics.agreement import (
 from teliti.metrics.intervals import wilson_interval
 from teliti.report.wording import count
 from teliti.types import IntArray, Record, Reporter, SilentReporter
-from teliti.workflow.agree_net import ask_net
-from teliti.workflow.judgements import Judgements, read_judgements
+from teliti.workflow.agreement.judgements import Judgements, read_judgements
+from teliti.workflow.agreement.net import ask_net
 
 RECORD, QUEUE = "agree.json", "relabel.csv"
 _NET = "net"

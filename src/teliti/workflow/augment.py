@@ -22,14 +22,15 @@ from teliti.transforms.augment import AugmentChain, Draw, photo_rng
 from teliti.transforms.operations import BatchOperation
 from teliti.transforms.policy_file import read_policy
 from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter
-from teliti.workflow.policy_photos import build_policy_chain
-from teliti.workflow.prepare import check_apart, read_own_photos
-from teliti.workflow.prepared_folder import SUFFIX, Made, PreparedFolder, name_files, open_prepared_folder
-from teliti.workflow.prepared_labels import choose_layout, place_file, write_labels
-from teliti.workflow.prepared_pictures import encode_photo
-from teliti.workflow.prepared_writing import findable, folder_notes, no_photo, refusals, write_photos, write_refused
-from teliti.workflow.run_folder import RunFolder
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.policies.photos import build_policy_chain
+from teliti.workflow.prepare import check_apart
+from teliti.workflow.prepared.folder import SUFFIX, Made, PreparedFolder, name_files, open_prepared_folder
+from teliti.workflow.prepared.labels import choose_layout, place_file, write_labels
+from teliti.workflow.prepared.pictures import encode_photo
+from teliti.workflow.prepared.writing import findable, folder_notes, no_photo, refusals, write_photos, write_refused
+from teliti.workflow.shared.run_folder import RunFolder
+from teliti.workflow.shared.samples import read_own_photos
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 DEFAULT_VIEWS, MOST_VIEWS, MOST_SEED = 5, 1000, 2**32 - 1
 PARAMETERS = "parameters.csv"

@@ -13,10 +13,10 @@ from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet
 from teliti.transforms.augment import AugmentChain, photo_rng
 from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
 from teliti.workflow.augment import photo_chain, seed_of
-from teliti.workflow.prepare import read_own_photos
 from teliti.workflow.prepare_preview import in_turn, sheet_target
-from teliti.workflow.prepared_folder import SHEET
-from teliti.workflow.prepared_writing import no_photo, refusals
+from teliti.workflow.prepared.folder import SHEET
+from teliti.workflow.prepared.writing import no_photo, refusals
+from teliti.workflow.shared.samples import read_own_photos
 
 DEFAULT_PHOTOS, MOST_PHOTOS, MOST_VIEWS = 4, 50, 12
 DEFAULT_SHEET = Path(f"augment-{SHEET}")

@@ -20,8 +20,8 @@ from teliti.recipe import Recipe, load_recipe
 from teliti.report.check_page import render_check
 from teliti.runtime import default_threads
 from teliti.types import Record, Reporter, Sample, SilentReporter
-from teliti.workflow.check_curve import learning_curve, price_of_split
-from teliti.workflow.check_features import (
+from teliti.workflow.checks.curve import learning_curve, price_of_split
+from teliti.workflow.checks.features import (
     choose_from_pool,
     describe_set,
     fit_heads,
@@ -31,14 +31,14 @@ from teliti.workflow.check_features import (
     mean_probs,
     why_no_features,
 )
-from teliti.workflow.check_files import apply_fixes, check_target, write_findings
-from teliti.workflow.check_photos import Examined, examine, find_pairs, read_for_check
-from teliti.workflow.check_pictures import gather_check_pictures
-from teliti.workflow.check_properties import find_shortcuts
-from teliti.workflow.part_finding import way_to_parts
-from teliti.workflow.prepare import read_own_photos
-from teliti.workflow.setup import auto_image_size, recipe_steps
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.checks.files import apply_fixes, check_target, write_findings
+from teliti.workflow.checks.photos import Examined, examine, find_pairs, read_for_check
+from teliti.workflow.checks.pictures import gather_check_pictures
+from teliti.workflow.checks.properties import find_shortcuts
+from teliti.workflow.shared.part_finding import way_to_parts
+from teliti.workflow.shared.samples import read_own_photos
+from teliti.workflow.shared.setup import auto_image_size, recipe_steps
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 REPORT, TABLE, RECORD = "check.html", "findings.csv", "check.json"
 POOL_COUNT = 20

@@ -16,15 +16,15 @@ from teliti.errors import RecipeError, UserError
 from teliti.recipe import Recipe
 from teliti.runtime import default_threads
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.learn import learns_network, settle_network_recipe
-from teliti.workflow.part_finding import aside_files
-from teliti.workflow.photos import Photos, read_photos
-from teliti.workflow.plan import SplitPlan
-from teliti.workflow.ranking import MEASURES, rank_variants
-from teliti.workflow.repeats import Repeats, plan_repeats
-from teliti.workflow.setup import check_recipe, recipe_steps, resolve_data
-from teliti.workflow.stopwatch import Stopwatch
-from teliti.workflow.trial import FeaturesTrial, NetworkTrial, Scores, Trial, check_measure, measure_test
+from teliti.workflow.learning.learn import learns_network, settle_network_recipe
+from teliti.workflow.searches.ranking import MEASURES, rank_variants
+from teliti.workflow.searches.repeats import Repeats, plan_repeats
+from teliti.workflow.searches.trial import FeaturesTrial, NetworkTrial, Scores, Trial, check_measure, measure_test
+from teliti.workflow.shared.part_finding import aside_files
+from teliti.workflow.shared.photos import Photos, read_photos
+from teliti.workflow.shared.plan import SplitPlan
+from teliti.workflow.shared.setup import check_recipe, recipe_steps, resolve_data
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 FEWEST_REPEATS, DEFAULT_REPEATS = 2, 5
 

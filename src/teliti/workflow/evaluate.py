@@ -38,12 +38,12 @@ from teliti.metrics.number_rule import NumberRule
 from teliti.predictor import Predictor
 from teliti.report.evidence_page import render_evidence
 from teliti.types import Catalog, Label, Record, Reporter, Sample, SilentReporter
-from teliti.workflow.evidence import Evidence, find_evidence
-from teliti.workflow.part_finding import BOXES
-from teliti.workflow.photos import label_matrix, leave_out_companions
-from teliti.workflow.run_folder import RunFolder, create_run_folder
-from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.learning.evidence import Evidence, find_evidence
+from teliti.workflow.shared.part_finding import BOXES
+from teliti.workflow.shared.photos import label_matrix, leave_out_companions
+from teliti.workflow.shared.run_folder import RunFolder, create_run_folder
+from teliti.workflow.shared.sealed import check_labels, seen_photos, wanted_task
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 EVIDENCE_PAGE = "evidence.html"
 SEED = 7  # of the bootstrap intervals
@@ -63,7 +63,7 @@ def evaluate(
         bundle: The bundle's folder.
         source: Labelled photos: the same kinds of source as for `train`.
         out: A new folder for metrics.json, predictions.csv and refused.csv; None writes nothing.
-        evidence: Also measure on part and background alone: how parts are found, see `workflow.evidence`.
+        evidence: Also measure on part and background alone: how parts are found, see `workflow.learning.evidence`.
         reporter: Told how far it is.
 
     Returns:

@@ -22,7 +22,7 @@ from teliti.files import hash_file, write_json_atomic
 from teliti.predictor import Predictor
 from teliti.sessions import OnnxRuntimeSession
 from teliti.types import Record, Reporter, Sample, SilentReporter
-from teliti.workflow.export_certificate import (
+from teliti.workflow.exports.certificate import (
     answer_by_all,
     certify,
     check_compared,
@@ -30,10 +30,10 @@ from teliti.workflow.export_certificate import (
     defect_names,
     tell_training_path,
 )
-from teliti.workflow.export_int8 import Int8Photos, int8_photos, make_int8
-from teliti.workflow.export_speed import measure_speeds
-from teliti.workflow.sealed import RunPhotos, labelled_photos, photos_of_run, seen_photos
-from teliti.workflow.training_path import open_training_path
+from teliti.workflow.exports.int8 import Int8Photos, int8_photos, make_int8
+from teliti.workflow.exports.speed import measure_speeds
+from teliti.workflow.learning.training_path import open_training_path
+from teliti.workflow.shared.sealed import RunPhotos, labelled_photos, photos_of_run, seen_photos
 
 CERTIFICATE = "parity.json"
 

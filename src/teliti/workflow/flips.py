@@ -26,16 +26,16 @@ from teliti.predictor import Predictor
 from teliti.recipe import parse_recipe
 from teliti.report.flips_page import render_flips, shown_photos
 from teliti.types import Catalog, Record, Reporter, Sample, SilentReporter, Task
-from teliti.workflow.check_pictures import shrink_photos
+from teliti.workflow.changes.kinds import KINDS, REFUSED, Truth, kind_of, sort_flips
+from teliti.workflow.changes.numbers import judge_worse_numbers, say_number_flips, sum_number_flips
+from teliti.workflow.changes.sums import Answer, Both, judge_worse, say_flips, sum_flips
+from teliti.workflow.checks.pictures import shrink_photos
 from teliti.workflow.evaluate import measured_part
-from teliti.workflow.flip_kinds import KINDS, REFUSED, Truth, kind_of, sort_flips
-from teliti.workflow.flip_sums import Answer, Both, judge_worse, say_flips, sum_flips
-from teliti.workflow.number_flips import judge_worse_numbers, say_number_flips, sum_number_flips
-from teliti.workflow.prepare import read_samples
-from teliti.workflow.run_folder import RunFolder
-from teliti.workflow.sealed import check_labels, seen_photos, wanted_task
-from teliti.workflow.stopwatch import Stopwatch
-from teliti.workflow.tolerances import check_tolerance
+from teliti.workflow.shared.run_folder import RunFolder
+from teliti.workflow.shared.samples import read_samples
+from teliti.workflow.shared.sealed import check_labels, seen_photos, wanted_task
+from teliti.workflow.shared.stopwatch import Stopwatch
+from teliti.workflow.shared.tolerances import check_tolerance
 
 REPORT, TABLE, RECORD = "compare.html", "flips.csv", "compare.json"
 _COLUMNS = ("path", "label", "kind", "tested", "old_verdict", "new_verdict", "old_score", "new_score", "old_reasons",

@@ -1,7 +1,7 @@
 """`ImageDataGenerator`: Keras's names for augmenting arrays, folders and tables of photos, with its traps mended.
 
 This class only joins rooms: `transforms/generator*` draws, moves pixels, standardises and makes batches,
-`generator_readers` beside this file finds and loads the photos.
+`generators/` beside this file finds and loads the photos.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from teliti.transforms.generator_standardize import (
     standardize,
     standardize_like_keras,
 )
-from teliti.workflow.generator_files import photo_loading
-from teliti.workflow.generator_readers import array_source, folder_source, select_rows, table_source
-from teliti.workflow.generator_split import check_same_split
-from teliti.workflow.generator_table import TableColumns
+from teliti.workflow.generators.files import photo_loading
+from teliti.workflow.generators.readers import array_source, folder_source, select_rows, table_source
+from teliti.workflow.generators.split import check_same_split
+from teliti.workflow.generators.table import TableColumns
 
 Photo = NDArray[Any]
 

@@ -12,7 +12,7 @@ from teliti.files import sha256_hex, write_bytes_atomic
 from teliti.journal.entry import Entry
 from teliti.registry import closest
 from teliti.runtime import is_installed
-from teliti.workflow.kept_photos import find_kept_photo
+from teliti.workflow.shared.kept_photos import find_kept_photo
 
 if TYPE_CHECKING:
     from teliti.journal.store import Journal

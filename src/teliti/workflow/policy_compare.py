@@ -16,9 +16,9 @@ from teliti.recipe import Recipe, load_recipe, override_recipe, parse_seconds
 from teliti.transforms.policy_file import read_policy
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.compare_variants import DEFAULT_REPEATS, compare_variants
-from teliti.workflow.learn import learns_network
-from teliti.workflow.policy_measures import ViewTrial, choose_setting, make_folds
-from teliti.workflow.policy_photos import build_policy_chain, open_trial_photos
+from teliti.workflow.learning.learn import learns_network
+from teliti.workflow.policies.measures import ViewTrial, choose_setting, make_folds
+from teliti.workflow.policies.photos import build_policy_chain, open_trial_photos
 
 NONE = "none"
 

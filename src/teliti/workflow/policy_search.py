@@ -28,11 +28,11 @@ from teliti.transforms.policy_file import read_policy, write_policy
 from teliti.transforms.policy_space import SEARCH_SPACE, Space, candidates_of
 from teliti.tuning.halving import Halving, halve
 from teliti.types import IntArray, Record, Reporter, SilentReporter
-from teliti.workflow.paired import adjust_for_many
-from teliti.workflow.policy_findings import Candidate, Finding, criterion_of, policy_of, sentences_of
-from teliti.workflow.policy_measures import Gain, Pairs, ViewTrial, choose_setting, gain_of, make_folds
-from teliti.workflow.policy_photos import TrialPhotos, build_policy_chain, open_trial_photos
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.policies.findings import Candidate, Finding, criterion_of, policy_of, sentences_of
+from teliti.workflow.policies.measures import Gain, Pairs, ViewTrial, choose_setting, gain_of, make_folds
+from teliti.workflow.policies.photos import TrialPhotos, build_policy_chain, open_trial_photos
+from teliti.workflow.shared.paired import adjust_for_many
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 DEFAULT_BUDGET = "5m"
 REPEATS = 3  # divisions into folds for what survives

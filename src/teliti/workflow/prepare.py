@@ -9,24 +9,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from teliti.data.addresses import is_address
-from teliti.data.beside import levels_up, require_masks_apart
-from teliti.data.catalog import list_photos, read_catalog
-from teliti.data.decode import decode_image
-from teliti.data.label_cells import WantedTask
-from teliti.data.origins import FileOrigin
 from teliti.data.samples import builtin_names
-from teliti.errors import CatalogError, PhotoRefused, UserError
+from teliti.errors import UserError
 from teliti.files import sha256_hex
 from teliti.recipe import Recipe, load_recipe
 from teliti.runtime import default_threads
 from teliti.types import Catalog, Record, Refused, Reporter, Sample, SilentReporter
-from teliti.workflow.part_finding import not_photos
-from teliti.workflow.photos import leave_out_companions
-from teliti.workflow.prepared_folder import Made, PreparedFolder, name_files, open_prepared_folder
-from teliti.workflow.prepared_labels import Layout, choose_layout, place_file, write_labels
-from teliti.workflow.prepared_pictures import ImageChain, image_chain, picture_files, prepare_elsewhere
-from teliti.workflow.prepared_writing import (
+from teliti.workflow.prepared.folder import Made, PreparedFolder, name_files, open_prepared_folder
+from teliti.workflow.prepared.labels import Layout, choose_layout, place_file, write_labels
+from teliti.workflow.prepared.pictures import ImageChain, image_chain, picture_files, prepare_elsewhere
+from teliti.workflow.prepared.writing import (
     Written,
     findable,
     folder_notes,
@@ -35,8 +27,9 @@ from teliti.workflow.prepared_writing import (
     write_photos,
     write_refused,
 )
-from teliti.workflow.run_folder import RunFolder
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.shared.run_folder import RunFolder
+from teliti.workflow.shared.samples import read_own_photos
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 if TYPE_CHECKING:
     from teliti.tuning.engines import Engine
@@ -105,63 +98,6 @@ def prepare(
         "notes": notes,
         "seconds": watch.to_record(),
     }
-
-
-def read_samples(source: str, patterns: Sequence[str] = (), *, task: WantedTask = "auto") -> Catalog:
-    """The labelled photos of a source; a folder, zip or photo without labels gives photos without labels.
-
-    Args:
-        source: As for `prepare`.
-        patterns: Of files beside the photos; say how far above an unlabelled folder they may lie.
-        task: What the labels of a label file are.
-
-    Raises:
-        CatalogError: nothing usable there, or a wrong label file.
-    """
-    try:
-        return read_catalog(source, task=task)
-    except CatalogError as error:
-        path = Path(source)
-        is_there = path.exists() or is_address(source)
-        is_several = path.is_dir() or is_address(source) or path.suffix.lower() == ".zip"
-        if error.problems or not is_there or not (is_several or _is_photo(path)):
-            raise
-        reason = error.message
-    samples, refused = list_photos([source], beside_levels=levels_up(patterns))
-
-    def plain(name: str) -> str:
-        return name.removeprefix(f"{source.rstrip('/')}/") if is_several else Path(name).name
-
-    own = tuple(Sample(plain(sample.name), sample.origin) for sample in samples)
-    others = tuple(Refused(plain(one.name), one.reason) for one in refused)
-    note = f"The photos are taken without labels: {reason}"
-    return Catalog(source, own, others, "classification", (), notes=(note,))
-
-
-def read_own_photos(source: str, recipe: Recipe, *, masks: Sequence[str] = ()) -> Catalog:
-    """The photos of a source as `read_samples` gives them, without the masks and boxes that lie beside them.
-
-    Args:
-        source: As for `prepare`.
-        recipe: Names the masks that its steps read, and by `data.part_mask` what only marks parts.
-        masks: Further name patterns.
-
-    Raises:
-        RecipeError: a step that cannot be used.
-        CatalogError: nothing usable there, a wrong label file, or masks that are the photos themselves.
-    """
-    patterns = not_photos(recipe, masks)
-    catalog = read_samples(source, patterns)
-    require_masks_apart([sample.name for sample in catalog.samples], patterns)
-    return leave_out_companions(catalog, patterns)
-
-
-def _is_photo(path: Path) -> bool:
-    try:
-        decode_image(FileOrigin(str(path)).read_bytes())
-    except PhotoRefused:
-        return False
-    return True
 
 
 def _write_photos(

@@ -15,10 +15,11 @@ from teliti.recipe import Recipe, load_recipe
 from teliti.report.sheet import SheetRow, draw_sheet, encode_sheet, is_sheet
 from teliti.transforms.prepare import PrepareChain
 from teliti.types import Record, Refused, Reporter, Sample, SilentReporter
-from teliti.workflow.prepare import check_apart, read_own_photos
-from teliti.workflow.prepared_folder import SHEET, SUFFIX
-from teliti.workflow.prepared_pictures import image_chain
-from teliti.workflow.prepared_writing import no_photo, refusals
+from teliti.workflow.prepare import check_apart
+from teliti.workflow.prepared.folder import SHEET, SUFFIX
+from teliti.workflow.prepared.pictures import image_chain
+from teliti.workflow.prepared.writing import no_photo, refusals
+from teliti.workflow.shared.samples import read_own_photos
 
 DEFAULT_PHOTOS, MOST_PHOTOS = 4, 50
 DEFAULT_SHEET = Path(f"prepare-{SHEET}")

@@ -22,12 +22,12 @@ from teliti.files import hash_file, spreadsheet_cell
 from teliti.recipe import Recipe, override_recipe, recipe_values
 from teliti.runtime import default_threads, environment_record
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.part_finding import aside_files
-from teliti.workflow.photos import Photos, read_photos
-from teliti.workflow.run_folder import RunFolder
-from teliti.workflow.sealed import SPLITS_FILE
-from teliti.workflow.setup import recipe_steps
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.shared.part_finding import aside_files
+from teliti.workflow.shared.photos import Photos, read_photos
+from teliti.workflow.shared.run_folder import RunFolder
+from teliti.workflow.shared.sealed import SPLITS_FILE
+from teliti.workflow.shared.setup import recipe_steps
+from teliti.workflow.shared.stopwatch import Stopwatch
 from teliti.workflow.train import train
 
 _FILES = ((WEIGHTS, "weights of the head"), (MODEL, "network"), (SEEN_FILE, "list of photos that were learnt from"))

@@ -23,25 +23,25 @@ from teliti.tuning.ledger import Ledger, do_missing
 from teliti.tuning.machines import Machines
 from teliti.tuning.sensitivity import Cell, Factor, make_cells
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.course_table import SOURCE, course_value
-from teliti.workflow.job_folder import PICTURES, Asked, do_job, finish_job
-from teliti.workflow.photos import Photos
-from teliti.workflow.ranking import MEASURES
-from teliti.workflow.repeats import plan_repeats
-from teliti.workflow.run_folder import RunFolder
-from teliti.workflow.sensitivity_cells import NETWORK, cell_records
-from teliti.workflow.sensitivity_cost import Cost, fitting_repeats, probe_networks, tell_cost
-from teliti.workflow.sensitivity_recipes import (
+from teliti.workflow.searches.course_table import SOURCE, course_value
+from teliti.workflow.searches.job_folder import PICTURES, Asked, do_job, finish_job
+from teliti.workflow.searches.ranking import MEASURES
+from teliti.workflow.searches.repeats import plan_repeats
+from teliti.workflow.searches.sensitivity_cells import NETWORK, cell_records
+from teliti.workflow.searches.sensitivity_cost import Cost, fitting_repeats, probe_networks, tell_cost
+from teliti.workflow.searches.sensitivity_recipes import (
     QUICK_EPOCHS,
     QUICK_PHOTOS,
     base_recipe,
     cell_recipe,
     check_networks,
 )
-from teliti.workflow.shared_base import SharedBase, make_trainer, share_base, without_budget
-from teliti.workflow.stopwatch import Stopwatch
-from teliti.workflow.trainings import Trainer, Training, divisions_of
-from teliti.workflow.trial import check_measure
+from teliti.workflow.searches.shared_base import SharedBase, make_trainer, share_base, without_budget
+from teliti.workflow.searches.trainings import Trainer, Training, divisions_of
+from teliti.workflow.searches.trial import check_measure
+from teliti.workflow.shared.photos import Photos
+from teliti.workflow.shared.run_folder import RunFolder
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 DEFAULT_REPEATS = 3
 DEFAULT_WATTS = 30.0
@@ -58,7 +58,7 @@ class TableRequest:
         epochs: Times that every photo is shown; None: 100 and 200, with `quick` 4 and 8.
         batch_sizes: Photos in a step.
         rates: Learning rates.
-        augments: Augmentations, as `workflow.choices` names them.
+        augments: Augmentations, as `workflow.searches.choices` names them.
         grid: Every combination in the place of one factor at a time.
         quick: 64 px, at most 300 photos, random start weights, few epochs.
     """

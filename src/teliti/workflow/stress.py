@@ -27,11 +27,11 @@ from teliti.report.stress_page import render_card, render_stress
 from teliti.report.stress_words import card_sentences
 from teliti.transforms.sweeps import SWEEP_NAMES, SWEEPS, Sweep
 from teliti.types import Prediction, Record, Reporter, Sample, SilentReporter, UInt8Image
-from teliti.workflow.sealed import even_choice, labelled_photos, photos_of_run, seen_photos
-from teliti.workflow.stopwatch import Stopwatch
-from teliti.workflow.stress_envelope import narrow_envelope
-from teliti.workflow.sweeping import Stand, Swept, is_bad, numbers_of, run_sweep, verdicts_of
-from teliti.workflow.tolerances import Asked, Tolerance, check_tolerance, names_of, settle_tolerance, values_of
+from teliti.workflow.shared.sealed import even_choice, labelled_photos, photos_of_run, seen_photos
+from teliti.workflow.shared.stopwatch import Stopwatch
+from teliti.workflow.shared.tolerances import Asked, Tolerance, check_tolerance, names_of, settle_tolerance, values_of
+from teliti.workflow.stresses.envelope import narrow_envelope
+from teliti.workflow.stresses.sweeping import Stand, Swept, is_bad, numbers_of, run_sweep, verdicts_of
 
 MOST_PHOTOS = 200
 REPORT, CARD, RECORD = "stress.html", "card.html", "stress.json"

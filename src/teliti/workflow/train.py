@@ -16,25 +16,25 @@ from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe
 from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.deciding import decide_answers
-from teliti.workflow.evidence import Evidence
-from teliti.workflow.fit import Candidate, fit_best_within_budget, try_setup, why_chosen
-from teliti.workflow.learn import learn_network, learns_network, settle_network_recipe, teach
-from teliti.workflow.novelty import learn_novelty
-from teliti.workflow.packing import pack_bundle
-from teliti.workflow.part_finding import aside_files
-from teliti.workflow.photos import Photos, read_photos, stay_findable
-from teliti.workflow.plan import SplitPlan, plan_split
-from teliti.workflow.publishing import gather_pictures, write_inputs, write_report
-from teliti.workflow.recording import record_run
-from teliti.workflow.run_evidence import look_for_evidence, with_evidence
-from teliti.workflow.run_folder import RunFolder, create_run_folder
-from teliti.workflow.setup import check_recipe, recipe_steps, resolve_data
-from teliti.workflow.split_price import price_split
-from teliti.workflow.split_price_networks import check_price_split, price_by_backbone, price_by_training
-from teliti.workflow.stopwatch import Stopwatch
-from teliti.workflow.testing import answer_measured_photos
-from teliti.workflow.trained import Trained
+from teliti.workflow.learning.deciding import decide_answers
+from teliti.workflow.learning.evidence import Evidence
+from teliti.workflow.learning.fit import Candidate, fit_best_within_budget, try_setup, why_chosen
+from teliti.workflow.learning.learn import learn_network, learns_network, settle_network_recipe, teach
+from teliti.workflow.learning.novelty import learn_novelty
+from teliti.workflow.learning.packing import pack_bundle
+from teliti.workflow.learning.publishing import gather_pictures, write_inputs, write_report
+from teliti.workflow.learning.recording import record_run
+from teliti.workflow.learning.run_evidence import look_for_evidence, with_evidence
+from teliti.workflow.learning.split_price import price_split
+from teliti.workflow.learning.split_price_networks import check_price_split, price_by_backbone, price_by_training
+from teliti.workflow.learning.testing import answer_measured_photos
+from teliti.workflow.learning.trained import Trained
+from teliti.workflow.shared.part_finding import aside_files
+from teliti.workflow.shared.photos import Photos, read_photos, stay_findable
+from teliti.workflow.shared.plan import SplitPlan, plan_split
+from teliti.workflow.shared.run_folder import RunFolder, create_run_folder
+from teliti.workflow.shared.setup import check_recipe, recipe_steps, resolve_data
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 SPACE_NEEDED = 100 * 10**6
 """Bytes for a bundle with its draft, and for an exported backbone with some thousand features."""

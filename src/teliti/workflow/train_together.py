@@ -25,10 +25,10 @@ from teliti.tuning.machines import Machines
 from teliti.tuning.ray_engine import RayEngine
 from teliti.tuning.worker import Trouble
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.learn import learns_network
-from teliti.workflow.photos import stay_findable
-from teliti.workflow.run_folder import RunFolder, name_run
-from teliti.workflow.told import AskingReporter, Listener
+from teliti.workflow.learning.learn import learns_network
+from teliti.workflow.learning.told import AskingReporter, Listener
+from teliti.workflow.shared.photos import stay_findable
+from teliti.workflow.shared.run_folder import RunFolder, name_run
 from teliti.workflow.train import help_train, resume, train
 
 MOST_LOSSES = 5

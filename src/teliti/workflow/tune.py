@@ -19,26 +19,26 @@ from teliti.files import sha256_hex, write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, parse_seconds
 from teliti.report.search_page import render_search
 from teliti.runtime import require
-from teliti.training.linear import resolve_head
+from teliti.training.heads.linear import resolve_head
 from teliti.tuning.engines import Engine
 from teliti.tuning.ledger import Ledger
 from teliti.tuning.machines import Machines
 from teliti.tuning.space import Point, Space, parse_line, parse_space
 from teliti.tuning.study import Study
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.choices import PREPARE, accept_choice, apply_choices
-from teliti.workflow.job_folder import PICTURES, Asked, do_job, finish_job
-from teliti.workflow.photos import Photos
-from teliti.workflow.plan import SplitPlan
-from teliti.workflow.ranking import MEASURES
-from teliti.workflow.repeats import plan_repeats
-from teliti.workflow.run_folder import RunFolder
-from teliti.workflow.search_job import SearchJob, measure_finalists, measure_winner, record_search, search_trials
-from teliti.workflow.shared_base import SharedBase, make_trainer, share_base, without_budget
-from teliti.workflow.spaces import DEFAULT, space_lines
-from teliti.workflow.stopwatch import Stopwatch
-from teliti.workflow.trainings import Division, divisions_of
-from teliti.workflow.trial import check_measure
+from teliti.workflow.searches.choices import PREPARE, accept_choice, apply_choices
+from teliti.workflow.searches.job_folder import PICTURES, Asked, do_job, finish_job
+from teliti.workflow.searches.ranking import MEASURES
+from teliti.workflow.searches.repeats import plan_repeats
+from teliti.workflow.searches.shared_base import SharedBase, make_trainer, share_base, without_budget
+from teliti.workflow.searches.spaces import DEFAULT, space_lines
+from teliti.workflow.searches.stages import SearchJob, measure_finalists, measure_winner, record_search, search_trials
+from teliti.workflow.searches.trainings import Division, divisions_of
+from teliti.workflow.searches.trial import check_measure
+from teliti.workflow.shared.photos import Photos
+from teliti.workflow.shared.plan import SplitPlan
+from teliti.workflow.shared.run_folder import RunFolder
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 DEFAULT_REPEATS, DEFAULT_FINALISTS = 3, 4
 JOURNAL = "study.journal"

@@ -24,7 +24,7 @@ from teliti.models.heads import HeadWeights
 from teliti.models.novelty import NoveltyWeights
 from teliti.predictor import Predictor
 from teliti.recipe import ModelRecipe
-from teliti.training.backbone_file import BackboneFile, prepare_backbone
+from teliti.training.features.backbone_file import BackboneFile, prepare_backbone
 
 SIZE = (64, 64)
 

@@ -10,7 +10,7 @@ from teliti.metrics.guaranteed import LADDER, NEVER, automatic_part
 from teliti.metrics.intervals import clopper_pearson_upper
 from teliti.recipe import DecideRecipe, parse_recipe
 from teliti.report.consequences import decision_sentences
-from teliti.workflow.deciding import decide
+from teliti.workflow.learning.deciding import decide
 
 PROVEN = DecideRecipe(max_error_rate=0.05, confidence=0.9)
 

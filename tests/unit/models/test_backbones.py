@@ -12,9 +12,7 @@ import numpy as np
 import pytest
 import torch
 from huggingface_hub import constants
-from PIL import Image
 from safetensors.torch import save_file
-from sklearn.datasets import load_sample_image
 from torch import nn
 
 from teliti.cache import cached_file
@@ -22,9 +20,9 @@ from teliti.errors import RecipeError
 from teliti.models import backbones
 from teliti.models.backbones import FeatureSpec, build_feature_net, pool, resolve_stages, stage_modules
 from teliti.models.weights import IMAGENET_MEAN, IMAGENET_STD, find_weights
+from unit.models.palace import PALACE, palace_photo
 
 LITE0 = "tf_efficientnet_lite0"
-PALACE = 698  # ImageNet's class index
 CHANNELS = {  # of every stage, from the papers' tables
     "tf_efficientnet_lite0": ((16, 24, 40, 80, 112, 192, 320), 1280),
     "resnet18": ((64, 64, 128, 256, 512), 512),
@@ -223,11 +221,7 @@ def lite0():
 
 @pytest.fixture(scope="module")
 def palace() -> torch.Tensor:
-    """The photo of a palace that ships with scikit-learn: shorter side to 256, bicubic, the central 224 x 224."""
-    photo = Image.fromarray(load_sample_image("china.jpg"))
-    photo = photo.resize((int(256 * photo.width / photo.height), 256), Image.Resampling.BICUBIC)
-    left, top = round((photo.width - 224) / 2), 16
-    return torch.from_numpy(np.array(photo.crop((left, top, left + 224, top + 224))))[None]
+    return palace_photo()
 
 
 def test_the_packaged_weights_with_their_own_mean_and_std_see_the_palace(lite0, palace: torch.Tensor) -> None:

@@ -10,8 +10,10 @@ from teliti.models.compact import COMPACT, compact_layers, plan_network
 from teliti.models.describe import describe_network
 from teliti.models.networks import Network, build_network, head_parameters, l2_penalty, stages
 from teliti.recipe import load_recipe, parse_recipe
-from teliti.recipe.shipped import shipped_recipe
-from teliti.training.unfreeze import lowest_learning
+from teliti.recipe.layers import Dense, Dropout, Flatten
+from teliti.recipe.shipped import shipped_recipe, shipped_recipes
+from teliti.recipe.train import TrainRecipe
+from teliti.training.unfreeze import lowest_learning, stage_factors
 
 
 def planned(name: str, side: int, num_outputs: int, channels: int = 3):
@@ -24,7 +26,7 @@ def outputs(name: str, side: int, num_outputs: int, channels: int = 3) -> list[t
 
 
 def on_paper(name: str, side: int, num_outputs: int, channels: int = 3) -> Network:
-    recipe = load_recipe(shipped_recipe(name))
+    recipe = load_recipe(shipped_recipe(name), overrides=["model.weights=random"])  # of given ones paper has none
     with torch.device("meta"):
         return build_network(
             recipe.model, num_outputs=num_outputs, image_size=(side, side), in_channels=channels, seed=0
@@ -100,14 +102,87 @@ def test_the_resnet50_learns_from_its_head_down() -> None:
     assert names == ["stage 0", "stage 1", "stage 2", "stage 3", "stage 4", "head"]
     lowest = [lowest_learning(recipe.train, num_stages=6, epoch=epoch) for epoch in range(8)]
     assert lowest == [5, 4, 3, 2, 1, 0, 0, 0]
-    assert (recipe.train.mode, recipe.model.weights, recipe.train.stage_factor) == ("finetune", "random", 0.5)
 
 
-def test_the_frozen_vgg16_freezes_its_convolutions_and_is_trained_as_in_the_course() -> None:
+def test_the_frozen_vgg16_freezes_its_convolutions() -> None:
     recipe = load_recipe(shipped_recipe("frozen_vgg16"))
     assert recipe.train.frozen_stages == len(stages(on_paper("frozen_vgg16", 64, 1))) - 1
-    train = recipe.train
-    assert (train.optimizer, train.lr, train.momentum, train.loss) == ("sgd", 0.001, 0.9, "binary_cross_entropy")
+
+
+STAGED = {"mode": "finetune", "epochs": 12, "unfreeze_epochs": 1, "stage_factor": 0.5, "frozen_stages": 0}
+TRAINED = {
+    "added_layers": {**STAGED, "head_epochs": 2},
+    "frozen_vgg16": {
+        "mode": "finetune", "loss": "binary_cross_entropy", "optimizer": "sgd", "lr": 0.001, "momentum": 0.9,
+        "nesterov": False, "schedule": "constant", "warmup_epochs": 0.0, "clip_norm": 0.0, "soft_targets": 0.0,
+        "label_smoothing": 0.0, "weight_decay": 0.0, "l1": 0.0, "l2": 0.0, "frozen_stages": 5, "head_epochs": 0,
+        "unfreeze_epochs": 0, "stage_factor": 1.0,
+    },
+    "staged_resnet50": {**STAGED, "batch_size": 32, "head_epochs": 1},
+}  # fmt: skip
+"""Of each that is not trained from scratch with the mode's own values."""
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_shipped_recipe_is_trained_with_these_values_and_else_with_those_of_its_mode(name: str) -> None:
+    given = load_recipe(shipped_recipe(name)).train
+    expected = TRAINED.get(name, {"mode": "scratch"})
+    assert {key: getattr(given, key) for key in expected} == expected
+    assert given == TrainRecipe.model_validate(expected)
+
+
+FLIPS = (("flip", {"horizontal": 0.5, "vertical": 0.5}),)
+BEGUN = {  # side of the photos, backbone, its weights, augmentation
+    "perceptron": (28, "none", "auto", ()),
+    "mlp": (28, "none", "auto", ()),
+    "lenet": (32, "none", "auto", ()),
+    "regularised": (64, "none", "auto", ()),
+    "tiny_vgg": (64, "none", "auto", ()),
+    "small_cnn": (64, "none", "auto", ()),
+    "frozen_vgg16": (224, "vgg16", "random", ()),
+    "staged_resnet50": (224, "resnet50", "random", FLIPS),
+    "added_layers": (224, "tf_efficientnet_lite0", "auto", FLIPS),
+}
+
+
+@pytest.mark.parametrize("name", shipped_recipes())
+def test_a_shipped_recipe_begins_with_these_photos_and_this_backbone(name: str) -> None:
+    recipe = load_recipe(shipped_recipe(name))
+    steps = tuple((entry.step, entry.model_dump(exclude={"step"})) for entry in recipe.augment)
+    assert (recipe.data.image_size, recipe.model.backbone, recipe.model.weights, steps) == BEGUN[name]
+    assert recipe.model.dropout == 0.0  # those that drop have it as a layer
+
+
+def test_the_new_top_of_the_frozen_vgg16_is_the_courses() -> None:
+    assert load_recipe(shipped_recipe("frozen_vgg16")).model.layers == (
+        Flatten(), Dense(units=1024, activation="relu"), Dropout(rate=0.5)
+    )  # fmt: skip
+
+
+def test_added_layers_have_their_sizes_and_counts_on_the_map_of_the_pretrained_part() -> None:
+    net = on_paper("added_layers", 224, 3)
+    rows = {row["layer"]: (row["output"], row["parameters"]) for row in describe_network(net)["layers"]}
+    map_name, *added = list(rows)[-9:]
+    assert rows[map_name][0] == [1280, 7, 7]  # 224 / 32 places of EfficientNet-Lite0's last convolution
+    convolution, hidden, closing = 9 * 1280 * 256 + 256, 256 * 128 + 128, 128 * 3 + 3
+    assert {name: rows[name] for name in added} == {
+        "1_conv": ([256, 7, 7], convolution), "1_relu": ([256, 7, 7], 0), "2_avg_pool": ([256, 1, 1], 0),
+        "3_flatten": ([256], 0), "4_dense": ([128], hidden), "4_relu": ([128], 0), "5_dropout": ([128], 0),
+        "classifier": ([3], closing),
+    }  # fmt: skip
+    assert net.layers.get_submodule("5_dropout").p == 0.5
+    new = sum(parameter.numel() for parameter in head_parameters(net))
+    assert new == convolution + hidden + closing == 2_982_659
+    assert count(net) - new == 4_652_008 - 1000 * 1281  # as published, less its classifier
+
+
+def test_added_layers_learn_before_the_pretrained_part_and_each_stage_below_at_half_the_rate() -> None:
+    train = load_recipe(shipped_recipe("added_layers")).train
+    names = [name for name, _ in stages(on_paper("added_layers", 64, 2))]
+    assert names == [*(f"stage {number}" for number in range(7)), "tail", "head"]
+    lowest = [lowest_learning(train, num_stages=9, epoch=epoch) for epoch in range(train.epochs)]
+    assert lowest == [8, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 0]
+    assert stage_factors(train, 9) == tuple(0.5**below for below in (8, 7, 6, 5, 4, 3, 2, 1, 0))
 
 
 @pytest.mark.parametrize(

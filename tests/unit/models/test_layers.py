@@ -159,34 +159,6 @@ def test_global_pooling_gives_one_number_a_channel(kind: str) -> None:
     torch.testing.assert_close(net[0](x)[..., 0, 0], expected)
 
 
-@pytest.mark.parametrize(
-    ("name", "deviation"),
-    [
-        ("he_normal", math.sqrt(2 / 144)),
-        ("he_uniform", math.sqrt(2 / 144)),
-        ("glorot_normal", math.sqrt(2 / (144 + 576))),
-        ("glorot_uniform", math.sqrt(2 / (144 + 576))),
-        ("lecun_normal", math.sqrt(1 / 144)),
-        ("orthogonal", 1 / math.sqrt(144)),
-        ("zeros", 0.0),
-    ],
-)
-def test_initialisers_have_their_spread_and_biases_begin_at_zero(name: str, deviation: float) -> None:
-    torch.manual_seed(0)
-    conv = build({"kind": "conv", "filters": 64, "initializer": name}, input_shape=(16, 8, 8))[0]
-    assert conv.weight.std().item() == pytest.approx(deviation, rel=0.05)
-    assert not conv.bias.any()
-
-
-def test_the_automatic_initialiser_is_he_in_front_of_a_relu_and_glorot_elsewhere() -> None:
-    for activation_name, named in (("relu", "he_normal"), ("tanh", "glorot_uniform")):
-        entry = {"kind": "conv", "filters": 4, "activation": activation_name}
-        torch.manual_seed(0)
-        automatic = build(entry)[0].weight
-        torch.manual_seed(0)
-        assert torch.equal(automatic, build({**entry, "initializer": named})[0].weight)
-
-
 def test_batch_norm_takes_its_parameters_on_maps_and_on_vectors() -> None:
     entry = {"kind": "batch_norm", "momentum": 0.01, "eps": 1e-3}
     net = build(entry, {"kind": "flatten"}, entry)

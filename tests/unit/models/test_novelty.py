@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from teliti.models.novelty import NoveltyWeights, novelty_module
-from teliti.training.novelty import fit_novelty, settle_novelty
+from teliti.training.features.novelty import fit_novelty, settle_novelty
 
 
 def features(count: int, *, seed: int, width: int = 60) -> np.ndarray:

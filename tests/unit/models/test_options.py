@@ -17,7 +17,7 @@ from teliti.models.options import refuse_misfits
 from teliti.models.weights import find_weights
 from teliti.recipe import dump_recipe, parse_recipe
 from teliti.recipe.network_options import NetworkOptions
-from teliti.training.backbone_file import _backbone_key, load_feature_net
+from teliti.training.features.backbone_file import _backbone_key, load_feature_net
 from teliti.workflow.network import describe_named_network
 
 RESNET = {"backbone": "test_resnet", "weights": "random"}

@@ -72,16 +72,21 @@ def test_same_keeps_ceil_of_size_over_stride_and_agrees_with_timm(size: int, set
     assert padded[0, 0, :, 0].tolist() == [0.0] * before + [1.0] * size + [0.0] * after
 
 
+def one_or_two(numbers: st.SearchStrategy[int]) -> st.SearchStrategy:
+    return numbers | st.lists(numbers, min_size=2, max_size=2)
+
+
+paddings = st.sampled_from(["same", "valid", 1, [0, 1], [1, 0]])
 layer_lists = st.lists(
     st.one_of(
         st.fixed_dictionaries({
-            "kind": st.just("conv"), "filters": st.integers(1, 4), "kernel_size": st.integers(1, 4),
-            "stride": st.integers(1, 3), "padding": st.sampled_from(["same", "valid", 1]),
-            "dilation": st.integers(1, 2), "activation": st.sampled_from(["relu", "maxout", "elu"]),
+            "kind": st.just("conv"), "filters": st.integers(1, 4), "kernel_size": one_or_two(st.integers(1, 4)),
+            "stride": one_or_two(st.integers(1, 3)), "padding": paddings,
+            "dilation": one_or_two(st.integers(1, 2)), "activation": st.sampled_from(["relu", "maxout", "elu"]),
         }),
         st.fixed_dictionaries({
-            "kind": st.sampled_from(["max_pool", "avg_pool"]), "kernel_size": st.integers(2, 4),
-            "stride": st.integers(1, 3), "padding": st.sampled_from(["same", "valid", 1]),
+            "kind": st.sampled_from(["max_pool", "avg_pool"]), "kernel_size": one_or_two(st.integers(2, 4)),
+            "stride": one_or_two(st.integers(1, 3)), "padding": paddings,
         }),
         st.just({"kind": "batch_norm"}),
         st.just({"kind": "activation", "activation": "gelu"}),
@@ -145,6 +150,12 @@ def test_a_closing_layer_that_is_given_is_kept(closing: dict) -> None:
          'model.layers 3 (activation): activation must not be "softmax" at the end of the network.', "the loss"),
         ([{**POOL, "padding": 2}], "model.layers 1 (max_pool): padding must be at most half of kernel_size, got 2 "
          "beside 2.", "a larger kernel_size"),
+        ([{**POOL, "kernel_size": [2, 4], "padding": [2, 0]}], "padding must be at most half of kernel_size, got 2 "
+         "beside 2.", "a larger kernel_size"),
+        ([{**POOL, "kernel_size": [4, 3], "padding": [0, 2]}], "padding must be at most half of kernel_size, got 2 "
+         "beside 3.", "a larger kernel_size"),
+        ([{**CONV, "kernel_size": [3, 5], "dilation": [1, 2]}], "nothing is left of its input: the window covers 3 x 9 "
+         "and the map is only 8 x 8.", "a larger data.image_size."),
         ([{**CONV, "filters": 3}, {"kind": "activation", "activation": "maxout"}],
          "model.layers 2 (activation): the channels must be a multiple of pieces, got 3 and 2.", "into the layer"),
     ],

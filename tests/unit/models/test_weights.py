@@ -1,4 +1,8 @@
-"""Where a backbone's weights come from: packaged files pinned by their digest, a safetensors file, or chance."""
+"""Where a backbone's weights come from: packaged files pinned by their digest, a safetensors file, or chance.
+
+Not every package with weights is installed everywhere. The files of those that are, are read and tried; a made-up file
+under its publisher's names stands for each of the four.
+"""
 
 from __future__ import annotations
 
@@ -11,22 +15,38 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
+from torch import nn
 
 import teliti
+from teliti.cache import caching_in
 from teliti.errors import RecipeError
 from teliti.files import hash_file
+from teliti.models.backbones import FeatureNet, FeatureSpec, build_feature_net
 from teliti.models.weights import PACKAGED, find_weights, installed_backbones
+from unit.models.palace import PALACE, palace_photo
 
 SOURCE = Path(teliti.__file__).parents[1]
 LITE0 = "tf_efficientnet_lite0"
+HALF = (0.5, 0.5, 0.5)
+PAIRS = {
+    "tf_efficientnet_lite0": (HALF, HALF),
+    "tf_efficientnet_lite1": (HALF, HALF),
+    "tf_efficientnet_lite2": (HALF, HALF),
+    "mobilenetv2_100": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""What each was trained with, by its publisher's page."""
+SEEN = {"tf_efficientnet_lite0": 0.298, "tf_efficientnet_lite1": 0.770, "tf_efficientnet_lite2": 0.761,
+        "mobilenetv2_100": 0.657}  # fmt: skip
+"""The probability that each gives to the palace; with another mean and std it is 0.008 and more beside it."""
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Put another package in the place of the one with the Lite0 weights, holding a file of these bytes."""
+    """Put another package in the place of the one with a backbone's weights, holding a file of these bytes."""
 
-    def install(content: bytes | None) -> Path:
-        folder = tmp_path / "fake_lite0_weights"
+    def install(content: bytes | None, backbone: str = LITE0) -> Path:
+        folder = tmp_path / "fake_weights"
         folder.mkdir()
         (folder / "__init__.py").write_text("raise RuntimeError('finding weights must import nothing')")
         path = folder / "weights.pth"
@@ -34,8 +54,8 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
             path.write_bytes(content)
         monkeypatch.syspath_prepend(tmp_path)
         importlib.invalidate_caches()
-        changed = replace(PACKAGED[LITE0], package="fake_lite0_weights", file="weights.pth")
-        monkeypatch.setitem(PACKAGED, LITE0, changed)
+        changed = replace(PACKAGED[backbone], package="fake_weights", file="weights.pth")
+        monkeypatch.setitem(PACKAGED, backbone, changed)
         return path
 
     return install
@@ -50,29 +70,83 @@ def test_the_packaged_weights_come_with_their_own_mean_and_std() -> None:
     assert weights.licence == "Apache-2.0"
 
 
-@pytest.mark.parametrize(
-    ("backbone", "mean", "std"),
-    [
-        ("tf_efficientnet_lite0", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-        ("tf_efficientnet_lite1", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-        ("tf_efficientnet_lite2", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
-        ("mobilenetv2_100", (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-    ],
-)
-def test_every_packaged_file_has_the_pair_it_was_trained_with(
-    backbone: str, mean: tuple[float, ...], std: tuple[float, ...]
-) -> None:
-    assert (PACKAGED[backbone].mean, PACKAGED[backbone].std) == (mean, std)
+@pytest.mark.parametrize("backbone", PACKAGED)
+def test_every_packaged_file_has_the_pair_it_was_trained_with(backbone: str) -> None:
+    assert (PACKAGED[backbone].mean, PACKAGED[backbone].std) == PAIRS[backbone]
     assert len(PACKAGED[backbone].sha256) == 64
 
 
-def test_every_packaged_backbone_was_tried_above() -> None:
-    assert set(PACKAGED) == {
-        "tf_efficientnet_lite0",
-        "tf_efficientnet_lite1",
-        "tf_efficientnet_lite2",
-        "mobilenetv2_100",
-    }
+LITE_NAMES = {
+    "around": {"conv_stem": "_conv_stem", "bn1": "_bn0", "conv_head": "_conv_head", "bn2": "_bn1", "classifier": "_fc"},
+    "block": "_blocks.{}",
+    "separable": {"conv_dw": "_depthwise_conv", "bn1": "_bn1", "conv_pw": "_project_conv", "bn2": "_bn2"},
+    "inverted": {"conv_pw": "_expand_conv", "bn1": "_bn0", "conv_dw": "_depthwise_conv", "bn2": "_bn1",
+                 "conv_pwl": "_project_conv", "bn3": "_bn2"},
+}  # fmt: skip
+"""EfficientNet-PyTorch's name of a module by timm's; blocks are counted from 0 through all stages."""
+TORCHVISION_NAMES = {
+    "around": {"conv_stem": "features.0.0", "bn1": "features.0.1", "conv_head": "features.18.0", "bn2": "features.18.1",
+               "classifier": "classifier.1"},
+    "block": "features.{}.conv",
+    "separable": {"conv_dw": "0.0", "bn1": "0.1", "conv_pw": "1", "bn2": "2"},
+    "inverted": {"conv_pw": "0.0", "bn1": "0.1", "conv_dw": "1.0", "bn2": "1.1", "conv_pwl": "2", "bn3": "3"},
+}  # fmt: skip
+"""torchvision's, whose blocks follow the stem as number 1."""
+
+
+def publishers_names(backbone: str, trunk: nn.Module) -> dict[str, str]:
+    """The name of each tensor in the published file by timm's name, in the order of timm."""
+    book, first = (LITE_NAMES, 0) if "lite" in backbone else (TORCHVISION_NAMES, 1)
+    modules = dict(book["around"])
+    blocks = [(f"blocks.{i}.{j}", block) for i, stage in enumerate(trunk.blocks) for j, block in enumerate(stage)]
+    for number, (place, block) in enumerate(blocks, first):
+        parts = book["inverted" if hasattr(block, "conv_pwl") else "separable"]
+        modules |= {f"{place}.{own}": f"{book['block'].format(number)}.{theirs}" for own, theirs in parts.items()}
+    pieces = {name: name.rpartition(".") for name in trunk.state_dict()}
+    return {name: f"{modules[module]}.{kind}" for name, (module, _, kind) in pieces.items()}
+
+
+def build(backbone: str, weights: str, *, seed: int = 0) -> FeatureNet:
+    return build_feature_net(backbone, find_weights(backbone, weights), FeatureSpec(("head",), "avg"), seed=seed)
+
+
+@pytest.mark.parametrize("backbone", PACKAGED)
+def test_every_tensor_of_a_file_under_its_publishers_names_lands_in_its_layer(
+    backbone: str, package, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with torch.device("meta"):
+        trunk = build(backbone, "random").trunk
+    torch.manual_seed(0)
+    given = {name: (99.0 * torch.rand(own.shape)).to(own.dtype) for name, own in trunk.state_dict().items()}
+    names = publishers_names(backbone, trunk)
+    path = package(None, backbone)
+    torch.save({names[name]: tensor for name, tensor in given.items()}, path)
+    monkeypatch.setitem(PACKAGED, backbone, replace(PACKAGED[backbone], sha256=hash_file(path)))
+    with caching_in(tmp_path / "cache"):
+        net = build(backbone, "auto")
+    torch.testing.assert_close(dict(net.trunk.state_dict()), given, rtol=0.0, atol=0.0)
+    assert tuple((net.mean.flatten() / 255).tolist()) == pytest.approx(PAIRS[backbone][0])
+    assert tuple((net.std.flatten() / 255).tolist()) == pytest.approx(PAIRS[backbone][1])
+
+
+@pytest.mark.parametrize("backbone", installed_backbones())
+def test_every_tensor_of_an_installed_file_lands_in_its_layer(backbone: str, tmp_path: Path) -> None:
+    file = torch.load(find_weights(backbone, "auto").path, weights_only=True)
+    with caching_in(tmp_path):  # nobody has read this file before
+        first, again = (build(backbone, "auto", seed=seed).trunk for seed in (1, 2))  # the file, then its copy
+    names = publishers_names(backbone, first)
+    assert list(names.values()) == list(file)
+    for trunk in (first, again):
+        state = {names[name]: tensor for name, tensor in trunk.state_dict().items()}
+        torch.testing.assert_close(state, dict(file), rtol=0.0, atol=0.0)
+
+
+@pytest.mark.parametrize("backbone", installed_backbones())
+def test_every_installed_file_with_its_own_pair_sees_the_palace(backbone: str) -> None:
+    net = build(backbone, "auto")
+    probs = net.trunk.get_classifier()(net(palace_photo())).softmax(dim=1)[0]
+    assert int(probs.argmax()) == PALACE
+    assert float(probs[PALACE]) == pytest.approx(SEEN[backbone], abs=0.003)
 
 
 def test_a_file_that_is_not_the_known_one_is_refused(package) -> None:

@@ -14,7 +14,7 @@ from teliti.report.material import data
 from teliti.report.several import few_photos
 from teliti.report.statements import statements
 from teliti.workflow.agree import say_agreement
-from teliti.workflow.deciding import decide
+from teliti.workflow.learning.deciding import decide
 
 SCORES = np.concatenate([np.linspace(0.4, 0.95, 300), np.linspace(0.05, 0.6, 700)])
 BAD = np.arange(1000) < 300

@@ -12,7 +12,7 @@ from teliti.report import ReportPictures, render_report
 from teliti.report.evidence_page import render_evidence
 from teliti.report.flips_page import render_flips
 from teliti.report.stress_page import render_card, render_stress
-from teliti.workflow.flip_kinds import KINDS
+from teliti.workflow.changes.kinds import KINDS
 from unit.report.learning_records import network_record
 from unit.report.report_records import inspection_record, regression_record, steel_record
 

@@ -19,7 +19,7 @@ from teliti.metrics.envelope import fit_envelope
 from teliti.metrics.stability import fit_histogram, histogram_from_record
 from teliti.serve.drift import START, VALIDATION, Drift, LineDrift
 from teliti.types import Prediction
-from teliti.workflow.packing import _score_histogram
+from teliti.workflow.learning.packing import _score_histogram
 
 
 def test_nothing_is_said_before_there_is_enough() -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from sockets import listening
+from teliti.errors import RunError
 from teliti.training import loop as loop_module
 from teliti.training import progress as progress_module
 from teliti.training.batches import Batch
@@ -109,6 +110,24 @@ def train_and_tell(
         "listening": sorted(heard),
     }  # fmt: skip
     Path(out).write_text(json.dumps(record), encoding="utf-8")
+
+
+def start_breaking_child(out: Path, *, environment: Mapping[str, str]) -> BaseProcess:
+    """Train where one photo's loss is not finite, in a process of its own, which writes what it was told."""
+    child = _SERVER.Process(target=_break_and_tell, args=(str(out), dict(environment)))
+    child.start()
+    return child
+
+
+def _break_and_tell(out: str, environment: Mapping[str, str]) -> None:
+    os.environ.update(environment)
+    targets = np.zeros(48, dtype=np.float32)
+    targets[7] = 1e30  # whose square is not a float32
+    data = training_data(targets=targets, task="regression", num_classes=1)
+    try:
+        loop_module.fit_network(conv_net(outputs=1), data, options(batch_size=32), seed=5)
+    except RunError as error:
+        Path(out).write_text(error.message, encoding="utf-8")
 
 
 def _indices(batch: Batch) -> list[int]:

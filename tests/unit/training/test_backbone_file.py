@@ -14,8 +14,8 @@ from teliti import runtime
 from teliti.errors import MissingExtraError, RecipeError
 from teliti.models.weights import PACKAGED
 from teliti.recipe import ModelRecipe
-from teliti.training import backbone_file
-from teliti.training.backbone_file import BackboneFile, load_feature_net, prepare_backbone
+from teliti.training.features import backbone_file
+from teliti.training.features.backbone_file import BackboneFile, load_feature_net, prepare_backbone
 
 LITE0_HEAD = ModelRecipe(stages=("head",), pooling="avg")
 SIZE = (64, 64)

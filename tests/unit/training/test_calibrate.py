@@ -7,9 +7,9 @@ from scipy.special import expit, softmax
 from teliti.errors import RecipeError, UserError
 from teliti.models.heads import HeadWeights
 from teliti.recipe import ModelRecipe
-from teliti.training.calibrate import choose_calibration, fit_calibration
-from teliti.training.linear import fit_head
-from teliti.training.trained_net import calibrate_head
+from teliti.training.heads.calibrate import choose_calibration, fit_calibration
+from teliti.training.heads.linear import fit_head
+from teliti.training.heads.trained_net import calibrate_head
 from teliti.types import SilentReporter
 
 

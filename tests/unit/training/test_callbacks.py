@@ -64,6 +64,17 @@ def test_a_measure_that_cannot_move_is_refused(monitor: str, values: dict, reaso
         start_watch(options(monitor=monitor), training_data(**values))
 
 
+def test_an_area_of_labels_needs_one_that_some_photos_have_and_others_have_not() -> None:
+    labels = np.tile(np.array([1.0, 0.0], dtype=np.float32), (48, 1))
+    values = {"targets": labels, "task": "multilabel"}
+    with pytest.raises(
+        RecipeError, match=r"no label is there on some validation photos and not on others\. Use val_loss"
+    ):
+        start_watch(options(monitor="val_auc"), training_data(**values))
+    labels[40, 1] = 1.0  # among those held out
+    assert start_watch(options(monitor="val_auc"), training_data(**values)).monitor == "val_auc"
+
+
 def test_an_area_of_three_classes_is_refused() -> None:
     with pytest.raises(RecipeError, match=r"got val_auc: it is a measure of two classes\. Use val_loss"):
         start_watch(options(monitor="val_auc"), training_data(classes=3))

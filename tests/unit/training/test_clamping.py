@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from teliti.training.fast_layers import give_fast_layers
+from teliti.training.cpu_layers.swapping import give_fast_layers
 
 
 def answers(layer: nn.Module, x: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from teliti.training.cropping import seen_size
+from teliti.training.cpu_layers.cropping import seen_size
 
 
 class Wrapped(nn.Module):

@@ -9,8 +9,8 @@ import torch
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
-from teliti.training.depthwise import is_depthwise
-from teliti.training.fast_layers import give_fast_layers, take_fast_layers
+from teliti.training.cpu_layers.depthwise import is_depthwise
+from teliti.training.cpu_layers.swapping import give_fast_layers, take_fast_layers
 
 
 def depthwise(kind: type[nn.Conv2d], *, kernel_size: int, stride: int, dilation: int = 1) -> nn.Conv2d:

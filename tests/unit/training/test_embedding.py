@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from teliti.training.embedding import (
+from teliti.training.features.embedding import (
     choose_to_label,
     draw_map,
     find_clusters,

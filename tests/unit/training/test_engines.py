@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,9 +12,9 @@ import pytest
 from teliti import runtime
 from teliti.errors import MissingExtraError, RecipeError
 from teliti.recipe import ModelRecipe
-from teliti.training import engines
-from teliti.training.backbone_file import BackboneFile, prepare_backbone
-from teliti.training.engines import PHOTOS_PER_CALL, EngineChoice, choose_engine, open_engine
+from teliti.training.features import engines
+from teliti.training.features.backbone_file import BackboneFile, prepare_backbone
+from teliti.training.features.engines import PHOTOS_PER_CALL, EngineChoice, choose_engine, open_engine
 
 SIDE = 64
 NAMES = ("openvino", "onnxruntime", "torch")
@@ -137,7 +138,8 @@ def speeds(monkeypatch: pytest.MonkeyPatch, tmp_path):
     probed: list[str] = []
 
     def set_speeds(**photos_per_s: float) -> list[str]:
-        def probe(name: str, precision: str, *_: object, **__: object) -> dict:
+        def probe(candidate: EngineChoice, *_: object, **__: object) -> dict:
+            name, precision = candidate.name, candidate.precision
             probed.append(name)
             note = "" if photos_per_s[name] else "RuntimeError: it broke."
             return {"engine": name, "precision": precision, "photos_per_s": photos_per_s[name], "note": note}
@@ -148,7 +150,7 @@ def speeds(monkeypatch: pytest.MonkeyPatch, tmp_path):
     return set_speeds
 
 
-def choose(backbone: BackboneFile, wanted: str = "auto", *, precision: str = "f32", **choices: int) -> EngineChoice:
+def choose(backbone: BackboneFile, wanted: str = "auto", *, precision: str = "f32", **choices: Any) -> EngineChoice:
     choices = {"threads": 1, **choices}
     return choose_engine(wanted, precision=precision, backbone=backbone, **choices)
 
@@ -211,6 +213,35 @@ def test_torch_is_a_candidate_only_beside_a_gpu(
     assert choose(backbone).name == "onnxruntime"
     monkeypatch.setattr(engines.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
     assert choose(backbone).name == "torch"
+
+
+def test_the_device_decides_which_engines_compete(
+    backbone: BackboneFile, speeds, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines.shutil, "which", lambda _: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    probed = speeds(openvino=1.0, onnxruntime=2.0, torch=3.0)
+    assert (choose(backbone).name, choose(backbone).device) == ("torch", "cuda")
+    on_processor = choose(backbone, device="cpu")
+    assert (on_processor.name, on_processor.device) == ("onnxruntime", "cpu")
+    assert probed == ["openvino", "onnxruntime", "torch", "openvino", "onnxruntime"]
+    asked = choose(backbone, device="cuda")
+    assert (asked.name, asked.device, asked.probe) == ("torch", "cuda", ())
+    assert choose(backbone, "torch", device="cpu").device == "cpu"
+    assert choose(backbone, "openvino").device == "cpu"
+
+
+def test_a_device_that_an_engine_cannot_have_is_refused(
+    backbone: BackboneFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(RecipeError, match=r"train\.device must be cpu here, got cuda: torch finds no GPU"):
+        choose(backbone, device="cuda")
+    with pytest.raises(
+        RecipeError, match=r"train\.engine must be torch where train\.device = cuda, got openvino"
+    ) as got:
+        choose(backbone, "openvino", device="cuda")
+    assert got.value.hint == "Set train.device=auto, or leave train.engine out."
 
 
 def test_the_probe_runs_the_real_engines(backbone: BackboneFile, monkeypatch: pytest.MonkeyPatch, tmp_path) -> None:

@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-import struct
 from pathlib import Path
 
 import pytest
 
-from teliti.training.events import crc32c, write_events
+from teliti.errors import StorageError
+from teliti.training.events import append_events, crc32c, write_events
+from unit.training.event_files import curves_of, read_events
 
 ROWS = [
     {"epoch": 0, "train_loss": 0.7, "val_accuracy": 0.5, "learning": "head"},
     {"epoch": 1, "train_loss": 0.4, "val_accuracy": None, "learning": "head"},
     {"epoch": 300, "train_loss": 0.1, "val_accuracy": 0.9, "learning": "head"},
 ]
-
-
-def read_varint(data: bytes, at: int) -> tuple[int, int]:
-    number = shift = 0
-    while True:
-        number |= (data[at] & 0x7F) << shift
-        at, shift, more = at + 1, shift + 7, data[at] & 0x80
-        if not more:
-            return number, at
-
-
-def read_message(data: bytes) -> list[tuple[int, object]]:
-    """(field, value) pairs of a protocol buffer."""
-    fields, at = [], 0
-    while at < len(data):
-        key, at = read_varint(data, at)
-        kind = key & 7
-        if kind == 0:
-            value, at = read_varint(data, at)
-        elif kind == 1:
-            value, at = struct.unpack_from("<d", data, at)[0], at + 8
-        elif kind == 5:
-            value, at = struct.unpack_from("<f", data, at)[0], at + 4
-        else:
-            length, at = read_varint(data, at)
-            value, at = data[at : at + length], at + length
-        fields.append((key >> 3, value))
-    return fields
-
-
-def unmask(crc: int) -> int:
-    rotated = (crc - 0xA282EAD8) & 0xFFFFFFFF
-    return ((rotated >> 17) | (rotated << 15)) & 0xFFFFFFFF
-
-
-def read_events(path: Path) -> list[dict[int, object]]:
-    data, at, events = path.read_bytes(), 0, []
-    while at < len(data):
-        (length,) = struct.unpack_from("<Q", data, at)
-        assert unmask(struct.unpack_from("<I", data, at + 8)[0]) == crc32c(data[at : at + 8])
-        body = data[at + 12 : at + 12 + length]
-        assert unmask(struct.unpack_from("<I", data, at + 12 + length)[0]) == crc32c(body)
-        events.append(dict(read_message(body)))
-        at += length + 16
-    return events
 
 
 @pytest.mark.parametrize(
@@ -77,10 +33,21 @@ def test_an_event_file_holds_a_version_and_one_event_a_row(tmp_path: Path) -> No
     assert version[3] == b"brain.Event:2"
     assert [event[2] for event in events] == [0, 1, 300]
     assert events[0][1] == 1_700_000_000.5
-    curves = []
-    for event in events:
-        values = [dict(read_message(value)) for field, value in read_message(event[5]) if field == 1]
-        curves.append({value[1].decode(): value[2] for value in values})
+    curves = [curves_of(event) for event in events]
     assert curves[0] == pytest.approx({"train_loss": 0.7, "val_accuracy": 0.5})
     assert curves[1] == pytest.approx({"train_loss": 0.4})
     assert curves[2] == pytest.approx({"train_loss": 0.1, "val_accuracy": 0.9})
+
+
+def test_added_rows_follow_those_that_are_there(tmp_path: Path) -> None:
+    path = write_events(tmp_path, ROWS[:1], tags=("train_loss",))
+    before = path.read_bytes()
+    append_events(path, ROWS[1:], tags=("train_loss", "val_accuracy"))
+    assert path.read_bytes().startswith(before)  # a reader that has the file open goes on
+    assert [event[2] for event in read_events(path)] == [0, 0, 1, 300]
+    assert curves_of(read_events(path)[-1]) == pytest.approx({"train_loss": 0.1, "val_accuracy": 0.9})
+
+
+def test_a_file_that_cannot_be_added_to_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="could not be written"):
+        append_events(tmp_path / "gone" / "events.out", ROWS, tags=("train_loss",))

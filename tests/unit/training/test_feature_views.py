@@ -20,10 +20,10 @@ from teliti.cache import RowCache
 from teliti.data.origins import ArrayOrigin, FileOrigin
 from teliti.errors import PhotoRefused
 from teliti.recipe import ModelRecipe
-from teliti.training import features as features_module
-from teliti.training.backbone_file import prepare_backbone
-from teliti.training.engines import EngineChoice, open_engine
-from teliti.training.features import Features, FeatureSource, Views, add_views, compute_features
+from teliti.training.features import extraction as features_module
+from teliti.training.features.backbone_file import prepare_backbone
+from teliti.training.features.engines import EngineChoice, open_engine
+from teliti.training.features.extraction import Features, FeatureSource, Views, add_views, compute_features
 from teliti.transforms.augment import build_augment, photo_rng
 from teliti.transforms.prepare import build_chain
 from teliti.types import Sample, SilentReporter
@@ -241,7 +241,7 @@ def test_a_mask_that_vanished_is_named(masked: Callable[[], Job], tmp_path: Path
 
 _EXPORT = """
 from teliti.recipe import ModelRecipe
-from teliti.training.backbone_file import prepare_backbone
+from teliti.training.features.backbone_file import prepare_backbone
 model = ModelRecipe(backbone="test_resnet", weights="random", stages=("head",), pooling="avg")
 print(prepare_backbone(model, image_size=(32, 32), seed=7).path)
 """

@@ -16,10 +16,10 @@ from teliti.cache import RowCache
 from teliti.data.origins import ArrayOrigin
 from teliti.errors import PhotoRefused
 from teliti.recipe import ModelRecipe
-from teliti.training import features as features_module
-from teliti.training.backbone_file import prepare_backbone
-from teliti.training.engines import PHOTOS_PER_CALL, EngineChoice, open_engine
-from teliti.training.features import Features, FeatureSource, compute_features
+from teliti.training.features import extraction as features_module
+from teliti.training.features.backbone_file import prepare_backbone
+from teliti.training.features.engines import PHOTOS_PER_CALL, EngineChoice, open_engine
+from teliti.training.features.extraction import Features, FeatureSource, compute_features
 from teliti.transforms.prepare import build_chain
 from teliti.types import Sample, SilentReporter
 
@@ -178,6 +178,7 @@ def test_everything_that_the_numbers_depend_on_is_in_the_space(source: FeatureSo
         replace(source, engine=EngineChoice("onnxruntime", "bf16", "1")),
         replace(source, engine=EngineChoice("onnxruntime", "f32", "2")),
         replace(source, engine=EngineChoice("torch", "f32", "1")),
+        replace(source, engine=EngineChoice("torch", "f32", "1", device="cuda")),
         replace(source, engine=EngineChoice("torch", "f32", "1"), threads=2),
     ]
     spaces = {source.space, *(other.space for other in others)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,10 @@ def test_a_rate_is_looked_for_with_the_photos_of_the_run() -> None:
     found = fit_network(conv_net(), data, options(augment_on="device", lr="find", epochs=1), seed=1)
     assert found.rate_search is not None
     assert found.rate_search.lr == found.options.lr
+    plain = replace(data, augment=None)
+    other = fit_network(conv_net(), plain, options(augment_on="device", lr="find", epochs=1), seed=1).rate_search
+    assert other is not None
+    assert other.to_record() != found.rate_search.to_record()
 
 
 def test_the_next_one_is_started_before_one_is_handed_out() -> None:

@@ -11,8 +11,8 @@ from timm.layers.conv2d_same import Conv2dSame
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
-from teliti.training.fast_layers import give_fast_layers, take_fast_layers
-from teliti.training.folding import find_pairs
+from teliti.training.cpu_layers.folding import find_pairs
+from teliti.training.cpu_layers.swapping import give_fast_layers, take_fast_layers
 from unit.training.tiny_networks import same_state
 
 PHOTO = torch.linspace(-1.0, 1.0, 3 * 11 * 11).view(1, 3, 11, 11)

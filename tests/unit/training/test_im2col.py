@@ -9,10 +9,10 @@ import torch
 from timm.layers.conv2d_same import Conv2dSame
 from torch import Tensor, nn
 
-from teliti.training import im2col
-from teliti.training.convolutions import has_own_gradients
-from teliti.training.fast_layers import give_fast_layers, take_fast_layers
-from teliti.training.im2col import gains_from_im2col
+from teliti.training.cpu_layers import im2col
+from teliti.training.cpu_layers.convolutions import has_own_gradients
+from teliti.training.cpu_layers.im2col import gains_from_im2col
+from teliti.training.cpu_layers.swapping import give_fast_layers, take_fast_layers
 
 
 @pytest.fixture(autouse=True)

@@ -19,8 +19,8 @@ from teliti.data.split import fold_samples
 from teliti.errors import MissingExtraError, RecipeError, SplitError, UserError
 from teliti.models.heads import HeadWeights, head_module
 from teliti.recipe import ModelRecipe
-from teliti.training import linear
-from teliti.training.linear import FittedHead, fit_head
+from teliti.training.heads import linear
+from teliti.training.heads.linear import FittedHead, fit_head
 from teliti.types import SilentReporter
 
 Blobs = tuple[np.ndarray, np.ndarray]
@@ -234,7 +234,7 @@ def test_beyond_the_exact_limit_landmarks_take_over(
 ) -> None:
     monkeypatch.setattr(linear, "EXACT_LIMIT", 200)
     monkeypatch.setattr(linear, "SEARCH_PHOTOS", 180)
-    monkeypatch.setattr("teliti.training.kernel._MAX_LANDMARKS", 60)
+    monkeypatch.setattr("teliti.training.heads.kernel._MAX_LANDMARKS", 60)
     fitted = fit(make(300), head=head)
     assert fitted.history["method"] == "landmarks"
     assert fitted.history["supports"] == 60

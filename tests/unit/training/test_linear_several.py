@@ -12,8 +12,8 @@ from sklearn.preprocessing import StandardScaler
 from teliti.errors import RecipeError, SplitError
 from teliti.models.heads import HeadWeights, head_module, sigmoid
 from teliti.recipe import ModelRecipe
-from teliti.training import kernel, linear
-from teliti.training.linear import FittedHead, fit_head
+from teliti.training.heads import kernel, linear
+from teliti.training.heads.linear import FittedHead, fit_head
 from teliti.types import SilentReporter
 
 

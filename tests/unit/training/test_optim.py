@@ -113,7 +113,7 @@ def test_l2_is_half_of_torchs_weight_decay_of_sgd() -> None:
     assert by_loss.weight.item() == pytest.approx(by_decay.weight.item())
 
 
-@pytest.mark.parametrize(("clip_norm", "left"), [(None, 5.0), (10.0, 5.0), (1.0, 1.0)])
+@pytest.mark.parametrize(("clip_norm", "left"), [(None, 5.0), (0.0, 5.0), (10.0, 5.0), (1.0, 1.0)])
 def test_a_long_gradient_is_shortened_and_its_length_told(clip_norm: float | None, left: float) -> None:
     gradients, alone = [torch.tensor([3.0]), torch.tensor([[4.0]])], Replicas(line(), 1)
     assert shorten(gradients, alone, clip_norm=clip_norm) == pytest.approx(5.0)

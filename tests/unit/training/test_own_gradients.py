@@ -13,8 +13,8 @@ from torch.autograd import gradcheck
 from torch.func import functional_call
 
 import teliti
-from teliti.training import im2col
-from teliti.training.fast_layers import give_fast_layers
+from teliti.training.cpu_layers import im2col
+from teliti.training.cpu_layers.swapping import give_fast_layers
 
 CHECKED = {"_Clamp", "_Convolution", "_Depthwise"}
 ONLY_IN_BF16 = {"_RectifiedPool"}  # too coarse for differences: `test_pooling` holds it to torch's, bit for bit

@@ -12,12 +12,20 @@ import pytest
 import torch
 from torch import nn
 
+from teliti.training import parallel as parallel_module
 from teliti.training.batches import Batch
 from teliti.training.loop import fit_network
 from teliti.training.losses import make_objective
-from teliti.training.parallel import Processes, Replicas, draws_global_randomness, give_own_dropout, take_own_dropout
+from teliti.training.parallel import (
+    Processes,
+    Replicas,
+    draws_global_randomness,
+    give_own_dropout,
+    join_processes,
+    take_own_dropout,
+)
 from teliti.training.steps import Stepper
-from unit.training.children import read_outcome, start_child
+from unit.training.children import read_outcome, start_breaking_child, start_child
 from unit.training.tiny_networks import conv_net, options, same_state, training_data
 
 
@@ -145,6 +153,34 @@ def free_port() -> int:
         return int(own.getsockname()[1])
 
 
+def two_processes(rank: int, port: str) -> dict[str, str]:
+    return {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+
+
+def test_a_photo_without_a_finite_loss_is_named_by_every_process_whoever_has_it(tmp_path: Path) -> None:
+    port = str(free_port())
+    children = [start_breaking_child(tmp_path / str(rank), environment=two_processes(rank, port)) for rank in (0, 1)]
+    for child in children:
+        child.join(60)
+        assert child.exitcode == 0
+    said = "The loss is not finite at epoch 1, batch 1 of 1 (step 1): photo-7.png."
+    assert [(tmp_path / str(rank)).read_text("utf-8") for rank in (0, 1)] == [said, said]
+
+
+def test_processes_on_gpus_take_one_each_and_speak_nccl(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[object] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "set_device", said.append)
+    monkeypatch.setattr(parallel_module, "_meet", said.append)
+    monkeypatch.setattr(parallel_module.dist, "get_rank", lambda: 1)
+    monkeypatch.setattr(parallel_module.dist, "get_world_size", lambda: 2)
+    monkeypatch.setattr(parallel_module.dist, "destroy_process_group", lambda: said.append("left"))
+    with join_processes(torch.device("cuda")) as processes:
+        assert (processes.rank, processes.world) == (1, 2)
+    assert said == [1, "nccl", "left"]
+
+
 def test_two_processes_see_the_same_photos_and_end_with_the_weights_of_one(tmp_path: Path) -> None:
     """gloo on this machine; sums in another order differ in the last digits of float32.
 
@@ -153,8 +189,7 @@ def test_two_processes_see_the_same_photos_and_end_with_the_weights_of_one(tmp_p
     port = str(free_port())
     children: list[BaseProcess] = []
     for rank in (0, 1):
-        environment = {"RANK": str(rank), "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        out = tmp_path / f"rank-{rank}"
+        out, environment = tmp_path / f"rank-{rank}", two_processes(rank, port)
         children.append(start_child(out, checkpoints=tmp_path / "checkpoints", net="plain", environment=environment))
     for child in children:
         child.join(60)

@@ -10,10 +10,10 @@ import torch
 from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 
-from teliti.training import pooling
-from teliti.training.fast_layers import give_fast_layers, take_fast_layers
+from teliti.training.cpu_layers import pooling
+from teliti.training.cpu_layers.pooling import rectified_pools
+from teliti.training.cpu_layers.swapping import give_fast_layers, take_fast_layers
 from teliti.training.loop import Fitted, fit_network
-from teliti.training.pooling import rectified_pools
 from unit.training.tiny_networks import options, same_state, training_data
 
 POOL_FIRST = (nn.MaxPool2d(2), nn.ReLU())

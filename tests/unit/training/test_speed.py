@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +17,6 @@ from teliti.training.losses import make_objective
 from teliti.training.speed import (
     PROBE_SECONDS,
     bytes_per_photo,
-    choose_device,
     choose_options,
     free_memory,
     quiet_torch,
@@ -248,6 +248,18 @@ def test_free_memory_is_a_plausible_number() -> None:
     assert 2**24 < free_memory("cpu") < 2**50
 
 
+@pytest.mark.parametrize(("limit", "free"), [("3000000", 2_500_000), ("max", None), ("1000000", 500_000)])
+def test_a_control_groups_limit_counts_without_files_that_were_read(
+    limit: str, free: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    (tmp_path / "memory.stat").write_text("anon 500000\ninactive_anon 7\ninactive_file 400000\nactive_file 0\n")
+    monkeypatch.setattr(speed_module, "_CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(speed_module, "_machine_memory", lambda: 10**12)
+    assert free_memory("cpu") == (10**12 if free is None else free)
+
+
 def test_a_budget_cuts_the_epochs_and_the_replay_needs_no_clock() -> None:
     started = time.perf_counter()
     found = fit_network(conv_net(), training_data(), options(epochs=100_000, budget=1.5), seed=1)
@@ -266,19 +278,6 @@ def test_a_budget_that_runs_out_ends_after_whole_epochs(monkeypatch: pytest.Monk
     found = fit_network(conv_net(), training_data(), options(epochs=100_000, budget=0.3), seed=1)
     assert found.ended == "budget"
     assert found.options.stop_after == len(found.history)
-
-
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert choose_device(options(device="auto")) == "cpu"
-    with pytest.raises(RecipeError, match=r"train\.device must be cpu here, got cuda: torch finds no GPU"):
-        choose_device(options(device="cuda"))
-
-
-def test_with_a_gpu_auto_takes_it_and_cpu_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device(options(device="auto")) == "cuda"
-    assert choose_device(options(device="cpu")) == "cpu"
 
 
 def test_replicas_are_for_processors() -> None:

@@ -16,7 +16,7 @@ import pytest
 from teliti.data.fingerprints import THUMBNAIL_SIDE, Fingerprint
 from teliti.data.origins import ArrayOrigin
 from teliti.types import Catalog, Sample
-from teliti.workflow.photos import Photos
+from teliti.workflow.shared.photos import Photos
 
 
 def draw_thumbnail(number: int) -> np.ndarray:

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-import teliti.workflow.check_features as features_room
+import teliti.workflow.checks.features as features_room
 from parts import draw_part, encode_png, write_parts
 from photos import encode
 from teliti.errors import UserError

@@ -9,7 +9,7 @@ from teliti.data.catalog import read_catalog
 from teliti.data.findings import Finding
 from teliti.errors import CatalogError, UserError
 from teliti.workflow.check import clean
-from teliti.workflow.check_files import write_findings
+from teliti.workflow.checks.files import write_findings
 
 
 @pytest.fixture

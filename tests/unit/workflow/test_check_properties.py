@@ -12,8 +12,8 @@ from teliti.data.health_table import HealthTable
 from teliti.data.origins import BytesOrigin
 from teliti.data.thumbnail_file import StoredFingerprints
 from teliti.types import Catalog, Sample, SilentReporter
-from teliti.workflow.check_photos import Examined
-from teliti.workflow.check_properties import find_shortcuts
+from teliti.workflow.checks.photos import Examined
+from teliti.workflow.checks.properties import find_shortcuts
 
 USUAL = Health(300, 400, 50_000, 1, 120.0, 30.0, 40.0, 220.0, 0.1, 0.0, 0.4, 0.0, "8-bit grey")
 DAYS = ("2024:05:01 10:00:00", "2024:06:01 10:00:00")

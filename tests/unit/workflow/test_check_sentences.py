@@ -7,10 +7,10 @@ import pytest
 
 from teliti.data.findings import Finding
 from teliti.types import SilentReporter
-from teliti.workflow import check_features
-from teliti.workflow.check_curve import judge_curve, judge_price, say_curve
-from teliti.workflow.check_features import describe_set, judge_labels, say_worth, why_no_features
-from teliti.workflow.check_properties import judge_shortcut
+from teliti.workflow.checks import features as check_features
+from teliti.workflow.checks.curve import judge_curve, judge_price, say_curve
+from teliti.workflow.checks.features import describe_set, judge_labels, say_worth, why_no_features
+from teliti.workflow.checks.properties import judge_shortcut
 
 ROWS = [{"photos": 100, "score": 0.8}, {"photos": 1200, "score": 0.9}]
 

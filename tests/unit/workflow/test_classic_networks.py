@@ -22,12 +22,12 @@ from teliti.predictor import Predictor
 from teliti.recipe import Recipe, load_recipe, override_recipe
 from teliti.recipe.shipped import shipped_recipe
 from teliti.types import SilentReporter
-from teliti.workflow.learn import Lesson, num_network_outputs, settle_network_recipe, teach
-from teliti.workflow.photos import Photos, read_photos
-from teliti.workflow.plan import plan_split
-from teliti.workflow.repeats import take_photos
-from teliti.workflow.setup import resolve_data
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.learning.learn import Lesson, num_network_outputs, settle_network_recipe, teach
+from teliti.workflow.searches.repeats import take_photos
+from teliti.workflow.shared.photos import Photos, read_photos
+from teliti.workflow.shared.plan import plan_split
+from teliti.workflow.shared.setup import resolve_data
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 SHORT = {"epochs": 1, "head_epochs": 0, "unfreeze_epochs": 0, "threads": 1, "replicas": 1, "precision": "f32",
          "batch_size": 8, "soft_targets": 0.0}  # fmt: skip

@@ -23,13 +23,13 @@ from teliti.workflow import train as train_module
 from teliti.workflow.augment import augment
 from teliti.workflow.augment_preview import preview_augmented
 from teliti.workflow.check import check, clean
-from teliti.workflow.export_int8 import _unlabelled
+from teliti.workflow.exports.int8 import _unlabelled
 from teliti.workflow.flips import compare
-from teliti.workflow.photos import Photos, read_photos
-from teliti.workflow.policy_photos import build_policy_chain, open_trial_photos
+from teliti.workflow.policies.photos import build_policy_chain, open_trial_photos
 from teliti.workflow.prepare import prepare
 from teliti.workflow.prepare_preview import preview
-from teliti.workflow.sealed import labelled_photos
+from teliti.workflow.shared.photos import Photos, read_photos
+from teliti.workflow.shared.sealed import labelled_photos
 
 
 def read(source: Path) -> Photos:

@@ -15,8 +15,8 @@ from teliti.cache import RowCache
 from teliti.errors import RecipeError, UserError
 from teliti.recipe import Recipe, override_recipe, parse_recipe
 from teliti.workflow.compare_variants import compare_variants
-from teliti.workflow.trial import Scores
-from teliti.workflow.variants import parse_variants
+from teliti.workflow.searches.trial import Scores
+from teliti.workflow.searches.variants import parse_variants
 
 TINY = parse_recipe(TINY_RECIPE)
 

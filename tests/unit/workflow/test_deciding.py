@@ -11,7 +11,7 @@ from teliti.metrics.decision import Decision
 from teliti.recipe import parse_recipe
 from teliti.report.consequences import decision_sentences, preset_sentences
 from teliti.report.deciding import deciding
-from teliti.workflow.deciding import decide
+from teliti.workflow.learning.deciding import decide
 
 CLASSES = ["bad", "good"]
 RNG = np.random.default_rng(7)

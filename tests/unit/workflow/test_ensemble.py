@@ -16,10 +16,10 @@ from teliti.models.heads import HeadWeights, head_module
 from teliti.models.networks import build_network
 from teliti.models.onnx_graph import HEAD_PREFIX, append_head, export_module
 from teliti.recipe import parse_recipe
-from teliti.training.trained_net import FeatureFront, HeadOnFeatures, features_of, make_head
+from teliti.training.heads.trained_net import FeatureFront, HeadOnFeatures, features_of, make_head
 from teliti.types import Catalog
-from teliti.workflow.learn import check_network, settle_network_recipe
-from teliti.workflow.learnt_head import judge_ensemble
+from teliti.workflow.learning.learn import check_network, settle_network_recipe
+from teliti.workflow.learning.learnt_head import judge_ensemble
 
 LAYERS = {"backbone": "none", "layers": [{"kind": "flatten"}, {"kind": "dense", "units": 6, "activation": "relu"}]}
 

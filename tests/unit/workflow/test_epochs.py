@@ -17,7 +17,9 @@ from teliti.recipe import parse_recipe
 from teliti.training.history import COLUMNS
 from teliti.training.loop import fit_network
 from teliti.types import SilentReporter
-from teliti.workflow.epochs import EpochReporter, record_learning, tell_epochs, write_epoch_files
+from teliti.workflow.learning import epochs
+from teliti.workflow.learning.epochs import EpochFiles, EpochReporter, record_learning, tell_epochs
+from unit.training.event_files import curves_of, read_events
 from unit.training.tiny_networks import conv_net, options, striped_photos, training_data
 
 RECIPE = parse_recipe(
@@ -96,7 +98,39 @@ def test_the_run_folder_has_the_curves(network_run) -> None:
     assert [float(row["val_loss"]) for row in rows] == [row["val_loss"] for row in record["history"]["rows"]]
     (events,) = (folder / "events").iterdir()
     assert events.name.startswith("events.out.tfevents.")
-    assert events.stat().st_size < 2000
+    version, *told = read_events(events)
+    assert version[3] == b"brain.Event:2"
+    assert [event[2] for event in told] == [0, 1]
+    curves = [curves_of(event) for event in told]
+    for curve, row in zip(curves, record["history"]["rows"], strict=True):
+        assert {"lr", "train_loss", "val_loss", "val_accuracy", "val_auc", "gradient_norm"} <= set(curve)
+        assert curve == {name: np.float32(row[name]) for name in curve}
+
+
+def test_rows_are_on_the_disk_while_the_network_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each epoch, where they do not follow each other within two seconds; the rest when it ends, also by a fault."""
+    monkeypatch.setattr(epochs, "_BETWEEN_S", 0.0)
+
+    def seen() -> tuple[int, list[int]]:
+        lines = (tmp_path / "history.csv").read_text("utf-8").splitlines()
+        (file,) = (tmp_path / "events").iterdir()
+        return len(lines) - 1, [event[2] for event in read_events(file)[1:]]
+
+    def learn() -> None:
+        with EpochFiles(tmp_path) as files:
+            files.add({"epoch": 0, "train_loss": 0.5})
+            assert seen() == (1, [0])
+            files.add({"epoch": 1, "train_loss": 0.25})
+            assert seen() == (2, [0, 1])
+            monkeypatch.setattr(epochs, "_BETWEEN_S", 1000.0)
+            files.add({"epoch": 2, "train_loss": 0.2})
+            files.add({"epoch": 3, "train_loss": 0.1})
+            assert seen() == (2, [0, 1])
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        learn()
+    assert seen() == (4, [0, 1, 2, 3])
 
 
 def test_report_and_card_are_those_of_a_network(network_run) -> None:
@@ -116,9 +150,10 @@ def test_the_features_mode_has_no_epochs(trained_record) -> None:
 def test_events_of_an_interrupted_run_are_replaced(tmp_path: Path) -> None:
     (tmp_path / "events").mkdir()
     (tmp_path / "events" / "events.out.tfevents.1.teliti").write_bytes(b"old")
-    write_epoch_files(tmp_path, [{"epoch": 0, "train_loss": 0.5}])
+    with EpochFiles(tmp_path) as files:
+        files.add({"epoch": 0, "train_loss": 0.5})
     (file,) = (tmp_path / "events").iterdir()
-    assert file.read_bytes() != b"old"
+    assert [event.get(2) for event in read_events(file)] == [0, 0]
     assert (tmp_path / "history.csv").read_text("utf-8").startswith(",".join(COLUMNS))
 
 

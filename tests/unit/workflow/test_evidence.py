@@ -22,8 +22,8 @@ from teliti.recipe import parse_recipe
 from teliti.report.evidence_page import render_evidence
 from teliti.types import Record, SilentReporter
 from teliti.workflow.evaluate import evaluate
-from teliti.workflow.evidence import Evidence, find_evidence
-from teliti.workflow.sealed import labelled_photos
+from teliti.workflow.learning.evidence import Evidence, find_evidence
+from teliti.workflow.shared.sealed import labelled_photos
 
 
 @pytest.fixture

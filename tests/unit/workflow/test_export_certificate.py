@@ -14,8 +14,8 @@ from teliti.data.origins import FileOrigin
 from teliti.export.certificate import PathAnswers
 from teliti.files import hash_file
 from teliti.types import Prediction, Sample
-from teliti.workflow.export_certificate import Paths, certify, defect_floor, defect_names, tell_training_path
-from teliti.workflow.training_path import GRAPH, TRAINED, TrainingPath
+from teliti.workflow.exports.certificate import Paths, certify, defect_floor, defect_names, tell_training_path
+from teliti.workflow.learning.training_path import GRAPH, TRAINED, TrainingPath
 
 SAMPLES = [Sample(f"{n}.png", FileOrigin(f"/{n}.png"), CLASSES[n % 2]) for n in range(10)]
 STORED = Path(__file__).resolve().parents[2] / "data" / "bundles"

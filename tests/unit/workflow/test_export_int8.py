@@ -17,10 +17,10 @@ from teliti.bundle import open_bundle
 from teliti.errors import CatalogError, UserError
 from teliti.predictor import Predictor, Scores
 from teliti.types import SilentReporter
-from teliti.workflow import export_int8 as job
 from teliti.workflow.export import ExportOptions, export
-from teliti.workflow.export_int8 import Int8Photos, int8_photos, make_int8
-from teliti.workflow.sealed import photos_of_run
+from teliti.workflow.exports import int8 as job
+from teliti.workflow.exports.int8 import Int8Photos, int8_photos, make_int8
+from teliti.workflow.shared.sealed import photos_of_run
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "bundles" / "2"
 

@@ -24,9 +24,9 @@ from teliti.files import hash_file
 from teliti.predictor import Predictor
 from teliti.sessions import OnnxRuntimeSession
 from teliti.workflow import export as job
-from teliti.workflow import export_certificate as certificate_job
 from teliti.workflow.export import ExportOptions, export
-from teliti.workflow.training_path import GRAPH, TRAINED, TrainingPath
+from teliti.workflow.exports import certificate as certificate_job
+from teliti.workflow.learning.training_path import GRAPH, TRAINED, TrainingPath
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "bundles" / "2"
 

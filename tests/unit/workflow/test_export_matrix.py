@@ -13,7 +13,7 @@ import teliti
 from parts import write_parts
 from teliti.recipe import parse_recipe
 from teliti.workflow.export import ExportOptions, export
-from teliti.workflow.training_path import TRAINED
+from teliti.workflow.learning.training_path import TRAINED
 
 pytestmark = pytest.mark.slow
 SIDE = 64

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from teliti.workflow.export_speed import _recommend
+from teliti.workflow.exports.speed import _recommend
 
 EIGHT = "exported model.xml"
 

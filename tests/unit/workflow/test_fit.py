@@ -9,17 +9,17 @@ import pytest
 
 from teliti.errors import RecipeError
 from teliti.recipe import Recipe, parse_recipe
-from teliti.training.features import Features
+from teliti.training.features.extraction import Features
 from teliti.types import Catalog, SilentReporter
-from teliti.workflow.deciding import decide, decide_by_fold
-from teliti.workflow.fit import (
+from teliti.workflow.learning.deciding import decide, decide_by_fold
+from teliti.workflow.learning.fit import (
     Candidate,
     fit_best_within_budget,
     fit_inspector,
     outputs_of,
     why_chosen,
 )
-from teliti.workflow.plan import plan_split
+from teliti.workflow.shared.plan import plan_split
 
 GOOD_OR_NG = Catalog("made", (), (), "classification", ("good", "ng"))
 LOGISTIC = {"model": {"head": "logistic", "c": 1.0}}

@@ -20,8 +20,8 @@ from teliti.errors import PhotoRefused
 from teliti.recipe import parse_recipe
 from teliti.transforms.prepare import PrepareChain, build_chain, chain_from_record
 from teliti.types import Sample, SilentReporter
-from teliti.workflow.fitness import Readable, without_unfit
-from teliti.workflow.photos import read_photos
+from teliti.workflow.shared.fitness import Readable, without_unfit
+from teliti.workflow.shared.photos import read_photos
 
 CROP = {"step": "crop", "unit": "pixels", "top": 24, "left": 24}
 VALID = {"step": "filter", "kernel": "gaussian_5x5", "padding": "valid"}

@@ -20,8 +20,8 @@ from teliti.metrics.decision import Decision
 from teliti.metrics.label_decision import LabelsDecision
 from teliti.metrics.review import Review
 from teliti.report.flips_page import render_flips
-from teliti.workflow.flip_kinds import KINDS, kind_of
-from teliti.workflow.flip_sums import judge_worse, say_flips
+from teliti.workflow.changes.kinds import KINDS, kind_of
+from teliti.workflow.changes.sums import judge_worse, say_flips
 from teliti.workflow.flips import compare
 
 GREYS = {"dark": (10, 60, 100, 140), "bright": (120, 180, 220, 250)}
@@ -309,7 +309,7 @@ def test_of_several_labels_each_tells_which_photos_gain_and_lose_it(tmp_path, fo
 )
 def test_what_a_change_of_verdict_means(label, before, after, kind):
     from teliti.types import Sample
-    from teliti.workflow.flip_kinds import Truth
+    from teliti.workflow.changes.kinds import Truth
 
     truth = Truth(("bad", "good"), frozenset({"bad"}), has_verdicts=True)
     assert kind_of(Sample("a", None, label=label), before, after, truth=truth) == kind
@@ -329,7 +329,7 @@ def test_what_a_change_of_verdict_means(label, before, after, kind):
 )
 def test_what_a_change_of_name_means(before, after, kind):
     from teliti.types import Sample
-    from teliti.workflow.flip_kinds import Truth
+    from teliti.workflow.changes.kinds import Truth
 
     truth = Truth(("a", "b", "c"), frozenset(), has_verdicts=False)
     assert kind_of(Sample("x", None, label="a"), before, after, truth=truth) == kind

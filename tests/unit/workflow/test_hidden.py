@@ -7,7 +7,7 @@ import pytest
 from teliti.errors import RecipeError
 from teliti.models.compact import COMPACT, plan_network
 from teliti.recipe import parse_recipe
-from teliti.workflow.hidden import takes_hidden, with_hidden
+from teliti.workflow.searches.hidden import takes_hidden, with_hidden
 
 
 def recipe_of(loss: str = "cross_entropy", **model: object):

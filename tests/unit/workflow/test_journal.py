@@ -21,7 +21,7 @@ from teliti.journal.store import Journal
 from teliti.serve.watch import WatchOptions, watch
 from teliti.workflow.journal import correct, feedback, open_journal, trace
 from teliti.workflow.journal_export import csv_lines, write_parquet
-from teliti.workflow.kept_photos import find_kept_photo, kept_names
+from teliti.workflow.shared.kept_photos import find_kept_photo, kept_names
 
 PHOTOS = {"A1.png": encode_png(even_photo(40)), "A2.png": encode_png(even_photo(220))}
 

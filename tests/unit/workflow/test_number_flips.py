@@ -21,10 +21,10 @@ from teliti.report.flips_page import render_flips
 from teliti.report.number_words import numbers_in_words, tolerance_sentence
 from teliti.transforms.prepare import build_chain
 from teliti.types import Prediction
-from teliti.workflow.flip_kinds import KINDS
+from teliti.workflow.changes.kinds import KINDS
+from teliti.workflow.changes.numbers import judge_worse_numbers, say_number_flips
 from teliti.workflow.flips import compare
-from teliti.workflow.number_flips import judge_worse_numbers, say_number_flips
-from teliti.workflow.tolerances import check_tolerance, names_of, values_of
+from teliti.workflow.shared.tolerances import check_tolerance, names_of, values_of
 
 GREYS = range(20, 180, 8)
 

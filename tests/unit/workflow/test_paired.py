@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from teliti.workflow.paired import adjust_for_many, estimate
+from teliti.workflow.shared.paired import adjust_for_many, estimate
 
 
 def test_without_overlap_it_is_students_interval() -> None:

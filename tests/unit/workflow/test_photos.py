@@ -13,7 +13,7 @@ from parts import write_parts
 from teliti.cache import RowCache
 from teliti.errors import CatalogError
 from teliti.types import SilentReporter
-from teliti.workflow.photos import Photos, read_photos
+from teliti.workflow.shared.photos import Photos, read_photos
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import pytest
 
 from teliti.errors import RecipeError, SplitError
 from teliti.recipe import Recipe, parse_recipe
-from teliti.workflow.plan import plan_split
+from teliti.workflow.shared.plan import plan_split
 
 SEALED = "the test part is sealed, nothing is chosen on it."
 OUT_OF_FOLD = "the threshold is chosen on out-of-fold scores of the training part."

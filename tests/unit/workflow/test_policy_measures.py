@@ -9,7 +9,7 @@ from sklearn.metrics import accuracy_score
 
 from teliti.errors import SplitError
 from teliti.recipe import ModelRecipe
-from teliti.workflow.policy_measures import Ground, ViewTrial, choose_setting, gain_of, make_folds
+from teliti.workflow.policies.measures import Ground, ViewTrial, choose_setting, gain_of, make_folds
 
 LOGISTIC = ModelRecipe(head="logistic", c=0.05)
 HEADS = [

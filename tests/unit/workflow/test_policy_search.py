@@ -13,16 +13,16 @@ from teliti.cache import RowCache
 from teliti.errors import RecipeError, UserError
 from teliti.metrics.intervals import CONFIDENCE
 from teliti.recipe import parse_recipe
-from teliti.training.engines import PHOTOS_PER_CALL
+from teliti.training.features.engines import PHOTOS_PER_CALL
 from teliti.transforms.augment import photo_rng
 from teliti.transforms.policy_file import read_policy
 from teliti.types import SilentReporter
-from teliti.workflow.paired import Estimate
+from teliti.workflow.policies.findings import Candidate, Finding
+from teliti.workflow.policies.measures import Gain
+from teliti.workflow.policies.photos import build_policy_chain, entry_words, open_trial_photos
 from teliti.workflow.policy_compare import compare_policy, measure_policy
-from teliti.workflow.policy_findings import Candidate, Finding
-from teliti.workflow.policy_measures import Gain
-from teliti.workflow.policy_photos import build_policy_chain, entry_words, open_trial_photos
 from teliti.workflow.policy_search import search_policy
+from teliti.workflow.shared.paired import Estimate
 
 SPACE = {
     "flip": ({"horizontal": 1.0},),
@@ -142,7 +142,7 @@ def test_a_view_is_the_augmented_prepared_photo(parts_folder: Path, tmp_path: Pa
 def test_many_photos_are_bounded_by_what_an_exact_head_takes(
     parts_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("teliti.workflow.policy_photos.EXACT_LIMIT", 36)
+    monkeypatch.setattr("teliti.workflow.policies.photos.EXACT_LIMIT", 36)
     photos = open_parts(parts_folder)
     assert 4 <= len(photos.rows) <= 16
     assert "drawn with the seed" in photos.sentence

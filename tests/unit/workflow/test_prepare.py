@@ -24,7 +24,7 @@ from teliti.errors import CatalogError, RecipeError, RunError
 from teliti.recipe import parse_recipe
 from teliti.transforms.prepare import build_chain
 from teliti.workflow.prepare import prepare
-from teliti.workflow.prepared_pictures import encode_photo
+from teliti.workflow.prepared.pictures import encode_photo
 from unit.workflow.prepare_steps import CLAHE, STEPS, recipe_of, tree
 
 
@@ -257,7 +257,7 @@ def test_encoding_loses_nothing_and_grey_stays_grey(image: np.ndarray) -> None:
 
 
 def test_a_picture_that_cannot_be_encoded_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("teliti.workflow.prepared_pictures.cv2.imencode", lambda *_: (False, None))
+    monkeypatch.setattr("teliti.workflow.prepared.pictures.cv2.imencode", lambda *_: (False, None))
     with pytest.raises(RunError, match=r"A picture of shape \(2, 4, 3\) could not be encoded"):
         encode_photo(np.zeros((2, 4, 3), np.uint8))
 

@@ -22,7 +22,7 @@ from teliti.errors import PhotoRefused, RecipeError, RunInterrupted, UserError
 from teliti.files import hash_file
 from teliti.predictor import Predictor
 from teliti.recipe import load_recipe, override_recipe
-from teliti.training import engines
+from teliti.training.features import engines
 from teliti.types import SilentReporter
 from teliti.workflow.compare_variants import compare_variants
 from unit.workflow.prepare_jobs import JOBS, PARTS, SCRATCH, recipe_of, write_mask, write_split
@@ -167,7 +167,7 @@ def test_the_resolved_recipe_interrupted_and_resumed_gives_the_same_bits(
             raise KeyboardInterrupt
         return compute(self, batch)
 
-    monkeypatch.setattr("teliti.training.features._ROWS_PER_WRITE", 4)
+    monkeypatch.setattr("teliti.training.features.extraction._ROWS_PER_WRITE", 4)
     monkeypatch.setattr(engines._OnnxRuntimeEngine, "_compute", stop)
     with pytest.raises(RunInterrupted):
         teliti.train(str(trained.source), recipe=resolved_recipe(trained), out=tmp_path / "run")
@@ -294,7 +294,7 @@ def test_the_worst_tile_is_refused_before_anything_long_where_no_class_is_bad(
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("features are computed")
 
-    monkeypatch.setattr("teliti.workflow.setup.compute_features", refuse)
+    monkeypatch.setattr("teliti.workflow.shared.setup.compute_features", refuse)
     recipe = recipe_of("tiles")
     with pytest.raises(RecipeError, match=r'combine = "max", which takes the tile most likely rejected') as caught:
         teliti.train(str(folder), recipe=recipe, out=tmp_path / "run")

@@ -21,9 +21,9 @@ from teliti.errors import PhotoRefused
 from teliti.metrics.decision import Decision
 from teliti.predictor import Predictor
 from teliti.recipe import ModelRecipe
-from teliti.training.backbone_file import BackboneFile
-from teliti.training.engines import EngineChoice
-from teliti.training.features import FeatureSource, compute_features
+from teliti.training.features.backbone_file import BackboneFile
+from teliti.training.features.engines import EngineChoice
+from teliti.training.features.extraction import FeatureSource, compute_features
 from teliti.transforms.prepare import STEPS, PrepareChain, build_chain
 from teliti.transforms.steps import NumberStep
 from teliti.types import Sample, SilentReporter

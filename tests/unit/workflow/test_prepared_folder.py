@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teliti.workflow.prepared_folder import name_files, name_tiles
+from teliti.workflow.prepared.folder import name_files, name_tiles
 
 NAMES = st.lists(
     st.from_regex(r"([ab]/)?[aAéx]{1,2}(\.png|\.PNG|\.jpg|\.bmp|\.jpg\.png|\.png-2\.png)?", fullmatch=True),

@@ -15,10 +15,10 @@ from teliti.data.origins import FileOrigin
 from teliti.recipe import Recipe, parse_recipe
 from teliti.transforms.prepare import PrepareChain, build_chain
 from teliti.types import SilentReporter
-from teliti.workflow.photos import Photos, read_photos
-from teliti.workflow.plan import plan_split
-from teliti.workflow.publishing import SAMPLES_PER_CLASS, gather_pictures, write_inputs
-from teliti.workflow.run_folder import RunFolder
+from teliti.workflow.learning.publishing import SAMPLES_PER_CLASS, gather_pictures, write_inputs
+from teliti.workflow.shared.photos import Photos, read_photos
+from teliti.workflow.shared.plan import plan_split
+from teliti.workflow.shared.run_folder import RunFolder
 
 
 @pytest.fixture

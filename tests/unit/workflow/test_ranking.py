@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from teliti.workflow.ranking import HARMS, HELPS, NOISE, rank_variants
+from teliti.workflow.searches.ranking import HARMS, HELPS, NOISE, rank_variants
 
 NONE = [0.80, 0.82, 0.81, 0.79, 0.83]
 

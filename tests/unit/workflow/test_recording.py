@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from teliti.workflow.recording import _data_warnings
+from teliti.workflow.learning.recording import _data_warnings
 
 CONTRACT = {"schema", "run", "bundle", "task", "classes", "positive", "val", "test", "threshold", "refused", "parity",
             "seconds"}  # fmt: skip

@@ -7,8 +7,8 @@ import pytest
 
 from teliti.errors import SplitError
 from teliti.recipe import Recipe, parse_recipe
-from teliti.workflow.plan import plan_split
-from teliti.workflow.repeats import plan_repeats
+from teliti.workflow.searches.repeats import plan_repeats
+from teliti.workflow.shared.plan import plan_split
 
 HOLD_OUT = parse_recipe({"data": {"folds": 0}})
 

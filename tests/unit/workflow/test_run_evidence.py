@@ -22,12 +22,12 @@ from teliti.report.pictures import ReportPictures
 from teliti.transforms.prepare import build_chain
 from teliti.types import Catalog, SilentReporter
 from teliti.workflow.evaluate import evaluate
-from teliti.workflow.evidence import find_evidence
-from teliti.workflow.part_finding import aside_files, hiding_step, way_to_parts
-from teliti.workflow.photos import read_photos
-from teliti.workflow.run_evidence import look_for_evidence, views_a_photo, with_evidence
-from teliti.workflow.setup import check_recipe
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.learning.evidence import find_evidence
+from teliti.workflow.learning.run_evidence import look_for_evidence, views_a_photo, with_evidence
+from teliti.workflow.shared.part_finding import aside_files, hiding_step, way_to_parts
+from teliti.workflow.shared.photos import read_photos
+from teliti.workflow.shared.setup import check_recipe
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import pytest
 
 from teliti.errors import StorageError, UserError
 from teliti.recipe import parse_recipe
-from teliti.workflow import run_folder
-from teliti.workflow.run_folder import RunFolder, create_run_folder
+from teliti.workflow.shared import run_folder
+from teliti.workflow.shared.run_folder import RunFolder, create_run_folder
 
 
 @pytest.fixture

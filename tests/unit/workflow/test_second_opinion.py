@@ -16,13 +16,18 @@ from teliti.errors import RecipeError, RunError
 from teliti.predictor import Predictor
 from teliti.recipe import load_recipe, override_recipe, parse_recipe
 from teliti.types import SilentReporter
-from teliti.workflow import second_opinion
-from teliti.workflow.learn import settle_network_recipe
-from teliti.workflow.photos import Photos, read_photos
-from teliti.workflow.plan import plan_split
-from teliti.workflow.second_opinion import SecondOpinion, ask_frozen_network, has_second_opinion, rebuild_partner
-from teliti.workflow.setup import resolve_data
-from teliti.workflow.training_path import TRAINED, open_training_path
+from teliti.workflow.learning import second_opinion
+from teliti.workflow.learning.learn import settle_network_recipe
+from teliti.workflow.learning.second_opinion import (
+    SecondOpinion,
+    ask_frozen_network,
+    has_second_opinion,
+    rebuild_partner,
+)
+from teliti.workflow.learning.training_path import TRAINED, open_training_path
+from teliti.workflow.shared.photos import Photos, read_photos
+from teliti.workflow.shared.plan import plan_split
+from teliti.workflow.shared.setup import resolve_data
 
 NOBODY = np.zeros(0, dtype=np.int64)
 SMALL = {"data": {"image_size": 32}, "train": {"mode": "finetune", "epochs": 1, "threads": 1}}
@@ -65,6 +70,17 @@ def test_frozen_parts_need_given_weights() -> None:
     assert (given.frozen_stages, given.frozen_depthwise, given.batch_norm) == (3, True, "keep")
     random = settle_network_recipe(parse_recipe({"train": {"mode": "finetune"}, "model": {"weights": "random"}})).train
     assert (random.frozen_stages, random.frozen_depthwise, random.batch_norm) == (0, False, "learn")
+
+
+@pytest.mark.parametrize("model", [{"backbone": "lenet"}, {"backbone": "none", "layers": [{"kind": "flatten"}]}])
+def test_networks_of_ones_own_layers_begin_with_random_numbers_unless_a_file_is_named(model: dict) -> None:
+    asked = {"train": {"mode": "finetune"}, "model": model}
+    settled = settle_network_recipe(parse_recipe(asked))
+    assert settled.model.weights == "random"
+    train = settled.train
+    assert (train.frozen_stages, train.frozen_depthwise, train.batch_norm) == (0, False, "learn")
+    given = settle_network_recipe(parse_recipe({**asked, "model": {**model, "weights": "own.safetensors"}}))
+    assert (given.model.weights, given.train.batch_norm) == ("own.safetensors", "keep")
 
 
 def test_the_opinion_is_right_more_often_than_not_and_the_same_each_time(photos: Photos) -> None:

@@ -17,14 +17,14 @@ from teliti.recipe import parse_recipe
 from teliti.tuning.ledger import Ledger
 from teliti.tuning.sensitivity import Cell, Factor, make_cells
 from teliti.types import SilentReporter
-from teliti.workflow import pictures
-from teliti.workflow.course_table import course_value
-from teliti.workflow.finalists import Finalist, choose_finalist
-from teliti.workflow.plan import SplitPlan
+from teliti.workflow.searches.course_table import course_value
+from teliti.workflow.searches.finalists import Finalist, choose_finalist
+from teliti.workflow.searches.sensitivity_cells import cell_records
+from teliti.workflow.searches.sensitivity_cost import fitting_repeats, probe_networks
+from teliti.workflow.searches.trainings import Division, Trainer
 from teliti.workflow.sensitivity import TableRequest, resume, sensitivity
-from teliti.workflow.sensitivity_cells import cell_records
-from teliti.workflow.sensitivity_cost import fitting_repeats, probe_networks
-from teliti.workflow.trainings import Division, Trainer
+from teliti.workflow.shared import pictures
+from teliti.workflow.shared.plan import SplitPlan
 
 RECIPE = parse_recipe({"data": {"image_size": 16}, "train": {"mode": "scratch", "precision": "f32"}})
 TABLE = TableRequest(networks=("mlp",), prepares=("none",), epochs=("1", "2"), batch_sizes=("16",),

@@ -6,8 +6,8 @@ import pytest
 
 from teliti.errors import RecipeError
 from teliti.recipe import Recipe, dump_recipe, parse_recipe
-from teliti.workflow.plan import plan_split
-from teliti.workflow.setup import check_recipe, resolve_data, resolve_setup
+from teliti.workflow.shared.plan import plan_split
+from teliti.workflow.shared.setup import check_recipe, resolve_data, resolve_setup
 
 LABELS = ["good"] * 9 + ["scratch"] * 6
 NUMBERS = [float(number) for number in range(20)]

@@ -22,8 +22,8 @@ from teliti.recipe import Recipe, parse_recipe
 from teliti.workflow.check import check, clean
 from teliti.workflow.export import ExportOptions, export
 from teliti.workflow.inspection import Inspector, Photo
-from teliti.workflow.prepared_labels import choose_layout, write_labels
-from teliti.workflow.training_path import TRAINED, open_training_path
+from teliti.workflow.learning.training_path import TRAINED, open_training_path
+from teliti.workflow.prepared.labels import choose_layout, write_labels
 
 FEATURES = {
     "data": {"image_size": 64, "folds": 0, "near_duplicates": False},
@@ -299,7 +299,7 @@ def test_labels_that_cannot_be_learnt_are_refused(rows: list[str], message: str,
 def test_the_policy_search_says_that_it_needs_one_label_a_photo(marks: Path) -> None:
     from teliti.cache import RowCache
     from teliti.types import SilentReporter
-    from teliti.workflow.policy_photos import open_trial_photos
+    from teliti.workflow.policies.photos import open_trial_photos
 
     with pytest.raises(UserError, match="The search for a policy needs photos with one class or one number each"):
         open_trial_photos(str(marks), recipe_of(FEATURES), cache=RowCache(), reporter=SilentReporter(), most_views=2)

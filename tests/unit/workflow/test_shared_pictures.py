@@ -17,11 +17,11 @@ from teliti.errors import StorageError
 from teliti.recipe import parse_recipe
 from teliti.transforms.prepare import build_chain
 from teliti.types import SilentReporter
-from teliti.workflow.photos import Photos, read_photos
-from teliti.workflow.pictures import prepared_pictures, share_pictures
-from teliti.workflow.shared_base import share_base
-from teliti.workflow.shared_pictures import find_pictures, key_of, shared_folder
-from teliti.workflow.trainings import Division, Trainer, Training
+from teliti.workflow.searches.shared_base import share_base
+from teliti.workflow.searches.trainings import Division, Trainer, Training
+from teliti.workflow.shared.photos import Photos, read_photos
+from teliti.workflow.shared.pictures import prepared_pictures, share_pictures
+from teliti.workflow.shared.shared_pictures import find_pictures, key_of, shared_folder
 
 PLAIN, CLAHE, TILES = (
     build_chain(steps, image_size=(8, 8), fit="stretch")
@@ -171,6 +171,6 @@ def test_a_training_gives_the_same_numbers_from_shared_pictures(parts_folder, tm
         training = base.warm(training, trainer, engine=engine, reporter=SilentReporter())
         with monkeypatch.context() as patch:
             if folder is not None:
-                patch.setattr("teliti.workflow.pictures._write", None)  # nobody prepares a photo any more
+                patch.setattr("teliti.workflow.shared.pictures._write", None)  # nobody prepares a photo any more
             values.append(trainer(training, lambda _: None)["values"])
     assert values[0] == values[1] == values[2]

@@ -9,8 +9,8 @@ import pytest
 from teliti.errors import UserError
 from teliti.recipe import parse_recipe
 from teliti.tuning.space import parse_space
-from teliti.workflow.choices import accept_choice, apply_choices
-from teliti.workflow.spaces import default_space, space_lines
+from teliti.workflow.searches.choices import accept_choice, apply_choices
+from teliti.workflow.searches.spaces import default_space, space_lines
 
 OF_HIDDEN = {"hidden", "units", "activation"}
 OF_NETWORKS = {"train.lr", "train.epochs", *OF_HIDDEN, "model.dropout", "train.batch_size", "augment"}

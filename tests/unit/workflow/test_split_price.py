@@ -10,11 +10,11 @@ import pytest
 from teliti.errors import SplitError
 from teliti.recipe import parse_recipe
 from teliti.report.statements import statements
-from teliti.training.features import Features
+from teliti.training.features.extraction import Features
 from teliti.types import SilentReporter
-from teliti.workflow import split_price
-from teliti.workflow.plan import SplitPlan
-from teliti.workflow.split_price import flatters, price_of_groups, price_split, say_price
+from teliti.workflow.learning import split_price
+from teliti.workflow.learning.split_price import flatters, price_of_groups, price_split, say_price
+from teliti.workflow.shared.plan import SplitPlan
 
 GROUPS = np.repeat(np.arange(30), 6)  # 30 parts, 6 shots each
 LABELS = np.array(["bad", "good"])[np.arange(30) % 2][GROUPS]

@@ -12,18 +12,18 @@ import teliti
 from teliti.errors import RecipeError
 from teliti.recipe import parse_recipe
 from teliti.report.statements import statements
-from teliti.training.features import Features
+from teliti.training.features.extraction import Features
 from teliti.types import SilentReporter
-from teliti.workflow import split_price_networks as networks
-from teliti.workflow.plan import SplitPlan
-from teliti.workflow.split_price import say_price
-from teliti.workflow.split_price_networks import (
+from teliti.workflow.learning import split_price_networks as networks
+from teliti.workflow.learning.split_price import say_price
+from teliti.workflow.learning.split_price_networks import (
     check_price_split,
     price_by_backbone,
     price_by_training,
     price_of_two_tests,
 )
-from teliti.workflow.stopwatch import Stopwatch
+from teliti.workflow.shared.plan import SplitPlan
+from teliti.workflow.shared.stopwatch import Stopwatch
 
 GROUPS = np.repeat(np.arange(40), 5)  # 40 parts, 5 shots each
 LABELS = np.array(["bad", "good"])[np.arange(40) % 2][GROUPS]

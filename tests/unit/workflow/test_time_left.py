@@ -13,16 +13,16 @@ from notes import Notes
 from teliti.cache import RowCache
 from teliti.models.networks import build_network
 from teliti.recipe import parse_recipe
-from teliti.training.trained_net import FeatureFront
+from teliti.training.heads.trained_net import FeatureFront
 from teliti.types import SilentReporter
-from teliti.workflow import time_left
-from teliti.workflow.learning_parts import LearningTargets, divide_learning
-from teliti.workflow.learnt_head import Schooling
-from teliti.workflow.photos import read_photos
-from teliti.workflow.pictures import Pictures
-from teliti.workflow.plan import plan_split
-from teliti.workflow.setup import resolve_data
-from teliti.workflow.time_left import Following, leave_for_epochs, what_follows
+from teliti.workflow.learning import time_left
+from teliti.workflow.learning.learnt_head import Schooling
+from teliti.workflow.learning.parts import LearningTargets, divide_learning
+from teliti.workflow.learning.time_left import Following, leave_for_epochs, what_follows
+from teliti.workflow.shared.photos import read_photos
+from teliti.workflow.shared.pictures import Pictures
+from teliti.workflow.shared.plan import plan_split
+from teliti.workflow.shared.setup import resolve_data
 
 TINY = {
     "data": {"image_size": 16, "folds": 0},

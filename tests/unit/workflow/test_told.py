@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 
-from teliti.workflow.told import AskingReporter, Listener
+from teliti.workflow.learning.told import AskingReporter, Listener
 
 
 class Heard:

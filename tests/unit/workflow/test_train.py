@@ -26,11 +26,11 @@ from teliti.errors import (
 from teliti.export import Parity
 from teliti.files import hash_file
 from teliti.recipe import Recipe, load_recipe, override_recipe, parse_recipe
-from teliti.training import engines
+from teliti.training.features import engines
 from teliti.types import SilentReporter
-from teliti.workflow import testing as testing_module
 from teliti.workflow import train as train_module
-from teliti.workflow.run_folder import RunFolder
+from teliti.workflow.learning import testing as testing_module
+from teliti.workflow.shared.run_folder import RunFolder
 
 TINY_RECIPE = {
     "data": {"image_size": 64, "folds": 0},
@@ -165,7 +165,7 @@ def test_an_interruption_among_the_features_resumes_with_the_rest(
     recipe: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     photos = write_parts(tmp_path / "parts", per_class=20, seed=900)
-    monkeypatch.setattr("teliti.training.features._ROWS_PER_WRITE", 16)
+    monkeypatch.setattr("teliti.training.features.extraction._ROWS_PER_WRITE", 16)
     compute, calls = engines._OnnxRuntimeEngine._compute, []
 
     def stop_among_them(self: object, batch: object) -> object:

@@ -14,8 +14,8 @@ from handmade import write_brightness_bundle
 from teliti.bundle import MANIFEST, Bundle, open_bundle
 from teliti.predictor import Predictor
 from teliti.training.checkpoint import Checkpoint, save_checkpoint
-from teliti.workflow import training_path as job
-from teliti.workflow.training_path import GRAPH, TRAINED, open_training_path
+from teliti.workflow.learning import training_path as job
+from teliti.workflow.learning.training_path import GRAPH, TRAINED, open_training_path
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "bundles" / "2"
 

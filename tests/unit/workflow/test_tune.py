@@ -18,9 +18,9 @@ from teliti.cache import RowCache
 from teliti.errors import RecipeError, RunError, RunInterrupted, UserError
 from teliti.recipe import Recipe, load_recipe, override_recipe, parse_recipe
 from teliti.types import SilentReporter
-from teliti.workflow import pictures
-from teliti.workflow.finalists import fitting_finalists
+from teliti.workflow.searches.finalists import fitting_finalists
 from teliti.workflow.sensitivity import resume as resume_table
+from teliti.workflow.shared import pictures
 from teliti.workflow.tune import resume, tune
 
 SPACE = ["model.stages=[-1],[-2],auto", "model.pooling=avg,stats", "model.c=log(1e-4,0.1)"]

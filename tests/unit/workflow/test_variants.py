@@ -11,7 +11,7 @@ from parts import draw_part
 from teliti.errors import RecipeError
 from teliti.recipe import Recipe, parse_recipe
 from teliti.transforms.prepare import build_chain
-from teliti.workflow.variants import parse_variants
+from teliti.workflow.searches.variants import parse_variants
 
 
 def steps_of(recipe: Recipe) -> list[str]:

@@ -1,0 +1,1 @@
+"""What the changes between two bundles mean, for verdicts and for numbers."""

@@ -1,0 +1,1 @@
+"""What `export` is made of: the certificate, eight bits, speed."""

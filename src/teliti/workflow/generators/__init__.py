@@ -1,0 +1,1 @@
+"""What `ImageDataGenerator` is made of: sources, subsets, tables."""

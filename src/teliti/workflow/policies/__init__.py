@@ -1,0 +1,1 @@
+"""What searched augmentation is measured on and by."""

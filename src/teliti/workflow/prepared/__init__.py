@@ -1,0 +1,1 @@
+"""Folders of prepared and augmented photos: names, labels, pictures, writing."""

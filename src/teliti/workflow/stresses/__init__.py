@@ -1,0 +1,1 @@
+"""What `stress` is made of: sweeps, and the envelope that follows from them."""
