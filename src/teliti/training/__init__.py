@@ -1,1 +1,1 @@
-"""Learning: features of photos from a frozen backbone, and heads fitted on them."""
+"""Learning: the loop that trains a network; in folders features of a frozen one, heads on them, layers for CPUs."""

@@ -6,7 +6,7 @@ The file has a line for each judgement or each photo:
 - `path,NAME,NAME,...`: one photo a line, a column for each rater.
 
 A `group` column names the part that photos show: repeated shots of one part should get one label. The net's labels
-are a rater's of the file, or a bundle gives them here (`agree_net`).
+are a rater's of the file, or a bundle gives them here (`agreement.net`).
 """
 
 from __future__ import annotations
