@@ -15,6 +15,7 @@ from teliti.files import require_space, write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe
 from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
+from teliti.training.features.engines import check_device
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.learning.deciding import decide_answers
 from teliti.workflow.learning.evidence import Evidence
@@ -86,6 +87,7 @@ def train(
     chosen = settle_network_recipe(chosen)
     check_recipe(chosen)
     check_price_split(chosen)
+    check_device("auto" if chosen.train.mode == "scratch" else chosen.train.engine, chosen.train.device)
     for place in (Path("runs") if out is None else Path(out), cache_folder()):
         require_space(place, SPACE_NEEDED)
     name, reporter = stay_findable(source), SilentReporter() if reporter is None else reporter

@@ -291,6 +291,17 @@ def test_a_mistake_in_the_data_is_one_sentence_and_leaves_nothing_behind(
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.parametrize("mode", ["features", "finetune", "scratch", "auto"])
+def test_a_gpu_that_is_not_there_is_refused_before_a_photo_is_read(
+    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    asked = parse_recipe({"train": {"mode": mode, "device": "cuda"}})
+    with pytest.raises(RecipeError, match=r"train\.device must be cpu here, got cuda: torch finds no GPU"):
+        teliti.train(tmp_path / "no photos", recipe=asked, out=tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_out_that_is_taken_is_refused(trained_record: dict, recipe: Recipe, parts_folder: Path) -> None:
     with pytest.raises(UserError, match="--out must be a new or an empty folder"):
         teliti.train(str(parts_folder), recipe=recipe, out=trained_record["run"])

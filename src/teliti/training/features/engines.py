@@ -78,6 +78,26 @@ def open_engine(choice: EngineChoice, backbone: BackboneFile, *, threads: int) -
     return _OPENERS[choice.name](backbone, choice, threads)
 
 
+def check_device(engine: str, device: Device) -> None:
+    """Find in a moment a GPU that is asked for and not there, or that the engine does not know.
+
+    Args:
+        engine: "auto" or an engine's name.
+        device: Where it shall compute.
+
+    Raises:
+        RecipeError: so it is.
+    """
+    if device != "cuda":
+        return
+    if engine not in {"auto", "torch"}:
+        raise RecipeError(
+            f"train.engine must be torch where train.device = cuda, got {engine}.",
+            hint="Set train.device=auto, or leave train.engine out.",
+        )
+    torch_device(device)
+
+
 def choose_engine(
     wanted: str, *, precision: Precision, backbone: BackboneFile, threads: int, device: Device = "auto"
 ) -> EngineChoice:
@@ -95,11 +115,7 @@ def choose_engine(
     Raises:
         RecipeError: no engine computes in that precision or on that device, or each one failed its probe.
     """
-    if device == "cuda" and wanted not in {"auto", "torch"}:
-        raise RecipeError(
-            f"train.engine must be torch where train.device = cuda, got {wanted}.",
-            hint="Set train.device=auto, or leave train.engine out.",
-        )
+    check_device(wanted, device)
     names: list[EngineName] = _candidates(precision, device) if wanted == "auto" else [wanted]  # type: ignore[list-item]
     place = torch_device(device) if "torch" in names else "cpu"
     candidates = [EngineChoice(name, precision, _version(name), device=_place(name, place)) for name in names]
