@@ -285,13 +285,15 @@ class InputMaker:
     Args:
         data: For mean and std, or the steps in their place, and the photos' size.
         device: Of the network.
+        size: (height, width) of the upper left part that is wanted; None: all.
     """
 
-    def __init__(self, data: TrainingData, device: torch.device) -> None:
+    def __init__(self, data: TrainingData, device: torch.device, size: tuple[int, int] | None = None) -> None:
         own = data.numbers
         self._numbers = own if own is None or device.type == "cpu" else copy.deepcopy(own).to(device)
         mean, std = (np.asarray(values, dtype=np.float64) for values in (data.mean, data.std))
-        width = data.images.shape[2]
+        height, width = data.images.shape[1:3] if size is None else size
+        self._part = slice(None), slice(height), slice(width)
         self._scale = _as_row(1.0 / (255.0 * std), width, device)
         self._shift = _as_row(-mean / std, width, device)
         self._device = device
@@ -309,11 +311,12 @@ class InputMaker:
         """
         moved = images.to(self._device, non_blocking=True)
         if self._numbers is not None:
-            numbers: Tensor = self._numbers(moved)
-            return numbers
+            numbers: Tensor = self._numbers(moved)[:, :, *self._part[1:]]
+            return numbers.contiguous(memory_format=torch.channels_last)
+        moved = moved[self._part]
         x = self._kept(moved) if keep else torch.empty(moved.shape, dtype=torch.float32, device=self._device)
-        rows = x.view(-1, self._scale.shape[1])  # (N H, W C)
-        rows.copy_(moved.reshape(rows.shape))
+        rows = x.view(*x.shape[:2], -1)  # (N, H, W C)
+        rows.copy_(moved.flatten(2))
         torch.addcmul(self._shift, rows, self._scale, out=rows)
         return x.permute(0, 3, 1, 2)
 
@@ -326,5 +329,5 @@ class InputMaker:
 
 
 def _as_row(channels: FloatArray, width: int, device: torch.device) -> Tensor:
-    """(1, W C) float32 of one number a channel."""
-    return torch.tensor(np.tile(channels, width), dtype=torch.float32, device=device)[None]
+    """(W C,) float32 of one number a channel."""
+    return torch.tensor(np.tile(channels, width), dtype=torch.float32, device=device)

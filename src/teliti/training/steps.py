@@ -82,20 +82,17 @@ class Stepper:
         self._targets = objective.targets_for(data.targets, data.task).to(self.device)
         weights = objective.photo_weights(data.targets)
         self._weights = None if weights is None else weights.to(self.device)
-        self._makers = [InputMaker(data, self.device) for _ in self.replicas.nets]
+        self._whole = InputMaker(data, self.device)
         self._is_compiled = options.compile is True
         self._learners = [compile_network(net, self.device)] if self._is_compiled else self.replicas.nets
-        self._seen = (slice(None), slice(None), slice(None), slice(None))
-        if self.device.type == "cpu":
-            self._prepare_for_cpu(processes.world)
+        on_cpu = self.device.type == "cpu"
+        seen = seen_size(net, self.inputs(data.train[:1])) if on_cpu else None
+        self._makers = [InputMaker(data, self.device, seen) for _ in self.replicas.nets]
+        if on_cpu and not self._is_compiled:
+            self._give_fast_layers(processes.world)
 
-    def _prepare_for_cpu(self, world: int) -> None:
-        """Compute what is needed, by layers that are fast there."""
+    def _give_fast_layers(self, world: int) -> None:
         net, options, photo = self._net, self._options, self.inputs(self._data.train[:1])
-        height, width = seen_size(net, photo)
-        self._seen = (*self._seen[:2], slice(height), slice(width))
-        if self._is_compiled:
-            return
         photos = options.batch_size // (options.accumulate * self.replicas.count * world)
         pairs = find_pairs(net, photo, photos=max(1, photos))
         for own in self.replicas.nets:
@@ -163,7 +160,7 @@ class Stepper:
     def inputs(self, indices: IntArray) -> Tensor:
         """(N, C, H, W) float32 of photos without augmentation."""
         images = torch.from_numpy(np.ascontiguousarray(self._data.images[indices]))
-        return self._makers[0].make(images, keep=False)
+        return self._whole.make(images, keep=False)
 
     def close(self) -> None:
         """Stop the threads, and leave the network as it was."""
@@ -177,7 +174,7 @@ class Stepper:
         if first == last:
             nothing = torch.zeros(0, self._objective.num_outputs, device=self.device)
             return nothing.new_zeros(0), nothing
-        logits = self.call(self._learners[place], self._makers[place].make(batch.images[first:last])[self._seen])
+        logits = self.call(self._learners[place], self._makers[place].make(batch.images[first:last]))
         mixed = None if batch.mixed is None else batch.mixed[piece]
         losses = self._losses(logits, torch.from_numpy(batch.indices[piece]), mixed)
         (losses.sum() / batch.total).backward()  # type: ignore[no-untyped-call]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from torch import nn
 
 from teliti.errors import UserError
 from teliti.training.batches import Batch, BatchLoader, InputMaker, epoch_batches, share_of
@@ -16,6 +17,13 @@ from unit.training.tiny_networks import striped_photos, training_data
 def shift_colours(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """An augmentation that shows which random numbers it got."""
     return np.roll(image, int(rng.integers(8)), axis=0) ^ np.uint8(rng.integers(256))
+
+
+class Halves(nn.Module):
+    """Photos as numbers in [0, 0.5], the way steps of a recipe give them: (N, C, H, W)."""
+
+    def forward(self, photos: torch.Tensor) -> torch.Tensor:
+        return photos.permute(0, 3, 1, 2).float().div(510.0).contiguous()
 
 
 def photos_of(batches: list[Batch]) -> list[np.ndarray]:
@@ -106,6 +114,15 @@ def test_the_input_is_normalised_and_lies_channels_last(keep: bool) -> None:
     np.testing.assert_allclose(x.numpy(), expected, atol=1e-6)
     assert x.dtype == torch.float32
     assert x.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("numbers", [None, Halves()], ids=["mean and std", "steps"])
+def test_a_part_of_the_photos_is_what_lies_there_in_whole_ones(numbers: nn.Module | None) -> None:
+    data = training_data(6, held_out=0, numbers=numbers)
+    photos, device = torch.from_numpy(data.images[:4]), torch.device("cpu")
+    part = InputMaker(data, device, (5, 7)).make(photos)
+    assert torch.equal(part, InputMaker(data, device).make(photos)[:, :, :5, :7])
+    assert part.is_contiguous(memory_format=torch.channels_last)
 
 
 def test_the_kept_input_buffer_serves_smaller_batches() -> None:
