@@ -26,6 +26,7 @@ from teliti.runtime import is_loopback
 from teliti.training.meeting import listen_at, require_trust, stay_on_this_machine
 
 T = TypeVar("T")
+_NAMES = "surrogateescape"  # of files, which need not be UTF-8
 _WORTH_SHARING = 1 << 20  # numbers; waking a thread for fewer costs more than it saves
 
 
@@ -66,7 +67,7 @@ class Processes:
 
     def text_from_first(self, text: str, device: torch.device) -> str:
         """The first process's text."""
-        return self.bytes_from_first(text.encode(), device).decode()
+        return self.bytes_from_first(_to_bytes(text), device).decode(errors=_NAMES)
 
     def bytes_from_first(self, data: bytes, device: torch.device) -> bytes:
         """The first process's bytes."""
@@ -74,7 +75,8 @@ class Processes:
 
     def texts(self, text: str, device: torch.device) -> list[str]:
         """The text of every process, in their order."""
-        return [self._bytes_from(rank, text.encode(), device).decode() for rank in range(self.world)]
+        found = [self._bytes_from(rank, _to_bytes(text), device) for rank in range(self.world)]
+        return [one.decode(errors=_NAMES) for one in found]
 
     def _bytes_from(self, source: int, data: bytes, device: torch.device) -> bytes:
         if self.world == 1:
@@ -241,6 +243,10 @@ class Replicas:
         if self._pool is not None:
             self._pool.shutdown(wait=True)
             take_own_dropout(self.nets[0])
+
+
+def _to_bytes(text: str) -> bytes:
+    return text.encode(errors=_NAMES)
 
 
 def give_own_dropout(net: nn.Module) -> torch.Generator:

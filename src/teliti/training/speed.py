@@ -202,9 +202,10 @@ def free_memory(device: str) -> int:
     with suppress(OSError, ValueError, StopIteration):
         limit = int((_CONTROL_GROUP / "memory.max").read_text(encoding="ascii"))
         used = int((_CONTROL_GROUP / "memory.current").read_text(encoding="ascii"))
+        free.append(limit - used)  # as it is where nobody tells of files
         stat = (_CONTROL_GROUP / "memory.stat").read_text(encoding="ascii").splitlines()
         cached = next(int(line.split()[1]) for line in stat if line.startswith("inactive_file "))  # files read before
-        free.append(limit - used + cached)
+        free[-1] += cached
     return max(0, min(free))
 
 

@@ -12,7 +12,7 @@ from teliti.bundle import MANIFEST
 from teliti.cache import RowCache, cache_folder
 from teliti.errors import ParityError, RunInterrupted, UserError
 from teliti.files import require_space, write_text_atomic
-from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe
+from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe, recipe_values
 from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
 from teliti.training.features.engines import check_device
@@ -87,7 +87,7 @@ def train(
     chosen = settle_network_recipe(chosen)
     check_recipe(chosen)
     check_price_split(chosen)
-    check_device("auto" if chosen.train.mode == "scratch" else chosen.train.engine, chosen.train.device)
+    check_device("auto" if learns_network(chosen) else chosen.train.engine, chosen.train.device)
     for place in (Path("runs") if out is None else Path(out), cache_folder()):
         require_space(place, SPACE_NEEDED)
     name, reporter = stay_findable(source), SilentReporter() if reporter is None else reporter
@@ -121,7 +121,7 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Record:
         reporter.note("This run is finished already.")
         return dict(state["record"])
     _require_extra()
-    recipe, cache, watch = folder.read_recipe(), RowCache(), Stopwatch()
+    recipe, cache, watch = folder.read_asked(), RowCache(), Stopwatch()
     photos, plan = _read(state["source"], recipe, cache=cache, watch=watch, reporter=reporter)
     if photos.digest != state["photos"]:
         raise UserError(
@@ -155,7 +155,7 @@ def help_resume(run: str | Path) -> None:
     state = folder.read_state()
     if state["state"] != "done":
         _require_extra()
-        _help(state["source"], folder.read_recipe())
+        _help(state["source"], folder.read_asked())
 
 
 def _help(source: str, asked: Recipe) -> None:
@@ -176,6 +176,8 @@ def _run(job: _Job, asked: Recipe) -> Record:
             _import_libraries(recipe, job.watch)
             trained, tried = _fit(recipe, job)
             state = {"positive_sentence": positive_sentence, "setups": tried, **job.folder.read_state()}
+            if learns_network(asked):
+                state["asked"] = recipe_values(asked)
             job.folder.write_state(state)  # a resumed run finds a resolved recipe, and here why it is so
             job.folder.write_recipe(trained.recipe)
             with job.watch.stage("export"):

@@ -108,7 +108,7 @@ def resume_together(run: str | Path, *, machines: Machines, workers: int, report
     """
     folder = RunFolder(Path(run).absolute())
     state = folder.read_state()
-    return _run(state["source"], folder.read_recipe(), folder, machines=machines, workers=workers, reporter=reporter,
+    return _run(state["source"], folder.read_asked(), folder, machines=machines, workers=workers, reporter=reporter,
                 command=None)  # fmt: skip
 
 
@@ -152,7 +152,7 @@ def _run(
     with engine:
         for _ in range(MOST_LOSSES):
             is_begun = (folder.path / "run.json").is_file()
-            asked = folder.read_recipe() if is_begun else recipe
+            asked = folder.read_asked() if is_begun else recipe
             kind: Literal["train", "resume"] = "resume" if is_begun else "train"
             shares = [Share(place, {}, kind, source, asked, str(folder.path), command) for place in range(workers)]
             outcome = _attempt(engine, _connect(shares, host=engine.host, threads=threads), folder, reporter=reporter)

@@ -121,3 +121,18 @@ def test_an_exporter_that_returns_nothing_is_not_taken_for_success(monkeypatch: 
     monkeypatch.setattr(onnx_graph.torch.onnx, "export", lambda *_, **__: None)
     with pytest.raises(RuntimeError, match=r"torch\.onnx\.export returned no program"):
         export_module(TwoHead(), torch.zeros((2, 3)), input_name="features", output_names=["double", "sum"])
+
+
+def test_layers_that_overwrite_their_input_do_so_again_behind_an_export(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = nn.Sequential(nn.Linear(3, 2), nn.ReLU(inplace=True), nn.ReLU6()).eval()
+    seen: list[list[bool]] = []
+
+    def fail(module: nn.Sequential, *_: object, **__: object) -> None:
+        seen.append([module[1].inplace, module[2].inplace])
+        raise ValueError("stopped")
+
+    monkeypatch.setattr(onnx_graph.torch.onnx, "export", fail)
+    with pytest.raises(ValueError, match="stopped"):
+        export_module(net, torch.zeros((2, 3)), input_name="x", output_names=["y"])
+    assert seen == [[False, False]]
+    assert [net[1].inplace, net[2].inplace] == [True, False]

@@ -144,7 +144,9 @@ def test_alone_there_is_nothing_to_sum_or_to_send() -> None:
     alone.wait()
     assert tensor.tolist() == [1.0, 1.0, 1.0]
     assert alone.sum_numbers([1.5, 2.0], device) == [1.5, 2.0]
-    assert alone.text_from_first("ä", device) == "ä"
+    for text in ("ä", "of no encoding: \udcff.png"):
+        assert alone.text_from_first(text, device) == text
+        assert alone.texts(text, device) == [text]
 
 
 def free_port() -> int:

@@ -260,6 +260,16 @@ def test_a_control_groups_limit_counts_without_files_that_were_read(
     assert free_memory("cpu") == (10**12 if free is None else free)
 
 
+def test_a_control_groups_limit_holds_where_nobody_tells_of_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.max").write_text("3000000\n")
+    (tmp_path / "memory.current").write_text("900000\n")
+    monkeypatch.setattr(speed_module, "_CONTROL_GROUP", tmp_path)
+    monkeypatch.setattr(speed_module, "_machine_memory", lambda: 10**12)
+    assert free_memory("cpu") == 2_100_000
+
+
 def test_a_budget_cuts_the_epochs_and_the_replay_needs_no_clock() -> None:
     started = time.perf_counter()
     found = fit_network(conv_net(), training_data(), options(epochs=100_000, budget=1.5), seed=1)

@@ -70,3 +70,21 @@ def folded_run(parts_folder: Path, tmp_path: Path) -> Path:
             name, digest = photo.relative_to(parts_folder).as_posix(), hashlib.sha256(photo.read_bytes()).hexdigest()
             table.writerow((name, photo.parent.name, "fold", number % 4, number, digest))
     return run
+
+
+@pytest.fixture
+def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[object, str], None]:
+    """`interrupt(module, name)`: Ctrl-C when that function of a module is called, once."""
+
+    def at(module: object, name: str) -> None:
+        function, left = getattr(module, name), [1]
+
+        def interrupted(*place: object, **options: object) -> object:
+            if left:
+                left.pop()
+                raise KeyboardInterrupt
+            return function(*place, **options)
+
+        monkeypatch.setattr(module, name, interrupted)
+
+    return at

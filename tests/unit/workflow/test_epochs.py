@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import struct
+import threading
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 
 import teliti
-from teliti.errors import RecipeError
+from teliti.errors import RecipeError, StorageError
 from teliti.recipe import parse_recipe
 from teliti.training.history import COLUMNS
 from teliti.training.loop import fit_network
@@ -107,30 +110,83 @@ def test_the_run_folder_has_the_curves(network_run) -> None:
         assert curve == {name: np.float32(row[name]) for name in curve}
 
 
-def test_rows_are_on_the_disk_while_the_network_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each epoch, where they do not follow each other within two seconds; the rest when it ends, also by a fault."""
-    monkeypatch.setattr(epochs, "_BETWEEN_S", 0.0)
+def rows_in(folder: Path) -> tuple[int, list[int]]:
+    """Rows of the table, and the epochs of the curves."""
+    lines = (folder / "history.csv").read_text("utf-8").splitlines()
+    (file,) = (folder / "events").iterdir()
+    return len(lines) - 1, [event[2] for event in read_events(file)[1:]]
 
-    def seen() -> tuple[int, list[int]]:
-        lines = (tmp_path / "history.csv").read_text("utf-8").splitlines()
-        (file,) = (tmp_path / "events").iterdir()
-        return len(lines) - 1, [event[2] for event in read_events(file)[1:]]
+
+def wait_for(rows: tuple[int, list[int]], folder: Path) -> None:
+    """Until that many rows are there, and whole."""
+    until = time.monotonic() + 30.0
+    while time.monotonic() < until:
+        try:
+            if rows_in(folder) == rows:
+                return
+        except (OSError, ValueError, AssertionError, IndexError, struct.error):
+            pass  # not there yet, or half of it
+        time.sleep(0.01)
+    assert rows_in(folder) == rows
+
+
+def test_rows_are_on_the_disk_while_the_network_learns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A moment after each epoch, though the next one be long; the rest when it ends, also by a fault."""
+    monkeypatch.setattr(epochs, "_BETWEEN_S", 0.02)
 
     def learn() -> None:
         with EpochFiles(tmp_path) as files:
             files.add({"epoch": 0, "train_loss": 0.5})
-            assert seen() == (1, [0])
+            wait_for((1, [0]), tmp_path)
             files.add({"epoch": 1, "train_loss": 0.25})
-            assert seen() == (2, [0, 1])
+            wait_for((2, [0, 1]), tmp_path)
             monkeypatch.setattr(epochs, "_BETWEEN_S", 1000.0)
             files.add({"epoch": 2, "train_loss": 0.2})
             files.add({"epoch": 3, "train_loss": 0.1})
-            assert seen() == (2, [0, 1])
+            assert rows_in(tmp_path) == (2, [0, 1])
             raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
         learn()
-    assert seen() == (4, [0, 1, 2, 3])
+    assert rows_in(tmp_path) == (4, [0, 1, 2, 3])
+
+
+def test_a_run_that_goes_on_has_no_fewer_rows_on_the_disk_than_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EpochFiles(tmp_path) as files:
+        for epoch in range(5):
+            files.add({"epoch": epoch, "train_loss": 0.5})
+    monkeypatch.setattr(epochs, "_BETWEEN_S", 0.5)
+    with EpochFiles(tmp_path) as files:
+        for epoch in range(6):
+            files.add({"epoch": epoch, "train_loss": 0.5})
+            assert rows_in(tmp_path) == (5, [0, 1, 2, 3, 4])
+        wait_for((6, [0, 1, 2, 3, 4, 5]), tmp_path)
+
+
+def test_a_disk_that_was_full_when_rows_were_written_stops_the_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(epochs, "_BETWEEN_S", 0.01)
+    tried = threading.Event()
+
+    def full(*_: object) -> None:
+        tried.set()
+        raise StorageError("No space is left.")
+
+    monkeypatch.setattr(epochs, "write_text_atomic", full)
+
+    def learn() -> None:
+        with EpochFiles(tmp_path) as files:
+            files.add({"epoch": 0})
+            assert tried.wait(30)
+            for epoch in range(1, 3000):  # the fault is known a moment later
+                time.sleep(0.01)
+                files.add({"epoch": epoch})
+
+    with pytest.raises(StorageError, match="No space is left"):
+        learn()
 
 
 def test_report_and_card_are_those_of_a_network(network_run) -> None:

@@ -127,6 +127,17 @@ def test_a_network_that_gives_no_features_leaves_the_labels_alone(
     assert told.notes == ["The labels alone are learnt, without an ensemble: model.backbone: made for 224 x 224."]
 
 
+def test_the_frozen_network_is_asked_on_the_cpu_by_an_engine_that_knows_no_gpu(photos: Photos) -> None:
+    """As the recipe of a run has it that learnt on a GPU, with targets of OpenVINO or ONNX Runtime."""
+    train = SMALL["train"] | {"engine": "onnxruntime", "device": "cuda"}
+    recipe = settle_network_recipe(parse_recipe({**SMALL, "train": train}))
+    plan = plan_split(photos, recipe)
+    recipe, _ = resolve_data(recipe, photos, plan)
+    some = plan.indices("train")[:2]
+    setup, _ = second_opinion.frozen_features(recipe, photos, plan, indices=some, reporter=SilentReporter())
+    assert (setup.engine.name, setup.engine.device) == ("onnxruntime", "cpu")
+
+
 def test_a_run_keeps_the_engine_that_its_targets_were_made_with_and_its_replay_the_bits(
     parts_folder: Path, tmp_path: Path
 ) -> None:

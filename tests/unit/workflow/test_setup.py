@@ -6,6 +6,9 @@ import pytest
 
 from teliti.errors import RecipeError
 from teliti.recipe import Recipe, dump_recipe, parse_recipe
+from teliti.runtime import DeviceName
+from teliti.training.features.engines import EngineChoice, EngineName
+from teliti.workflow.shared import setup as shared_setup
 from teliti.workflow.shared.plan import plan_split
 from teliti.workflow.shared.setup import check_recipe, resolve_data, resolve_setup
 
@@ -105,6 +108,18 @@ def test_a_setup_has_the_chain_the_network_and_the_engine(tiny: Recipe) -> None:
     assert setup.backbone.facts["stages"] == ["head"]
     assert (setup.engine.name, setup.source.threads) == ("onnxruntime", 1)
     assert (setup.recipe.data.image_size, setup.recipe.train.engine) == ((64, 64), "onnxruntime")
+
+
+@pytest.mark.parametrize(
+    ("engine", "device"), [("torch", "cuda"), ("torch", "cpu"), ("onnxruntime", "auto")]
+)  # fmt: skip
+def test_the_recipe_keeps_where_torch_computed(
+    engine: EngineName, device: str, tiny: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place: DeviceName = "cuda" if device == "cuda" else "cpu"
+    found = EngineChoice(engine, "f32", "1", device=place)
+    monkeypatch.setattr(shared_setup, "choose_engine", lambda *_, **__: found)
+    assert resolve_setup(tiny).recipe.train.device == device
 
 
 def test_a_resolved_recipe_resolves_to_itself_and_to_the_same_features(tiny: Recipe) -> None:

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -115,24 +114,6 @@ def test_two_runs_of_one_resolved_recipe_have_the_same_bits(
     sentence = {"positive_sentence": '"scratch" is the positive class, as data.positive says.'}
     assert numbers_of(again) == numbers_of(trained_record) | sentence
     assert again["features_computed"] == 0
-
-
-@pytest.fixture
-def interrupt(monkeypatch: pytest.MonkeyPatch) -> Callable[[object, str], None]:
-    """`interrupt(module, name)`: Ctrl-C when that function of a module is called, once."""
-
-    def at(module: object, name: str) -> None:
-        function, left = getattr(module, name), [1]
-
-        def interrupted(*place: object, **options: object) -> object:
-            if left:
-                left.pop()
-                raise KeyboardInterrupt
-            return function(*place, **options)
-
-        monkeypatch.setattr(module, name, interrupted)
-
-    return at
 
 
 @pytest.mark.parametrize(
@@ -291,12 +272,15 @@ def test_a_mistake_in_the_data_is_one_sentence_and_leaves_nothing_behind(
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("mode", ["features", "finetune", "scratch", "auto"])
+@pytest.mark.parametrize(
+    ("mode", "engine"),  # a network learns on the GPU whatever computes the features of the frozen one
+    [("features", "auto"), ("auto", "torch"), ("finetune", "onnxruntime"), ("scratch", "openvino")],
+)
 def test_a_gpu_that_is_not_there_is_refused_before_a_photo_is_read(
-    mode: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mode: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    asked = parse_recipe({"train": {"mode": mode, "device": "cuda"}})
+    asked = parse_recipe({"train": {"mode": mode, "device": "cuda", "engine": engine}})
     with pytest.raises(RecipeError, match=r"train\.device must be cpu here, got cuda: torch finds no GPU"):
         teliti.train(tmp_path / "no photos", recipe=asked, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

@@ -60,9 +60,7 @@ class FeatureSource:
         name = self.engine.name
         engine = [name, self.engine.precision, self.engine.version, PHOTOS_PER_CALL[name]]
         if name == "torch":
-            engine.append(self.threads)  # torch splits one sum over its threads
-        if self.engine.device != "cpu":
-            engine.append(self.engine.device)
+            engine += [self.threads, self.engine.device]  # torch splits one sum over its threads
         facts: list[object] = [self.chain.to_record(), self.backbone.key, engine]
         if views is not None:
             facts.append(views.to_record())

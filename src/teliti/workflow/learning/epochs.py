@@ -5,15 +5,15 @@ The network learns numbers brought to mean 0 and deviation 1; errors are told an
 
 from __future__ import annotations
 
-import math
 import shutil
-import time
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
+from teliti.errors import StorageError
 from teliti.files import write_text_atomic
 from teliti.recipe import Recipe
 from teliti.recipe.train import TrainRecipe
@@ -45,8 +45,8 @@ class EpochReporter(Protocol):
 class EpochFiles:
     """`history.csv`, and below `events` the curves as TensorBoard reads them, while a network learns.
 
-    A block: what is not on the disk when it is left is written then. Rows of a run that goes on come again, so both
-    are begun anew.
+    A block: what is not on the disk when it is left is written then. Rows of a run that goes on come again, all at
+    once, so both are begun anew: the files of the interrupted run stand until these rows are written together.
 
     Args:
         folder: The run's.
@@ -57,26 +57,45 @@ class EpochFiles:
         self._rows: list[Record] = []
         self._kept = 0
         self._events: Path | None = None
-        self._kept_at = -math.inf
+        self._one_at_a_time = threading.Lock()
+        self._later: threading.Timer | None = None
+        self._trouble: StorageError | None = None
 
     def __enter__(self) -> EpochFiles:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._kept < len(self._rows):
+        if self._later is not None:
+            self._later.cancel()
+        with self._one_at_a_time:
             self._write()
 
     def add(self, row: Record) -> None:
-        """Keep a row of the history, at once or with those of the next two seconds.
+        """Keep a row of the history: it is written two seconds later, with those that came meanwhile.
 
         Raises:
-            StorageError: the disk is full or the folder is not writable.
+            StorageError: the disk is full or the folder is not writable, found now or when earlier rows were written.
         """
-        self._rows.append(row)
-        if time.monotonic() - self._kept_at >= _BETWEEN_S:
-            self._write()
+        with self._one_at_a_time:
+            if self._trouble is not None:
+                raise self._trouble
+            self._rows.append(row)
+            if self._later is None:
+                self._later = threading.Timer(_BETWEEN_S, self._write_what_waits)
+                self._later.daemon = True
+                self._later.start()
+
+    def _write_what_waits(self) -> None:
+        with self._one_at_a_time:
+            self._later = None
+            try:
+                self._write()
+            except StorageError as error:  # for whoever adds the next row
+                self._trouble = error
 
     def _write(self) -> None:
+        if self._kept == len(self._rows):
+            return
         from teliti.training.events import append_events, write_events
         from teliti.training.history import COLUMNS, history_csv
 
@@ -87,7 +106,7 @@ class EpochFiles:
             self._events = write_events(self._folder / EVENTS, rows, tags=tags)
         else:
             append_events(self._events, rows, tags=tags)
-        self._kept, self._kept_at = len(self._rows), time.monotonic()
+        self._kept = len(self._rows)
 
 
 def tell_epochs(

@@ -20,7 +20,7 @@ from teliti.models.weights import find_weights
 from teliti.recipe import Recipe, override_recipe
 from teliti.recipe.model import NO_BACKBONE
 from teliti.recipe.train import NETWORK_MODES
-from teliti.runtime import default_threads, installed_versions, keep_freed_memory, require
+from teliti.runtime import default_threads, installed_versions, keep_freed_memory, require, torch_device
 from teliti.training.features.backbone_file import number_layers
 from teliti.training.features.engines import EngineChoice
 from teliti.training.features.extraction import FeatureSource
@@ -155,7 +155,8 @@ def learn_network(
         )  # fmt: skip
         advance(1)
     options = lesson.fitted.options
-    engine = EngineChoice("torch", options.precision, installed_versions(("torch",))["torch"])
+    version, device = installed_versions(("torch",))["torch"], torch_device(options.device)
+    engine = EngineChoice("torch", options.precision, version, device=device)
     threads = recipe.train.threads or default_threads()
     source = FeatureSource(build_recipe_chain(recipe), backbone, engine, threads)
     chosen = {"budget": recipe.train.budget, "ensemble": lesson.front.partner is not None}

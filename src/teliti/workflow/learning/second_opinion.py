@@ -215,9 +215,14 @@ def rebuild_partner(recipe: Recipe, arrays: Mapping[str, NDArray[Any]], steps: S
 
 
 def _frozen_recipe(recipe: Recipe) -> Recipe:
-    """The recipe in the features mode; not in the run's precision: a replay knows that one."""
-    values: dict[str, Any] = {"train": {"mode": "features", "precision": "f32"}, "model": {"layers": []}}
-    return override_recipe(recipe, {**values, "augment": []})
+    """The recipe in the features mode; not in the run's precision: a replay knows that one.
+
+    Nor on the device that the network learns on, where an engine computes that knows the CPU alone.
+    """
+    train = {"mode": "features", "precision": "f32"}
+    if recipe.train.engine not in {"auto", "torch"}:
+        train["device"] = "auto"
+    return override_recipe(recipe, {"train": train, "model": {"layers": []}, "augment": []})
 
 
 def _softmax(logits: NDArray[Any]) -> FloatArray:

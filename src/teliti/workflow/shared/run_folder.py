@@ -21,7 +21,7 @@ from pathlib import Path
 
 from teliti.errors import UserError
 from teliti.files import spreadsheet_cell, storage_error, write_json_atomic, write_text_atomic
-from teliti.recipe import Recipe, dump_recipe, load_recipe
+from teliti.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
 from teliti.types import Record
 
 _STATE_KEYS = {"source", "photos", "command", "state"}
@@ -65,6 +65,18 @@ class RunFolder:
     def read_recipe(self) -> Recipe:
         """The recipe as it stands."""
         return load_recipe(self.path / "recipe.toml")
+
+    def read_asked(self) -> Recipe:
+        """The recipe that an unfinished run goes on with.
+
+        A resolved one, but for a network: its checkpoints belong to the recipe that it began with, which `run.json`
+        keeps as "asked" from the moment when the resolved one is written.
+
+        Raises:
+            UserError: the folder is not a run.
+        """
+        asked = self.read_state().get("asked")
+        return self.read_recipe() if asked is None else parse_recipe(asked)
 
     def write_record(self, name: str, record: Record) -> None:
         """Keep a JSON record, for instance `metrics.json`."""

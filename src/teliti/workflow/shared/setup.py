@@ -273,7 +273,7 @@ def resolve_setup(recipe: Recipe, *, numbers: FittedNumbers | None = None) -> Se
     resolved = override_recipe(
         recipe,
         {"data": {"image_size": list(image_size)}, "model": {"stages": backbone.facts["stages"]},
-         "train": {"engine": engine.name}},
+         "train": {"engine": engine.name, **({"device": engine.device} if engine.name == "torch" else {})}},
     )  # fmt: skip
     source = FeatureSource(chain, backbone, engine, threads)
     steps = [step.model_dump() for step in recipe.augment]
