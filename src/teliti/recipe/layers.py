@@ -59,7 +59,8 @@ class Weighted(Activated):
     Attributes:
         bias: One number added to each output channel.
         initializer: First values of the weights; "auto": "he_normal" in front of the ReLU family and maxout, else
-            "glorot_uniform". Biases begin at 0.
+            "glorot_uniform". In front of means the layer's own activation or, where it has none, the next one before
+            another layer with weights: batch_norm, dropout, pooling and flatten may stand between. Biases begin at 0.
         l2: lambda of the penalty lambda x SUM theta^2 over this layer's weights (not its biases).
     """
 
