@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterator
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,32 @@ def test_an_import_of_a_door_is_found(code: str, tmp_path: Path, monkeypatch: py
     inside = tmp_path / "workflow" / "learning" / "fit.py"
     inside.write_text(f"import teliti.workflow.learning.parts\n{code}", encoding="utf-8")
     assert calls_at_doors(inside) == ["workflow/learning/fit.py imports teliti.workflow.train"]
+
+
+def files_in_order(room: Path) -> list[str]:
+    """Files of a room without folders, each behind those it imports anywhere, be it in a function or for a type."""
+    needs: dict[str, set[str]] = {}
+    for path in room.glob("*.py"):
+        froms = [node for node in ast.walk(parse(path)) if isinstance(node, ast.ImportFrom)]
+        names = {f"{node.module}.{alias.name}" for node in froms for alias in node.names}
+        needs[path.stem] = {name.split(".")[2] for name in names if name.startswith(f"teliti.{room.name}.")}
+    return list(TopologicalSorter(needs).static_order())
+
+
+def test_files_of_models_stand_in_one_order() -> None:
+    order = files_in_order(PACKAGE / "models")
+    assert order.index("head_layers") < order.index("heads")
+    assert order.index("novelty_layer") < order.index("novelty")
+
+
+@pytest.mark.parametrize("code", ["from teliti.models.one import One", "from teliti.models import one"])
+def test_a_circle_is_found(code: str, tmp_path: Path) -> None:
+    room = tmp_path / "models"
+    room.mkdir()
+    (room / "one.py").write_text("def make():\n    from teliti.models.two import Two", encoding="utf-8")
+    (room / "two.py").write_text(f"if TYPE_CHECKING:\n    {code}", encoding="utf-8")
+    with pytest.raises(CycleError, match="cycle"):
+        files_in_order(room)
 
 
 def test_files_and_functions_stay_short() -> None:

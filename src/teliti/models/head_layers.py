@@ -1,4 +1,4 @@
-"""Heads as torch modules: the formulas of `heads.HeadWeights`, written so that they export to ONNX as they are.
+"""The parts of a head as torch modules, written so that they export to ONNX as they are; `heads` puts them together.
 
 Distances and weighted sums are taken in float64: a kernel head adds up a thousand large terms of either sign, and
 in float32 two engines would differ by more than the logits may.
@@ -6,28 +6,33 @@ in float32 two engines would differ by more than the logits may.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from teliti.models.bend import FAR, pieces
 
-if TYPE_CHECKING:
-    from teliti.models.heads import HeadWeights
+_Float32 = NDArray[np.float32]
 
 
 class Standardise(nn.Module):
-    """(features - mean) * scale, clipped."""
+    """(features - mean) * scale, clipped.
+
+    Args:
+        mean: (D,) float32.
+        scale: (D,) float32.
+        limit: Above 0; bound of what comes out.
+    """
 
     mean: Tensor
     scale: Tensor
 
-    def __init__(self, weights: HeadWeights) -> None:
+    def __init__(self, mean: _Float32, scale: _Float32, *, limit: float) -> None:
         super().__init__()
-        self.register_buffer("mean", torch.tensor(weights.mean))
-        self.register_buffer("scale", torch.tensor(weights.scale))
-        self.limit = weights.limit
+        self.register_buffer("mean", torch.tensor(mean))
+        self.register_buffer("scale", torch.tensor(scale))
+        self.limit = limit
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, D) float32 to (N, D) float64 in [-limit, limit]."""
@@ -44,10 +49,10 @@ class GaussianKernel(nn.Module):
     supports: Tensor
     squares: Tensor
 
-    def __init__(self, supports: Tensor) -> None:
+    def __init__(self, supports: _Float32) -> None:
         super().__init__()
-        self.register_buffer("supports", supports)  # (M, D); float32, since float64 would double the file
-        self.register_buffer("squares", supports.double().square().sum(dim=1))  # (M,)
+        self.register_buffer("supports", torch.tensor(supports))  # float32, since float64 would double the file
+        self.register_buffer("squares", self.supports.double().square().sum(dim=1))  # (M,)
 
     def forward(self, z: Tensor) -> Tensor:
         """(N, D) float64 to (N, M) float64 in [0, 1]."""
@@ -56,15 +61,20 @@ class GaussianKernel(nn.Module):
 
 
 class AffineMap(nn.Module):
-    """inputs @ weight + bias."""
+    """inputs @ weight + bias.
+
+    Args:
+        weight: (D, K') or (M, K') float32.
+        bias: (K',) float32.
+    """
 
     weight: Tensor
     bias: Tensor
 
-    def __init__(self, weights: HeadWeights) -> None:
+    def __init__(self, weight: _Float32, bias: _Float32) -> None:
         super().__init__()
-        self.register_buffer("weight", torch.tensor(weights.weight).double())
-        self.register_buffer("bias", torch.tensor(weights.bias).double())
+        self.register_buffer("weight", torch.tensor(weight).double())
+        self.register_buffer("bias", torch.tensor(bias).double())
 
     def forward(self, inputs: Tensor) -> Tensor:
         """(N, D) or (N, M) float64 to (N, K') float32."""
@@ -75,22 +85,20 @@ class Bend(nn.Module):
     """The rising curve of `models.bend`, for the log-odds of class 1 or for the logits of more classes.
 
     Args:
-        weights: Of a head with a curve.
+        knots: (2, M) float32, places and heights, both rising.
+        size: K', the columns that go through it; 1: the log-odds of class 1.
     """
 
     places: Tensor
     turns: Tensor
     apart: Tensor
 
-    def __init__(self, weights: HeadWeights) -> None:
+    def __init__(self, knots: _Float32, *, size: int) -> None:
         super().__init__()
-        if weights.bend is None:
-            raise ValueError("a curve needs knots")
-        self.start, self.slope, places, turns = pieces(weights.bend)
-        self.is_binary = weights.weight.shape[1] == 1
+        self.start, self.slope, places, turns = pieces(knots)
+        self.is_binary = size == 1
         self.register_buffer("places", torch.from_numpy(places))
         self.register_buffer("turns", torch.from_numpy(turns))
-        size = weights.weight.shape[1]
         self.register_buffer("apart", torch.diag(torch.full((size,), FAR, dtype=torch.float64)))
 
     def forward(self, outputs: Tensor) -> Tensor:
@@ -145,17 +153,3 @@ class LabelHead(nn.Module):
         """(N, D) float32 to logits (N, K) and probabilities (N, K)."""
         logits = self.outputs(features)
         return logits, torch.sigmoid(logits)
-
-
-def build_head(weights: HeadWeights) -> nn.Module:
-    """The torch module of a head, in evaluation mode."""
-    steps: list[nn.Module] = [Standardise(weights)]
-    if weights.supports is not None:
-        steps.append(GaussianKernel(torch.tensor(weights.supports)))
-    steps.append(AffineMap(weights))
-    outputs = nn.Sequential(*steps, *([] if weights.bend is None else [Bend(weights)]))
-    if weights.is_regression:
-        return outputs.eval()
-    if weights.is_multilabel:
-        return LabelHead(outputs).eval()
-    return ClassHead(outputs, is_binary=weights.weight.shape[1] == 1).eval()

@@ -256,6 +256,20 @@ def head_module(weights: HeadWeights) -> nn.Module:
         A module in evaluation mode: (N, D) float32 to (logits (N, K), probs (N, K)), or to the numbers (N, K) for
         regression.
     """
-    from teliti.models.head_layers import build_head  # torch is not needed to score with numpy
+    from torch import nn  # torch is not needed to score with numpy
 
-    return build_head(weights)
+    from teliti.models.head_layers import AffineMap, Bend, ClassHead, GaussianKernel, LabelHead, Standardise
+
+    columns = weights.weight.shape[1]
+    steps: list[nn.Module] = [Standardise(weights.mean, weights.scale, limit=weights.limit)]
+    if weights.supports is not None:
+        steps.append(GaussianKernel(weights.supports))
+    steps.append(AffineMap(weights.weight, weights.bias))
+    if weights.bend is not None:
+        steps.append(Bend(weights.bend, size=columns))
+    outputs = nn.Sequential(*steps)
+    if weights.is_regression:
+        return outputs.eval()
+    if weights.is_multilabel:
+        return LabelHead(outputs).eval()
+    return ClassHead(outputs, is_binary=columns == 1).eval()

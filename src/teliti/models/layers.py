@@ -7,6 +7,7 @@ which torch refuses for strides.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from itertools import takewhile
 
 import torch
 from torch import Tensor, nn
@@ -22,6 +23,7 @@ from teliti.recipe.layers import (
     Dense,
     Dropout,
     Initializer,
+    Layer,
     MaxPool,
     Pool,
     Weighted,
@@ -126,8 +128,10 @@ def build_layers(planned: Sequence[Planned]) -> nn.Sequential:
     Names are those of the plan, with what stands beside a layer under its number: "3_conv", "3_pad", "3_relu".
     """
     sequence = nn.Sequential()
-    for layer in planned:
+    for number, layer in enumerate(planned):
         for name, module in _modules(layer):
+            if isinstance(module, nn.Conv2d | nn.Linear):
+                initialize(module, choose_initializer([one.layer for one in planned[number:]]))
             sequence.add_module(name, module)
     return sequence
 
@@ -157,9 +161,7 @@ def _modules(planned: Planned) -> Iterator[tuple[str, nn.Module]]:
     if isinstance(layer, Conv):
         yield from _conv_modules(layer, planned)
     elif isinstance(layer, Dense):
-        linear = nn.Linear(planned.input_shape[0], planned.output_shape[0] * pieces_of(layer), bias=layer.bias)
-        initialize(linear, layer)
-        yield name, linear
+        yield name, nn.Linear(planned.input_shape[0], planned.output_shape[0] * pieces_of(layer), bias=layer.bias)
     elif isinstance(layer, Pool):
         yield from _pool_modules(layer, planned)
     elif isinstance(layer, BatchNorm):
@@ -180,9 +182,7 @@ def _conv_modules(layer: Conv, planned: Planned) -> Iterator[tuple[str, nn.Modul
         yield f"{planned.name.partition('_')[0]}_pad", SamePad2d(kernel, stride, dilation=dilation)
     filters = layer.filters * pieces_of(layer)
     channels = planned.input_shape[0]
-    conv = nn.Conv2d(channels, filters, kernel, stride, border or 0, dilation=dilation, bias=layer.bias)
-    initialize(conv, layer)
-    yield planned.name, conv
+    yield planned.name, nn.Conv2d(channels, filters, kernel, stride, border or 0, dilation=dilation, bias=layer.bias)
 
 
 def _pool_modules(layer: Pool, planned: Planned) -> Iterator[tuple[str, nn.Module]]:
@@ -214,15 +214,30 @@ def _even_border(padding: Borders, *, kernel: Pair, stride: Pair, dilation: Pair
     return reach[0] // 2, reach[1] // 2
 
 
-def initialize(module: nn.Conv2d | nn.Linear, layer: Weighted) -> None:
-    """Fill weights by the layer's initialiser, from torch's global generator, and biases with 0.
+def choose_initializer(layers: Sequence[Layer]) -> Initializer:
+    """The initialiser of the first of some layers; where it is "auto", the one for the activation that follows it.
+
+    That is its own activation or, where it has none, the next one in front of any other layer with weights. What may
+    stand between is passed over: batch normalisation, dropout, pooling and flatten are no activations. Where none
+    follows, as behind the closing layer, the layer is linear: "glorot_uniform".
+
+    Args:
+        layers: A convolution or dense layer, and all that stands behind it.
+    """
+    first, *behind = layers
+    if isinstance(first, Weighted) and first.initializer != "auto":
+        return first.initializer
+    met = (first, *takewhile(lambda layer: not isinstance(layer, Weighted), behind))
+    activations = (layer.activation for layer in met if isinstance(layer, Activated) and layer.activation is not None)
+    return "he_normal" if next(activations, None) in _HE_FAMILY else "glorot_uniform"
+
+
+def initialize(module: nn.Conv2d | nn.Linear, name: Initializer) -> None:
+    """Fill weights by a named initialiser other than "auto", from torch's global generator, and biases with 0.
 
     "he" is He et al. (2015), sqrt(2 / fan in); "glorot" Glorot and Bengio (2010), sqrt(2 / (fan in + fan out));
     "lecun" LeCun et al. (1998), sqrt(1 / fan in): the standard deviation of "normal", and of "uniform" likewise.
     """
-    name: Initializer = layer.initializer
-    if name == "auto":
-        name = "he_normal" if layer.activation in _HE_FAMILY else "glorot_uniform"
     _INITIALIZERS[name](module.weight)
     if module.bias is not None:
         nn.init.zeros_(module.bias)

@@ -86,4 +86,5 @@ def novelty_module(weights: NoveltyWeights) -> nn.Module:
     """The same formula as a torch module, for export: (N, D) float32 to (N,) float32."""
     from teliti.models.novelty_layer import NoveltyLayer  # torch is not needed to measure with numpy
 
-    return NoveltyLayer(weights).eval()
+    arrays = {name: getattr(weights, name) for name in ("centres", "mean", "scale", "directions", "sharpness")}
+    return NoveltyLayer(arrays, rest=weights.rest, unit=weights.unit, bound=BOUND).eval()

@@ -1,20 +1,24 @@
-"""Novelty as a torch module: the formula of `novelty.NoveltyWeights`, written so that it exports to ONNX as it is."""
+"""Novelty as a torch module, written so that it exports to ONNX as it is; `novelty` has the formula and makes it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
-
-from teliti.models.novelty import BOUND
-
-if TYPE_CHECKING:
-    from teliti.models.novelty import NoveltyWeights
 
 
 class NoveltyLayer(nn.Module):
-    """Distance of features from those of the training photos; sums are taken in float64, as in the heads."""
+    """Distance of features from those of the training photos; sums are taken in float64, as in the heads.
+
+    Args:
+        arrays: "centres" (K, D), "mean" (D,), "scale" (D,), "directions" (D, P) and "sharpness" (P,), float32.
+        rest: One over the deviation in every other direction.
+        unit: Distance that becomes 1.
+        bound: Above 0; standardised features count as at most this.
+    """
 
     centres: Tensor
     mean: Tensor
@@ -22,15 +26,15 @@ class NoveltyLayer(nn.Module):
     directions: Tensor
     sharpness: Tensor
 
-    def __init__(self, weights: NoveltyWeights) -> None:
+    def __init__(self, arrays: Mapping[str, NDArray[np.float32]], *, rest: float, unit: float, bound: float) -> None:
         super().__init__()
-        for name in ("centres", "mean", "scale", "directions", "sharpness"):
-            self.register_buffer(name, torch.tensor(getattr(weights, name)))
-        self.rest, self.unit = weights.rest, weights.unit
+        for name, array in arrays.items():
+            self.register_buffer(name, torch.tensor(array))
+        self.rest, self.unit, self.bound = rest, unit, bound
 
     def forward(self, features: Tensor) -> Tensor:
         """(N, D) float32 to (N,) float32 >= 0."""
-        z = ((features.double() - self.mean.double()) * self.scale.double()).clamp(-BOUND, BOUND)
+        z = ((features.double() - self.mean.double()) * self.scale.double()).clamp(-self.bound, self.bound)
         directions, centres = self.directions.double(), self.centres.double()
         y = z @ directions
         r = z - y @ directions.T

@@ -59,7 +59,8 @@ class Weighted(Activated):
     Attributes:
         bias: One number added to each output channel.
         initializer: First values of the weights; "auto": "he_normal" in front of the ReLU family and maxout, else
-            "glorot_uniform". Biases begin at 0.
+            "glorot_uniform". In front of means the layer's own activation or, where it has none, the next one before
+            another layer with weights: batch_norm, dropout, pooling and flatten may stand between. Biases begin at 0.
         l2: lambda of the penalty lambda x SUM theta^2 over this layer's weights (not its biases).
     """
 
@@ -103,7 +104,7 @@ class Pool(Section):
     """The largest or the average value under a window; what lies outside the photo counts in neither.
 
     Attributes:
-        kernel_size: Side, (height, width), or "global" for the whole map.
+        kernel_size: Side, (height, width), or "global" for the whole map, which takes neither stride nor padding.
         stride: Step; the window's own size when unset.
         padding: As in "conv".
     """
@@ -111,6 +112,18 @@ class Pool(Section):
     kernel_size: Literal["global"] | Lengths = 2
     stride: Lengths | None = None
     padding: Borders = "valid"
+
+    @model_validator(mode="after")
+    def _nothing_beside_the_whole_map(self) -> Pool:
+        given: dict[str, object] = {} if self.stride is None else {"stride": self.stride}
+        if self.padding not in {"valid", 0, (0, 0)}:
+            given["padding"] = self.padding
+        if self.kernel_size == "global" and given:
+            raise ValueError(
+                f'{" and ".join(given)} must be left out beside kernel_size = "global", which covers the whole map '
+                f"once, got {' and '.join(repr(value) for value in given.values())}"
+            )
+        return self
 
 
 class MaxPool(Pool):

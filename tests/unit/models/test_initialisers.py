@@ -22,6 +22,7 @@ LAYERS = {  # entry, shape of its input, numbers that one output sees, outputs t
     ),
     "dense": ({"kind": "dense", "units": 300}, (100,), 100, 300),
 }
+CONV, DENSE = {"kind": "conv", "filters": 6}, {"kind": "dense", "units": 6}
 VARIANCES = {
     "he": lambda fan_in, _: 2 / fan_in,  # He et al., 2015
     "glorot": lambda fan_in, fan_out: 2 / (fan_in + fan_out),  # Glorot and Bengio, 2010
@@ -97,6 +98,61 @@ def test_the_automatic_initialiser_is_he_in_front_of_the_relu_family_and_maxout_
     automatic = first(entry, input_shape).weight
     assert torch.equal(automatic, first({**entry, "initializer": "auto"}, input_shape).weight)
     assert torch.equal(automatic, first({**entry, "initializer": named}, input_shape).weight)
+
+
+BETWEEN: dict[str, list[dict]] = {
+    "nothing": [],
+    "batch normalisation": [{"kind": "batch_norm"}],
+    "dropout": [{"kind": "dropout"}],
+    "max pooling": [{"kind": "max_pool"}],
+    "average pooling": [{"kind": "avg_pool", "kernel_size": "global"}],
+    "flatten": [{"kind": "flatten"}],
+    "all of them": [{"kind": "batch_norm"}, {"kind": "max_pool"}, {"kind": "dropout"}, {"kind": "flatten"}],
+}
+RELU, TANH = {"kind": "activation", "activation": "relu"}, {"kind": "activation", "activation": "tanh"}
+
+
+def begins_as(*layers: dict) -> str:
+    """The initialiser whose weights the first of some layers has, of He's and Glorot's."""
+    given = leading(*layers).weight
+    (name,) = [one for one in ("he_normal", "glorot_uniform")
+               if torch.equal(given, leading({**layers[0], "initializer": one}, *layers[1:]).weight)]  # fmt: skip
+    return name
+
+
+def leading(*layers: dict) -> nn.Module:
+    parsed = parse_recipe({"model": {"layers": list(layers)}}).model.layers
+    input_shape = (8,) if layers[0]["kind"] == "dense" else (3, 8, 8)
+    torch.manual_seed(0)
+    return build_layers(plan_layers(parsed, input_shape=input_shape, num_outputs=2))[0]
+
+
+@pytest.mark.parametrize("between", BETWEEN)
+def test_the_automatic_initialiser_sees_the_activation_behind_what_is_none(between: str) -> None:
+    assert begins_as(CONV, *BETWEEN[between], RELU) == "he_normal"
+    assert begins_as(CONV, *BETWEEN[between], TANH) == "glorot_uniform"
+    assert begins_as(CONV, *BETWEEN[between]) == "glorot_uniform"
+
+
+def test_a_dense_layer_sees_the_activation_behind_its_norm_too() -> None:
+    assert begins_as(DENSE, {"kind": "batch_norm"}, {"kind": "dropout"}, RELU) == "he_normal"
+    assert begins_as(DENSE, {"kind": "activation", "activation": "maxout"}) == "he_normal"
+
+
+def test_of_two_activations_the_first_counts() -> None:
+    assert begins_as({**CONV, "activation": "tanh"}, {"kind": "batch_norm"}, RELU) == "glorot_uniform"
+    assert begins_as(CONV, TANH, RELU) == "glorot_uniform"
+    assert begins_as(CONV, RELU, TANH) == "he_normal"
+
+
+@pytest.mark.parametrize("behind", [[CONV], [{"kind": "flatten"}, DENSE], [{**CONV, "activation": "relu"}]])
+def test_an_activation_behind_another_layer_with_weights_belongs_to_that_one(behind: list[dict]) -> None:
+    assert begins_as(CONV, {"kind": "batch_norm"}, *behind, RELU) == "glorot_uniform"
+
+
+def test_an_initialiser_that_is_named_stays_whatever_follows() -> None:
+    given = leading({**CONV, "initializer": "zeros"}, {"kind": "batch_norm"}, RELU)
+    assert not given.weight.any()
 
 
 def test_the_added_closing_layer_is_glorots() -> None:

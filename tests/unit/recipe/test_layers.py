@@ -95,12 +95,24 @@ def test_a_layer_that_is_one_already_is_taken() -> None:
         ({"kind": "dropout", "rate": 1.0}, "model.layers 2 (dropout): rate must be less than 1, got 1.0.", ""),
         ({**CONV, "l2": -1.0}, "model.layers 2 (conv): l2 must be greater than or equal to 0, got -1.0.", ""),
         ({"kind": "activation"}, "model.layers 2 (activation): activation is missing.", ""),
+        ({"kind": "max_pool", "kernel_size": "global", "stride": 2}, "model.layers 2 (max_pool): stride must be left "
+         'out beside kernel_size = "global", which covers the whole map once, got 2.', "`max_pool` takes kernel_size"),
+        ({"kind": "avg_pool", "kernel_size": "global", "padding": "same"}, "model.layers 2 (avg_pool): padding must be "
+         "left out beside kernel_size = \"global\", which covers the whole map once, got 'same'.", ""),
+        ({"kind": "avg_pool", "kernel_size": "global", "stride": [1, 2], "padding": [0, 1]}, "stride and padding must "
+         'be left out beside kernel_size = "global", which covers the whole map once, got (1, 2) and (0, 1).', ""),
     ],
 )  # fmt: skip
 def test_a_mistake_names_the_entry_and_what_to_do(layer: dict, message: str, hint: str) -> None:
     error = refusal(CONV, layer)
     assert message in error.message
     assert hint in error.hint
+
+
+@pytest.mark.parametrize("padding", ["valid", 0, [0, 0]])
+def test_a_global_window_may_say_that_it_has_no_border(padding: object) -> None:
+    (layer,) = model({"kind": "max_pool", "kernel_size": "global", "padding": padding}).layers
+    assert layer.kernel_size == "global"
 
 
 def test_two_mistakes_in_one_entry_are_both_named() -> None:
