@@ -229,8 +229,9 @@ def _read(
 def _import_libraries(recipe: Recipe, watch: Stopwatch) -> None:
     """Apart from the stages that use them, so that their times say what the work took."""
     engine = ("openvino",) if recipe.train.engine in {"auto", "openvino"} and is_installed("openvino") else ()
+    network = filter(is_installed, ("torch", "timm")) if learns_network(recipe) else ()
     with watch.stage("imports"):
-        for library in (*_IMPORTED_FIRST, *engine):
+        for library in (*_IMPORTED_FIRST, *engine, *network):
             importlib.import_module(library)
 
 
