@@ -16,7 +16,7 @@ from teliti.errors import RecipeError, UserError
 from teliti.recipe import Recipe
 from teliti.runtime import default_threads
 from teliti.types import Record, Reporter, SilentReporter
-from teliti.workflow.learning.learn import learns_network, settle_network_recipe
+from teliti.workflow.learning.learn import check_machine, learns_network, settle_network_recipe
 from teliti.workflow.searches.ranking import MEASURES, rank_variants
 from teliti.workflow.searches.repeats import Repeats, plan_repeats
 from teliti.workflow.searches.trial import FeaturesTrial, NetworkTrial, Scores, Trial, check_measure, measure_test
@@ -128,6 +128,7 @@ def _check_variants(variants: Mapping[str, Recipe], reference: str | None, *, re
                 hint="Only data.image_size and data.fit may differ: all variants must see the same splits.",
             )
         check_recipe(recipe)
+        check_machine(recipe)
     return name
 
 

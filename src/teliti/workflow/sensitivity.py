@@ -188,9 +188,7 @@ def _start(asked: Asked) -> Record:
     base = base_recipe(asked.recipe, quick=table.quick)
     for cell in cells:
         cell_recipe(base, cell)  # a mistake is told before anything is read
-    shared, photos, _ = share_base(
-        asked.source, base, prepares=list(table.prepares), workers=asked.request["workers"], reporter=asked.reporter
-    )
+    shared, photos, _ = share_base(asked, base, prepares=list(table.prepares))
     request = {**asked.request, "measure": check_measure(asked.request["measure"], task=photos.catalog.task)}
 
     def run(folder: RunFolder, state: Record, engine: Engine) -> Record:

@@ -15,12 +15,17 @@ from teliti.files import require_space, write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe, recipe_values
 from teliti.report.card import render_card
 from teliti.runtime import default_threads, environment_record, is_installed, require
-from teliti.training.features.engines import check_device
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.learning.deciding import decide_answers
 from teliti.workflow.learning.evidence import Evidence
 from teliti.workflow.learning.fit import Candidate, fit_best_within_budget, try_setup, why_chosen
-from teliti.workflow.learning.learn import learn_network, learns_network, settle_network_recipe, teach
+from teliti.workflow.learning.learn import (
+    check_machine,
+    learn_network,
+    learns_network,
+    settle_network_recipe,
+    teach,
+)
 from teliti.workflow.learning.novelty import learn_novelty
 from teliti.workflow.learning.packing import pack_bundle
 from teliti.workflow.learning.publishing import gather_pictures, write_inputs, write_report
@@ -87,7 +92,7 @@ def train(
     chosen = settle_network_recipe(chosen)
     check_recipe(chosen)
     check_price_split(chosen)
-    check_device("auto" if learns_network(chosen) else chosen.train.engine, chosen.train.device)
+    check_machine(chosen)
     for place in (Path("runs") if out is None else Path(out), cache_folder()):
         require_space(place, SPACE_NEEDED)
     name, reporter = stay_findable(source), SilentReporter() if reporter is None else reporter

@@ -125,10 +125,7 @@ def _start(asked: Asked) -> Record:
     for library in ("optuna", "torch", "sklearn"):
         require(library, extra="train", purpose="search")
     watch, lines = Stopwatch(), asked.request["space"]
-    shared, photos, plan = share_base(
-        asked.source, asked.recipe, prepares=_prepares(lines, asked.recipe), workers=asked.request["workers"],
-        reporter=asked.reporter,
-    )  # fmt: skip
+    shared, photos, plan = share_base(asked, asked.recipe, prepares=_prepares(lines, asked.recipe))
     request = {**asked.request, "measure": _measure_of(asked.request["measure"], photos)}
     space = parse_space(
         space_lines(lines, shared.base, photos.catalog.task), accepts=_accepts(shared.base, photos)

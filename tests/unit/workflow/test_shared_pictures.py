@@ -17,8 +17,9 @@ from teliti.errors import StorageError
 from teliti.recipe import parse_recipe
 from teliti.transforms.prepare import build_chain
 from teliti.types import SilentReporter
+from teliti.workflow.searches.job_folder import Asked
 from teliti.workflow.searches.shared_base import share_base
-from teliti.workflow.searches.trainings import Division, Trainer, Training
+from teliti.workflow.searches.trainings import Division, Trainer
 from teliti.workflow.shared.photos import Photos, read_photos
 from teliti.workflow.shared.pictures import prepared_pictures, share_pictures
 from teliti.workflow.shared.shared_pictures import find_pictures, key_of, shared_folder
@@ -118,10 +119,10 @@ def test_they_never_take_more_than_a_quarter_of_the_free_disk(chain, tiles, phot
 
 def test_pictures_are_made_of_the_photos_that_a_division_uses_and_found_by_them(parts_folder, tmp_path) -> None:
     recipe = parse_recipe({"data": {"image_size": 8}, "model": {"backbone": "mlp"}, "train": {"mode": "scratch"}})
-    base, photos, plan = share_base(str(parts_folder), recipe, prepares=[], workers=1, reporter=SilentReporter())
+    base, photos, plan = share_base(Asked("tune", str(parts_folder), recipe, {"workers": 1}), recipe, prepares=[])
     few = Division((7, 2), plan), Division((2, 11), plan), Division((7, 2), plan)
     trainer = Trainer(str(parts_folder), photos.digest, base.readers, few, pictures=tmp_path).read_already(photos)
-    training = Training(base.base, 1, "test")
+    training = base.training({}, division=1, measured_on="test")
     made = trainer.warm(training, reporter=SilentReporter())
     assert made.names == tuple(photos.samples[place].name for place in (2, 7, 11))
     np.testing.assert_array_equal(trainer._find_pictures(training).images, made.images)
@@ -165,9 +166,9 @@ def test_a_training_gives_the_same_numbers_from_shared_pictures(parts_folder, tm
     for folder, engine in (
         (None, InlineEngine()), (tmp_path / "mapped", InlineEngine()), (tmp_path / "carried", Carrier()),
     ):  # fmt: skip
-        base, photos, plan = share_base(str(parts_folder), recipe, prepares=[], workers=1, reporter=SilentReporter())
+        base, photos, plan = share_base(Asked("tune", str(parts_folder), recipe, {"workers": 1}), recipe, prepares=[])
         trainer = Trainer(str(parts_folder), photos.digest, base.readers, (Division(None, plan),), pictures=folder)
-        trainer, training = trainer.read_already(photos), Training(base.base, 0, "test")
+        trainer, training = trainer.read_already(photos), base.training({}, measured_on="test")
         training = base.warm(training, trainer, engine=engine, reporter=SilentReporter())
         with monkeypatch.context() as patch:
             if folder is not None:

@@ -22,7 +22,7 @@ from teliti.recipe.model import NO_BACKBONE
 from teliti.recipe.train import NETWORK_MODES
 from teliti.runtime import default_threads, installed_versions, keep_freed_memory, require, torch_device
 from teliti.training.features.backbone_file import number_layers
-from teliti.training.features.engines import EngineChoice
+from teliti.training.features.engines import EngineChoice, check_device
 from teliti.training.features.extraction import FeatureSource
 from teliti.transforms.augment import build_augment
 from teliti.transforms.prepare import PrepareChain
@@ -105,6 +105,16 @@ def _no_ensemble(found: str) -> RecipeError:
         "train.ensemble needs a network of classes whose weights are given and that is fine-tuned, and " + found + ".",
         hint="Leave train.ensemble out, or fine-tune a pretrained network.",
     )
+
+
+def check_machine(recipe: Recipe) -> None:
+    """Find in a moment that this machine has no GPU where the recipe asks for one.
+
+    Raises:
+        RecipeError: so it is, or an engine that knows no GPU is to compute the features on one.
+    """
+    engine = "auto" if learns_network(recipe) else recipe.train.engine  # of a network's features, not of its training
+    check_device(engine, recipe.train.device)
 
 
 def check_network(recipe: Recipe, catalog: Catalog = TWO_CLASSES) -> None:

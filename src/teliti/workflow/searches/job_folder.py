@@ -16,7 +16,7 @@ from teliti import __version__
 from teliti.errors import RunInterrupted, UserError
 from teliti.files import write_text_atomic
 from teliti.recipe import Recipe, parse_recipe
-from teliti.tuning.engines import Engine
+from teliti.tuning.engines import Engine, LocalEngine
 from teliti.tuning.machines import Machines, opened
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.shared.run_folder import RunFolder, create_run_folder
@@ -101,6 +101,11 @@ class Asked:
     engine: Engine | Machines | None = None
     reporter: Reporter = field(default_factory=SilentReporter)
     command: str | None = None
+
+    @property
+    def runs_here(self) -> bool:
+        """True where trainings run on this machine, as far as is known: an engine of the caller's may be anywhere."""
+        return self.engine in {None, Machines()} or isinstance(self.engine, LocalEngine)
 
     @classmethod
     def before(

@@ -13,7 +13,7 @@ from teliti.registry import closest
 from teliti.runtime import require
 from teliti.tuning.sensitivity import Cell
 from teliti.types import Record
-from teliti.workflow.learning.learn import check_network, learns_network
+from teliti.workflow.learning.learn import check_network, learns_network, settle_network_recipe
 from teliti.workflow.searches.choices import apply_choices
 from teliti.workflow.searches.sensitivity_cells import NETWORK
 from teliti.workflow.shared.setup import check_recipe
@@ -91,7 +91,7 @@ def cell_recipe(base: Recipe, cell: Cell) -> Recipe:
     weights = {"weights": "random"} if base.train.mode == "scratch" and base.model.weights == "auto" else {}
     recipe = override_recipe(base, {"model": {NETWORK.partition(".")[2]: cell.row, **top, **weights}})
     values = {key: value if key in {"prepare", "augment"} else read_value(value) for key, value in cell.choices}
-    recipe = apply_choices(recipe, values)
+    recipe = settle_network_recipe(apply_choices(recipe, values))
     check_recipe(recipe)
     if recipe.data.image_size != "auto" or cell.row in COMPACT:
         sized = recipe if recipe.data.image_size != "auto" else override_recipe(recipe, {"data": {"image_size": 224}})

@@ -15,8 +15,9 @@ from teliti.training.features.columns import widest
 from teliti.tuning.engines import Engine, Shared
 from teliti.tuning.space import Space
 from teliti.types import Catalog, Record, Reporter
-from teliti.workflow.learning.learn import check_network, learns_network, settle_network_recipe
+from teliti.workflow.learning.learn import check_machine, check_network, learns_network, settle_network_recipe
 from teliti.workflow.searches.choices import apply_choices
+from teliti.workflow.searches.job_folder import Asked
 from teliti.workflow.searches.trainings import Division, Trainer, Training
 from teliti.workflow.shared.part_finding import aside_files
 from teliti.workflow.shared.photos import Photos, read_photos, shareable_photos, stay_findable
@@ -108,25 +109,26 @@ class SharedBase:
         return replace(training, shared=self._warmed[key])
 
 
-def share_base(
-    source: str, asked: Recipe, *, prepares: Sequence[Any], workers: int | None, reporter: Reporter
-) -> tuple[SharedBase, Photos, SplitPlan]:
+def share_base(job: Asked, asked: Recipe, *, prepares: Sequence[Any]) -> tuple[SharedBase, Photos, SplitPlan]:
     """Read the photos once and resolve the recipe on them.
 
+    What a network mode takes for granted hangs on the network, which may be a choice: every training settles its own.
+
     Args:
-        source: As for `train`.
+        job: Says where the photos are, and where and how many trainings run at the same time.
         asked: The recipe as it was given.
         prepares: Choices of the preparation; a photo that one of them refuses takes no part.
-        workers: Trainings at the same time, which share the threads; None: one for each core.
-        reporter: Told how far it is.
 
     Raises:
         UserError: bad recipe or data.
     """
+    source, workers, reporter = job.source, job.request["workers"], job.reporter
     if asked.train.mode == "auto":
         asked = override_recipe(asked, {"train": {"mode": "features"}})
         reporter.note("The search trains in the features mode, not in auto.")
-    asked = settle_network_recipe(asked)
+    asked = override_recipe(asked, {"data": {"folds": settle_network_recipe(asked).data.folds}})
+    if job.runs_here:
+        check_machine(asked)
     readers = (asked, *(apply_choices(asked, {"prepare": words}) for words in prepares))
     for reader in readers:
         check_recipe(reader)

@@ -1,0 +1,88 @@
+"""A network that is a choice: what its mode takes for granted hangs on it, not on the base that it is put on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from inline_engine import InlineEngine
+from teliti.errors import RecipeError
+from teliti.recipe import Recipe, parse_recipe
+from teliti.tuning.engines import Engine, LocalEngine
+from teliti.tuning.machines import Machines
+from teliti.tuning.sensitivity import Cell
+from teliti.workflow.compare_variants import compare_variants
+from teliti.workflow.searches.job_folder import Asked
+from teliti.workflow.searches.sensitivity_recipes import base_recipe, cell_recipe
+from teliti.workflow.searches.shared_base import share_base
+from teliti.workflow.sensitivity import TableRequest, sensitivity
+from teliti.workflow.tune import tune
+
+PRETRAINED, OWN = "tf_efficientnet_lite0", "small_cnn"
+
+
+def finetuned(backbone: str, **train: object) -> Recipe:
+    return parse_recipe(
+        {"data": {"image_size": 32}, "model": {"backbone": backbone}, "train": {"mode": "finetune", **train}}
+    )
+
+
+def facts_of(recipe: Recipe) -> dict[str, object]:
+    train = recipe.train
+    return {"weights": recipe.model.weights, "batch_norm": train.batch_norm, "frozen_stages": train.frozen_stages,
+            "soft_targets": train.soft_targets}  # fmt: skip
+
+
+EXPECTED = {
+    PRETRAINED: {"weights": "auto", "batch_norm": "keep", "frozen_stages": 3, "soft_targets": 0.5},
+    OWN: {"weights": "random", "batch_norm": "learn", "frozen_stages": 0, "soft_targets": 0.0},
+}
+
+
+@pytest.mark.parametrize("base", [PRETRAINED, OWN])
+@pytest.mark.parametrize("chosen", [PRETRAINED, OWN])
+def test_each_trial_of_a_search_has_what_its_own_network_needs(base: str, chosen: str, parts_folder: Path) -> None:
+    asked = Asked("tune", str(parts_folder), finetuned(base), {"workers": 1})
+    shared, _, plan = share_base(asked, asked.recipe, prepares=[])
+    assert plan.num_folds == 0
+    assert facts_of(shared.training({"model.backbone": chosen}).recipe) == EXPECTED[chosen]
+    assert facts_of(shared.training({}).recipe) == EXPECTED[base]
+
+
+@pytest.mark.parametrize("base", [PRETRAINED, OWN])
+@pytest.mark.parametrize("row", [PRETRAINED, OWN])
+def test_each_row_of_a_table_has_what_its_own_network_needs(base: str, row: str) -> None:
+    own = base_recipe(finetuned(base, precision="f32"), quick=False)
+    assert facts_of(cell_recipe(own, Cell(row, (), ()))) == EXPECTED[row]
+
+
+def test_folds_are_refused_before_a_photo_is_read(tmp_path: Path) -> None:
+    recipe = parse_recipe({"data": {"folds": 5}, "model": {"backbone": OWN}, "train": {"mode": "scratch"}})
+    with pytest.raises(RecipeError, match=r"data\.folds must be 0"):
+        tune(tmp_path / "no photos", recipe=recipe, space=["train.lr=0.1,0.01"], trials=1)
+
+
+@pytest.mark.parametrize("engine", [None, Machines(), LocalEngine(1)], ids=["usual", "local", "opened"])
+def test_a_gpu_that_is_not_there_is_refused_before_a_photo_is_read(
+    engine: Engine | Machines | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    asked, photos, out = finetuned(OWN, device="cuda", engine="onnxruntime"), tmp_path / "no photos", tmp_path / "out"
+    with pytest.raises(RecipeError, match="torch finds no GPU"):
+        tune(photos, recipe=asked, space=["train.lr=0.1,0.01"], trials=1, out=out, engine=engine)
+    with pytest.raises(RecipeError, match="torch finds no GPU"):
+        sensitivity(photos, TableRequest(networks=(OWN,)), recipe=asked, out=out, engine=engine)
+    with pytest.raises(RecipeError, match="torch finds no GPU"):
+        compare_variants({"a": asked, "b": asked}, str(photos))
+    assert not out.exists()
+
+
+def test_a_machine_without_a_gpu_may_search_on_those_of_a_cluster(
+    parts_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    asked = Asked("tune", str(parts_folder), finetuned(OWN, device="cuda"), {"workers": 1}, engine=InlineEngine())
+    assert not asked.runs_here
+    shared, _, _ = share_base(asked, asked.recipe, prepares=[])
+    assert shared.base.train.device == "cuda"
