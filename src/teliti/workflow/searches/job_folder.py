@@ -105,7 +105,7 @@ class Asked:
     @property
     def runs_here(self) -> bool:
         """True where trainings run on this machine, as far as is known: an engine of the caller's may be anywhere."""
-        return self.engine in {None, Machines()} or isinstance(self.engine, LocalEngine)
+        return self.engine is None or self.engine == Machines() or isinstance(self.engine, LocalEngine)
 
     @classmethod
     def before(
