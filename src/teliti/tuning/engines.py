@@ -93,6 +93,11 @@ class Engine(ABC):
     def slots(self) -> int:
         """How many tasks run at the same time."""
 
+    @property
+    def is_here(self) -> bool:
+        """True where all tasks run on this machine; False where that is not known."""
+        return False
+
     @abstractmethod
     def run(self, tasks: Iterable[Task[A]], work: Work[A, R], *, answer: Answer | None = None) -> Iterator[Outcome[R]]:
         """Do every task once.
@@ -148,6 +153,10 @@ class LocalEngine(Engine):
     @property
     def slots(self) -> int:
         return self._workers
+
+    @property
+    def is_here(self) -> bool:
+        return True
 
     def run(self, tasks: Iterable[Task[A]], work: Work[A, R], *, answer: Answer | None = None) -> Iterator[Outcome[R]]:
         if self._work is not work:

@@ -94,6 +94,11 @@ class RayEngine(Engine):
         return max(1, int(self._ray.cluster_resources().get("CPU", 1)) // self._threads)
 
     @property
+    def is_here(self) -> bool:
+        """True where this engine starts Ray itself; what the program that calls has joined may be a cluster."""
+        return self._address is None and (self._is_ours or not self._ray.is_initialized())
+
+    @property
     def host(self) -> str:
         """The address of this machine by which the others reach it."""
         self.connect()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -13,11 +14,13 @@ from teliti.tuning.engines import Engine, LocalEngine
 from teliti.tuning.machines import Machines
 from teliti.tuning.sensitivity import Cell
 from teliti.workflow.compare_variants import compare_variants
+from teliti.workflow.policy_compare import compare_policy
+from teliti.workflow.policy_search import search_policy
 from teliti.workflow.searches.job_folder import Asked
 from teliti.workflow.searches.sensitivity_recipes import base_recipe, cell_recipe
 from teliti.workflow.searches.shared_base import share_base
 from teliti.workflow.sensitivity import TableRequest, sensitivity
-from teliti.workflow.tune import tune
+from teliti.workflow.tune import resume, tune
 
 PRETRAINED, OWN = "tf_efficientnet_lite0", "small_cnn"
 
@@ -86,3 +89,58 @@ def test_a_machine_without_a_gpu_may_search_on_those_of_a_cluster(
     assert not asked.runs_here
     shared, _, _ = share_base(asked, asked.recipe, prepares=[])
     assert shared.base.train.device == "cuda"
+
+
+@pytest.mark.parametrize("engine", [Machines("ray"), InlineEngine()], ids=["Ray here", "features computed here"])
+def test_what_runs_here_needs_the_gpu_here_whoever_carries_it(
+    engine: Engine | Machines, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ray without an address starts on this machine; in the features mode this machine makes the pass for all."""
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    is_ray = isinstance(engine, Machines)
+    asked = finetuned(OWN, device="cuda") if is_ray else parse_recipe({"train": {"mode": "features", "device": "cuda"}})
+    with pytest.raises(RecipeError, match="torch finds no GPU"):
+        tune(tmp_path / "no photos", recipe=asked, space=["model.dropout=0,0.1"] if is_ray else ["model.c=1,2"],
+             trials=1, out=tmp_path / "out", engine=engine)  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_ray_cluster_may_have_the_gpu_that_this_machine_has_not() -> None:
+    assert not Asked("tune", "photos", finetuned(OWN), {}, engine=Machines("ray", "10.0.0.5:6379")).runs_here
+
+
+def test_a_finished_search_is_read_back_where_its_gpu_is_not(
+    parts_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    recipe = parse_recipe({
+        "data": {"image_size": 8}, "model": {"backbone": "mlp"},
+        "train": {"mode": "scratch", "epochs": 1, "device": "cpu", "precision": "f32"},
+    })  # fmt: skip
+    record = tune(parts_folder, recipe=recipe, space=["model.dropout=0,0.1"], trials=1, repeats=2, finalists=1, out=out,
+                  engine=InlineEngine())  # fmt: skip
+    state = json.loads((out / "run.json").read_text(encoding="utf-8"))
+    on_gpu = state["request"]["recipe"].replace('device = "cpu"', 'device = "cuda"')
+    assert on_gpu != state["request"]["recipe"]
+    state["request"]["recipe"] = on_gpu
+    (out / "run.json").write_text(json.dumps(state), encoding="utf-8")
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert resume(out) == record
+    (out / "run.json").write_text(json.dumps({**state, "state": "started"}), encoding="utf-8")
+    with pytest.raises(RecipeError, match="torch finds no GPU"):
+        resume(out)
+
+
+def test_the_features_of_a_policy_need_the_gpu_before_a_photo_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    photos, out, policy = tmp_path / "no photos", tmp_path / "found.toml", tmp_path / "policy.toml"
+    policy.write_text('schema = 1\nname = "flips"\n\n[[augment]]\nstep = "flip"\nhorizontal = 0.5\n', encoding="utf-8")
+    for mode in ("features", "finetune"):
+        asked = parse_recipe({"train": {"mode": mode, "device": "cuda"}})
+        with pytest.raises(RecipeError, match="torch finds no GPU"):
+            search_policy(photos, recipe=asked, out=out)
+        with pytest.raises(RecipeError, match="torch finds no GPU"):
+            compare_policy(photos, policy, recipe=asked)
+    assert not out.exists()

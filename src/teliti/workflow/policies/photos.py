@@ -25,7 +25,7 @@ from teliti.errors import PhotoRefused, UserError
 from teliti.files import sha256_hex
 from teliti.recipe import Recipe
 from teliti.runtime import default_threads
-from teliti.training.features.engines import PHOTOS_PER_CALL, FeatureEngine, open_engine
+from teliti.training.features.engines import PHOTOS_PER_CALL, FeatureEngine, check_device, open_engine
 from teliti.training.features.extraction import compute_features
 from teliti.training.heads.kernel import EXACT_LIMIT
 from teliti.transforms import policy_named
@@ -170,6 +170,7 @@ def open_trial_photos(
         UserError: bad recipe, bad data, too few photos.
     """
     check_recipe(recipe)
+    check_device(recipe.train.engine, recipe.train.device)  # features are computed whatever the mode
     threads = recipe.train.threads or default_threads()
     photos = read_photos(
         source,

@@ -16,7 +16,7 @@ from teliti import __version__
 from teliti.errors import RunInterrupted, UserError
 from teliti.files import write_text_atomic
 from teliti.recipe import Recipe, parse_recipe
-from teliti.tuning.engines import Engine, LocalEngine
+from teliti.tuning.engines import Engine
 from teliti.tuning.machines import Machines, opened
 from teliti.types import Record, Reporter, SilentReporter
 from teliti.workflow.shared.run_folder import RunFolder, create_run_folder
@@ -104,8 +104,20 @@ class Asked:
 
     @property
     def runs_here(self) -> bool:
-        """True where trainings run on this machine, as far as is known: an engine of the caller's may be anywhere."""
-        return self.engine is None or self.engine == Machines() or isinstance(self.engine, LocalEngine)
+        """True where all trainings run on this machine, see `Engine.is_here`."""
+        engine = self.engine if isinstance(self.engine, Engine) else (self.engine or Machines()).open()
+        return engine.is_here
+
+    @property
+    def is_done(self) -> bool:
+        """True where the folder's job is finished: its record is read back, and nothing is trained.
+
+        Raises:
+            UserError: the folder is of another kind of job.
+        """
+        if self.out is None or not (self.out / "run.json").is_file():
+            return False
+        return bool(read_job(self.out, kind=self.kind)["state"] == "done")
 
     @classmethod
     def before(

@@ -127,7 +127,8 @@ def share_base(job: Asked, asked: Recipe, *, prepares: Sequence[Any]) -> tuple[S
         asked = override_recipe(asked, {"train": {"mode": "features"}})
         reporter.note("The search trains in the features mode, not in auto.")
     asked = override_recipe(asked, {"data": {"folds": settle_network_recipe(asked).data.folds}})
-    if job.runs_here:
+    is_computed_here = job.runs_here or not learns_network(asked)  # this machine makes the pass that heads share
+    if is_computed_here and not job.is_done:
         check_machine(asked)
     readers = (asked, *(apply_choices(asked, {"prepare": words}) for words in prepares))
     for reader in readers:
