@@ -38,31 +38,33 @@ class Machines:
         if self.engine == "ray":
             self.open()  # a mistake is told before anything is read
 
-    def open(self, *, workers: int | None = None, threads: int = 1) -> Engine:
+    def open(self, *, workers: int | None = None, threads: int = 1, gpus: int = 0) -> Engine:
         """An engine, which starts or joins with its first task.
 
         Args:
             workers: Tasks at a time; None: one for each core.
             threads: Of each.
+            gpus: Of each, on a cluster; the processes of this machine share its GPU.
         """
         if self.engine == "local":
             return LocalEngine(default_threads() if workers is None else workers, threads=threads)
         from teliti.tuning.ray_engine import RayEngine
 
-        return RayEngine(address=self.address, workers=workers, threads=threads)
+        return RayEngine(address=self.address, workers=workers, threads=threads, gpus=gpus)
 
 
 @contextmanager
-def opened(engine: Engine | Machines | None, *, workers: int | None, threads: int) -> Iterator[Engine]:
+def opened(engine: Engine | Machines | None, *, workers: int | None, threads: int, gpus: int = 0) -> Iterator[Engine]:
     """The engine of a job. One that the caller opened is left open for its next job.
 
     Args:
         engine: One that is open, or which machines; None: this one.
         workers: Tasks at a time; None: one for each core.
         threads: Of each.
+        gpus: Likewise, see `Machines.open`.
     """
     if isinstance(engine, Engine):
         yield engine
         return
-    with (engine or Machines()).open(workers=workers, threads=threads) as own:
+    with (engine or Machines()).open(workers=workers, threads=threads, gpus=gpus) as own:
         yield own

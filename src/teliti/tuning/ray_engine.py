@@ -11,7 +11,6 @@ version must be installed on every machine.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import secrets
 import shutil
@@ -44,6 +43,7 @@ from teliti.tuning.engines import (
     given_up,
     thread_limits,
 )
+from teliti.tuning.letterbox import Letterbox
 from teliti.tuning.worker import Trouble, attempt
 
 _LOOP_BACK = "127.0.0.1"
@@ -63,22 +63,32 @@ class RayEngine(Engine):
         address: `host:port` of a cluster's head, or `auto` for the one that runs on this machine; None starts Ray here.
         workers: Tasks at a time; None: as many as the cores allow, also those that join or leave meanwhile.
         threads: Cores that a task takes.
+        gpus: Graphics processors that a task takes, none of which another one is given meanwhile.
         attempts: After so many deaths of its worker a task is in trouble.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        UserError: a number below 1, or an address of another form.
+        UserError: a number below 1 (of `gpus` below 0), or an address of another form.
     """
 
     def __init__(
-        self, *, address: str | None = None, workers: int | None = None, threads: int = 1, attempts: int = MOST_ATTEMPTS
+        self,
+        *,
+        address: str | None = None,
+        workers: int | None = None,
+        threads: int = 1,
+        gpus: int = 0,
+        attempts: int = MOST_ATTEMPTS,
     ) -> None:
         check_counts(workers=1 if workers is None else workers, threads=threads, attempts=attempts)
+        if gpus:
+            check_counts(gpus=gpus)
         if address is not None:
             check_address(address)
         with _calm(), environment_of({}):
             self._ray = require("ray", extra="cluster", purpose="compute on several machines")
         self._address, self._workers, self._threads, self._attempts = address, workers, threads, attempts
+        self._gpus = gpus
         self._folder: str | None = None
         self._connection: object | None = None  # another one each time
         self._is_ours = False
@@ -88,10 +98,12 @@ class RayEngine(Engine):
 
     @property
     def slots(self) -> int:
-        if self._workers is not None:
+        if self._workers is not None and not self._gpus:
             return self._workers
         self.connect()
-        return max(1, int(self._ray.cluster_resources().get("CPU", 1)) // self._threads)
+        has = self._ray.cluster_resources()
+        found = int(has.get("CPU", 1)) // self._threads if self._workers is None else self._workers
+        return max(1, min(found, int(has.get("GPU", 0)) // self._gpus) if self._gpus else found)
 
     @property
     def is_here(self) -> bool:
@@ -108,7 +120,7 @@ class RayEngine(Engine):
         """Start Ray or join the cluster, where that is not done yet.
 
         Raises:
-            UserError: there is no cluster at the address, or none of its machines has the cores that a task takes.
+            UserError: there is no cluster at the address, or none of its machines has what a task takes.
             RunError: Ray did not start here.
         """
         if self._connection is not None:
@@ -122,21 +134,32 @@ class RayEngine(Engine):
                 else:
                     self._join(self._address)
         self._connection = object()
-        most = max((int(node["Resources"].get("CPU", 0)) for node in self._ray.nodes() if node["Alive"]), default=0)
+        self._check_room()
+
+    def _check_room(self) -> None:
+        """Refuse what no machine has: Ray would wait for one that has it."""
+        found = [node["Resources"] for node in self._ray.nodes() if node["Alive"]]
+        most = max((int(has.get("CPU", 0)) for has in found), default=0)
         if most < self._threads:
             raise UserError(
                 f"A worker must have no more threads than a machine of the cluster has cores ({most}), got "
                 f"{self._threads}.",
                 hint="Give more --workers, or set train.threads.",
             )
+        if not any(has.get("CPU", 0) >= self._threads and has.get("GPU", 0) >= self._gpus for has in found):
+            raise UserError(
+                f"A worker with train.device=cuda takes {self._gpus} GPU and {self._threads} cores, and no machine of "
+                f"the cluster has them.",
+                hint="Set train.device=cpu, or start Ray on a machine with a GPU.",
+            )
 
     def run(self, tasks: Iterable[Task[A]], work: Work[A, R], *, answer: Answer | None = None) -> Iterator[Outcome[R]]:
         self.connect()
-        options = {"num_cpus": self._threads, "max_retries": self._attempts - 1}
+        options = {"num_cpus": self._threads, "num_gpus": self._gpus, "max_retries": self._attempts - 1}
         yield from self._carry(iter(tasks), work, answer=answer, options=lambda _: options)
 
     def run_together(
-        self, tasks: Sequence[Task[A]], work: Work[A, R], *, answer: Answer | None = None, gpus: int = 0
+        self, tasks: Sequence[Task[A]], work: Work[A, R], *, answer: Answer | None = None
     ) -> Iterator[Outcome[R]]:
         """Do tasks that need each other: all begin at once, the first on the driver's machine, and none is done again.
 
@@ -144,13 +167,12 @@ class RayEngine(Engine):
             tasks: All of them, no more than workers.
             work: See `run`.
             answer: Likewise.
-            gpus: Graphics processors of each.
 
         Raises:
             UserError: the machines have no room for all of them at once.
         """
         self.connect()
-        ray, connection = self._ray, self._connection
+        ray, connection, gpus = self._ray, self._connection, self._gpus
         share = {"CPU": self._threads, **({"GPU": gpus} if gpus else {})}
         here = f"node:{self.host}"
         bundles = [{**share, **({here: _A_LITTLE} if place == 0 else {})} for place in range(len(tasks))]
@@ -320,45 +342,12 @@ def _ask(box: Any, key: str, question: Any) -> Any:
     return None if box is None else ray.get(box.ask.remote(key, question))
 
 
-class _Letterbox:
-    """Questions on their way to the driver, and its answers; an actor."""
-
-    def __init__(self) -> None:
-        self._questions: asyncio.Queue[tuple[int, str, Any] | None] = asyncio.Queue()
-        self._answers = dict[int, asyncio.Future[Any]]()
-        self._asked = 0
-
-    async def ask(self, key: str, question: Any) -> Any:
-        self._asked += 1
-        number = self._asked
-        self._answers[number] = asyncio.get_running_loop().create_future()
-        self._questions.put_nowait((number, key, question))
-        try:
-            return await self._answers[number]
-        finally:
-            del self._answers[number]
-
-    async def take(self) -> list[tuple[int, str, Any]]:
-        """All that were asked; waits for the first. None are left when it was closed."""
-        taken = [await self._questions.get()]
-        while not self._questions.empty():
-            taken.append(self._questions.get_nowait())
-        return [one for one in taken if one is not None]
-
-    async def close(self) -> None:
-        self._questions.put_nowait(None)
-
-    async def answer(self, number: int, content: Any) -> None:
-        if number in self._answers:  # its worker may have died meanwhile
-            self._answers[number].set_result(content)
-
-
 def _open_letterbox(ray: Any) -> Any:
     """On the driver's machine, so that both live and die together."""
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
         ray.get_runtime_context().get_node_id(), soft=False
     )
-    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(_Letterbox)
+    actor = ray.remote(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)(Letterbox)
     return actor.remote()
 
 

@@ -195,7 +195,7 @@ def _start(asked: Asked) -> Record:
         return _run(_open(folder, state, photos, shared=shared, cells=cells, quick=table.quick, engine=engine,
                           reporter=asked.reporter))  # fmt: skip
 
-    return do_job(asked, request, run, digest=photos.digest, threads=shared.base.train.threads or 1)
+    return do_job(asked, request, run, digest=photos.digest, base=shared.base)
 
 
 def _open(

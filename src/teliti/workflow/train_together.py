@@ -146,7 +146,7 @@ def _run(
         )
     reporter = reporter or SilentReporter()
     threads = int(recipe.train.threads or max(1, default_threads() // workers))
-    engine = machines.open(workers=workers, threads=threads)
+    engine = machines.open(workers=workers, threads=threads, gpus=int(recipe.train.device == "cuda"))
     if not isinstance(engine, RayEngine):
         raise UserError("--workers must stand with --engine ray, got local.", hint="Here all cores are used already.")
     with engine:
@@ -182,9 +182,8 @@ def _attempt(engine: RayEngine, shares: Sequence[Share], folder: RunFolder, *, r
     """The first worker's outcome, or that of the one that ended the others' work."""
     listener = Listener(reporter)
     tasks = [Task(str(share.place), share) for share in shares]
-    gpus = int(shares[0].recipe.train.device == "cuda")
     try:
-        with closing(engine.run_together(tasks, do_share, answer=listener, gpus=gpus)) as outcomes:  # type: ignore[type-var]
+        with closing(engine.run_together(tasks, do_share, answer=listener)) as outcomes:  # type: ignore[type-var]
             return next(one for one in outcomes if one.trouble is not None or one.key == tasks[0].key)
     except KeyboardInterrupt as interruption:
         if (folder.path / "run.json").is_file():

@@ -137,7 +137,7 @@ def _start(asked: Asked) -> Record:
         with closing(job.study):
             return _run(job, state, watch=watch)
 
-    return do_job(asked, request, run, digest=photos.digest, threads=shared.base.train.threads or 1)
+    return do_job(asked, request, run, digest=photos.digest, base=shared.base)
 
 
 def _open(

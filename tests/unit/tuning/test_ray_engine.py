@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -26,8 +27,10 @@ from teliti.workflow.prepare import prepare
 
 @pytest.fixture(scope="module")
 def engine():
+    """Two cores and a GPU: Ray counts what it is told."""
     before = dict(os.environ)
-    with RayEngine(workers=2) as engine:
+    with pytest.MonkeyPatch.context() as patch, RayEngine(workers=2) as engine:
+        patch.setattr(engine._ray, "init", partial(engine._ray.init, num_gpus=1))
         engine.connect()
         folder = Path(engine._folder)
         assert dict(os.environ) == before
@@ -137,6 +140,24 @@ def test_workers_are_calm_processes_that_stay(engine) -> None:
     again = {one.value[1] for one in engine.run([Task(str(n), "HOME") for n in range(4)], works.environment)}
     assert again & {process for _, process in outcomes.values()}
     assert {os.getpriority(os.PRIO_PROCESS, process) for process in again} == {os.getpriority(os.PRIO_PROCESS, 0)}
+
+
+def test_a_gpu_is_given_to_one_task_at_a_time(engine, tmp_path: Path) -> None:
+    own = RayEngine(workers=2, gpus=1)
+    assert (engine.slots, own.slots) == (2, 1)
+    begun = tmp_path / "begun"
+    names = {
+        one.value[0] for one in own.run([Task(str(n), "CUDA_VISIBLE_DEVICES") for n in range(3)], works.environment)
+    }
+    assert names == {"0"}
+    for outcome in own.run((Task(str(n), (str(begun), 0.1, n)) for n in range(3)), works.note_and_sleep):
+        assert len(begun.read_text().splitlines()) == int(outcome.key) + 1  # none begins before the last one's end
+
+
+def test_more_gpus_than_any_machine_has_are_refused_instead_of_waited_for(engine) -> None:
+    engine.connect()
+    with pytest.raises(UserError, match=r"takes 2 GPU and 1 cores, and no machine of the cluster has them\."):
+        next(iter(RayEngine(workers=2, gpus=2).run([Task("0", 0)], works.double)))
 
 
 def test_all_tasks_are_one_function_of_ray(engine) -> None:

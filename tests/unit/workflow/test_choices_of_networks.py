@@ -9,14 +9,14 @@ import pytest
 
 from inline_engine import InlineEngine
 from teliti.errors import RecipeError
-from teliti.recipe import Recipe, parse_recipe
+from teliti.recipe import Recipe, override_recipe, parse_recipe
 from teliti.tuning.engines import Engine, LocalEngine
 from teliti.tuning.machines import Machines
 from teliti.tuning.sensitivity import Cell
 from teliti.workflow.compare_variants import compare_variants
 from teliti.workflow.policy_compare import compare_policy
 from teliti.workflow.policy_search import search_policy
-from teliti.workflow.searches.job_folder import Asked
+from teliti.workflow.searches.job_folder import Asked, do_job
 from teliti.workflow.searches.sensitivity_recipes import base_recipe, cell_recipe
 from teliti.workflow.searches.shared_base import share_base
 from teliti.workflow.sensitivity import TableRequest, sensitivity
@@ -107,6 +107,22 @@ def test_what_runs_here_needs_the_gpu_here_whoever_carries_it(
 
 def test_a_ray_cluster_may_have_the_gpu_that_this_machine_has_not() -> None:
     assert not Asked("tune", "photos", finetuned(OWN), {}, engine=Machines("ray", "10.0.0.5:6379")).runs_here
+
+
+@pytest.mark.parametrize(
+    ("train", "gpus"),
+    [({"device": "cuda"}, 1), ({"device": "auto"}, 0), ({"device": "cuda", "mode": "features", "precision": "f32"}, 0)],
+)
+def test_a_training_on_a_gpu_of_a_cluster_is_given_one(
+    train: dict[str, str], gpus: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pass of the features mode is made by the machine that asks; what workers fit, a head, needs no GPU."""
+    opened: list[dict[str, int]] = []
+    monkeypatch.setattr(Machines, "open", lambda *_, **needs: opened.append(needs) or InlineEngine())
+    base = override_recipe(finetuned(OWN), {"train": {**train, "threads": 3}})
+    asked = Asked("tune", "photos", base, {"workers": 2}, tmp_path / "out", Machines("local"))
+    assert do_job(asked, asked.request, lambda *_: {"done": True}, digest="d", base=base) == {"done": True}
+    assert opened == [{"workers": 2, "threads": 3, "gpus": gpus}]
 
 
 def test_a_finished_search_is_read_back_where_its_gpu_is_not(

@@ -156,6 +156,7 @@ def test_a_stage_that_the_backbone_does_not_have_is_refused(photos, recipe, tmp_
         ({"repeats": 1}, "--repeats must be at least 2, got 1"),
         ({"space": ["data.split=1,2"]}, "data.split is no choice"),
         ({"space": ["train.mode=scratch,finetune"]}, "train.mode is no choice of a search"),
+        ({"space": ["train.device=cpu,cuda"]}, "train.device is no choice of a search"),
         ({"space": ["model.head=logistic,ridge"]}, "--space model.head: model.head must be one of"),
         ({"space": ["augment=none,fliip"]}, "augment: augmentation must be one of"),
         ({"space": ["default", "hidden=none,dense"]}, "hidden needs a network that learns"),

@@ -75,7 +75,7 @@ def accept_choice(base: Recipe, key: str, value: Any) -> None:
             f"{key} is no choice: all trials must see the same photos in the same parts.",
             hint="Of [data] only data.image_size and data.fit can be searched.",
         )
-    if key in {"train.mode", "train.budget", "train.threads"}:
+    if key in {"train.mode", "train.budget", "train.threads", "train.device"}:
         raise RecipeError(f"{key} is no choice of a search.", hint="Set it for all trials with --set.")
     check_recipe(apply_choices(base, {key: value}))
 

@@ -19,6 +19,7 @@ from teliti.recipe import Recipe, parse_recipe
 from teliti.tuning.engines import Engine
 from teliti.tuning.machines import Machines, opened
 from teliti.types import Record, Reporter, SilentReporter
+from teliti.workflow.learning.learn import learns_network
 from teliti.workflow.shared.run_folder import RunFolder, create_run_folder
 from teliti.workflow.shared.shared_pictures import shared_folder
 
@@ -140,7 +141,7 @@ def do_job(
     run: Callable[[RunFolder, Record, Engine], Record],
     *,
     digest: str,
-    threads: int,
+    base: Recipe,
 ) -> Record:
     """Do a job in its locked folder, which Ctrl-C leaves to go on later; a finished one's record is read back.
 
@@ -149,7 +150,7 @@ def do_job(
         request: Of it, with what the photos decided.
         run: Does the job with the folder, its state and an open engine, and returns its record.
         digest: Of the photos.
-        threads: Of each worker.
+        base: Resolved; what each worker takes of its machine follows from it.
 
     Raises:
         RunInterrupted: Ctrl-C.
@@ -162,9 +163,10 @@ def do_job(
     if state["state"] == "done":
         asked.reporter.note("This is finished already.")
         return dict(state["record"])
+    needs = {"threads": base.train.threads or 1, "gpus": int(learns_network(base) and base.train.device == "cuda")}
     with folder.locked(), shared_folder(folder.path / PICTURES):
         try:
-            with opened(asked.engine, workers=request["workers"], threads=threads) as engine:
+            with opened(asked.engine, workers=request["workers"], **needs) as engine:
                 folder.write_recipe(asked.recipe)
                 return run(folder, state, engine)
         except KeyboardInterrupt as interruption:
