@@ -9,7 +9,8 @@ from collections.abc import Callable
 import pytest
 from rich.console import Console
 
-from teliti.cli.progress import BarReporter, LineReporter, stderr_reporter
+from teliti.cli.output import OutputOptions
+from teliti.cli.progress import BarReporter, LineReporter
 from teliti.types import Reporter
 
 
@@ -223,4 +224,4 @@ def test_nothing_moves_without_a_terminal(
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", term)
     monkeypatch.setenv("FORCE_COLOR", "1")
-    assert isinstance(stderr_reporter(), kind)
+    assert isinstance(OutputOptions().reporter(), kind)

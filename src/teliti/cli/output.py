@@ -44,14 +44,15 @@ class OutputOptions:
     debug: Annotated[bool, Parameter(negative="", show_default=False)] = False
 
     def reporter(self) -> Reporter:
-        """Progress and notes on stderr; silent with `--quiet`."""
+        """Progress and notes on stderr, bars where it is a live terminal; silent with `--quiet`."""
         if self.quiet:
             from teliti.types import SilentReporter
 
             return SilentReporter()
-        from teliti.cli.progress import stderr_reporter
+        from teliti.cli.progress import BarReporter, LineReporter
 
-        return stderr_reporter()
+        console = stderr_console()
+        return BarReporter(console) if is_live(sys.stderr) else LineReporter(console)
 
 
 DEFAULT_OUTPUT = OutputOptions()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,24 +12,16 @@ from rich.text import Text
 
 from teliti.cli.epochs import epoch_header, epoch_line, epoch_sentence
 from teliti.cli.escaping import visible
-from teliti.cli.output import is_live, stderr_console
-from teliti.cli.trials import TrialsTable
-from teliti.cli.tuned import trial_sentence
+from teliti.cli.trials import TrialsTable, trial_sentence
 from teliti.cli.wording import format_count, format_seconds
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-    from teliti.types import Record, Reporter
+    from teliti.types import Record
 
 _WORTH_A_LINE_S = 1.0
 _BETWEEN_LINES_S = 10.0
-
-
-def stderr_reporter() -> Reporter:
-    """Bars when stderr is a live terminal, plain lines otherwise."""
-    console = stderr_console()
-    return BarReporter(console) if is_live(sys.stderr) else LineReporter(console)
 
 
 class BarReporter:

@@ -1,4 +1,4 @@
-"""The trials of a search as a table that is redrawn while it runs: the best so far, then the latest."""
+"""The trials of a search as they end: a sentence each, or a table that is redrawn: the best so far, then the latest."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from teliti.cli.escaping import visible
-from teliti.cli.tuned import factors_words
-from teliti.cli.wording import format_count, format_number, format_seconds
+from teliti.cli.wording import format_count, format_measure, format_number, format_seconds
 
 if TYPE_CHECKING:
     from teliti.types import Record
@@ -36,10 +35,9 @@ class TrialsTable:
     def __rich__(self) -> Table:
         """The table as it stands."""
         counts = ", ".join(f"{format_count(number)} {state}" for state, number in self._states.items())
-        measure = str(self._latest[-1]["measure"]).replace("_", " ")
         table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="", caption=counts, caption_justify="left")
         table.add_column("trial", justify="right", no_wrap=True)
-        table.add_column(measure, justify="right", no_wrap=True)
+        table.add_column(format_measure(self._latest[-1]["measure"]), justify="right", no_wrap=True)
         table.add_column("time", justify="right", no_wrap=True)
         table.add_column("choices", overflow="ellipsis", no_wrap=True)
         if self._best is not None:
@@ -48,6 +46,30 @@ class TrialsTable:
         for row in reversed(self._latest):
             table.add_row(*_cells(row), style="dim" if row["state"] != "done" else "")
         return table
+
+
+def trial_sentence(row: Record) -> str:
+    """One trial on one line.
+
+    Args:
+        row: As a `TrialReporter` gets it.
+    """
+    value = (
+        row["state"]
+        if row["mean"] is None
+        else f"{format_measure(row['measure'])} {format_number(row['mean'], digits=4)}"
+    )
+    reason = f": {row['reason']}" if row.get("reason") else ""
+    mark = ", best so far" if row["best"] else ""
+    return f"Trial {row['number']}: {value}{reason}, {format_seconds(row['seconds'])}{mark} ({factors_words(row)})"
+
+
+def factors_words(row: Record) -> str:
+    """What a row chose, the last word of each key with its value."""
+    chosen = row["factors"].items()
+    words = [f"{name.rpartition('.')[2]} {value:.3g}" if isinstance(value, float) else
+             f"{name.rpartition('.')[2]} {value}" for name, value in chosen]  # fmt: skip
+    return ", ".join(words) or "as given"
 
 
 def _cells(row: Record) -> tuple[str, str, str, Text]:

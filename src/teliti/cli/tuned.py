@@ -1,4 +1,4 @@
-"""What a search found, for people: finalists, why the winner, what it does on the test part; and trials as they end."""
+"""What a search found, for people: finalists, why the winner, what it does on the test part."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from rich.text import Text
 
 from teliti.cli.escaping import visible
 from teliti.cli.output import print_line, print_sentences
-from teliti.cli.wording import format_count, format_interval, format_number, format_photos, format_seconds
+from teliti.cli.trials import factors_words
+from teliti.cli.wording import format_count, format_interval, format_measure, format_number, format_photos
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -20,26 +21,6 @@ if TYPE_CHECKING:
 _MOST_TESTED = ("accuracy", "balanced_accuracy", "recall", "roc_auc", "mae", "rmse", "r2")
 
 
-def trial_sentence(row: Record) -> str:
-    """One trial on one line.
-
-    Args:
-        row: As a `TrialReporter` gets it.
-    """
-    value = row["state"] if row["mean"] is None else f"{_words(row['measure'])} {format_number(row['mean'], digits=4)}"
-    reason = f": {row['reason']}" if row.get("reason") else ""
-    mark = ", best so far" if row["best"] else ""
-    return f"Trial {row['number']}: {value}{reason}, {format_seconds(row['seconds'])}{mark} ({factors_words(row)})"
-
-
-def factors_words(row: Record) -> str:
-    """What a row chose, the last word of each key with its value."""
-    chosen = row["factors"].items()
-    words = [f"{name.rpartition('.')[2]} {value:.3g}" if isinstance(value, float) else
-             f"{name.rpartition('.')[2]} {value}" for name, value in chosen]  # fmt: skip
-    return ", ".join(words) or "as given"
-
-
 def print_search(console: Console, record: Record) -> None:
     """Finalists side by side, then the winner."""
     trials, best = record["trials"], record["best"]
@@ -47,7 +28,7 @@ def print_search(console: Console, record: Record) -> None:
     head = f"{format_count(trials['done'])} trials on {format_photos(record['photos'])}"
     others = [f"{format_count(trials[name])} {name}" for name in ("pruned", "failed") if trials[name]]
     console.print(Text(", ".join([head, *others]), style="bold"))
-    measure = _words(record["measure"])
+    measure = format_measure(record["measure"])
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="")
     for title in ("recipe", measure, "95 % interval", "numbers in the model", "choices"):
         table.add_column(title, overflow="fold")
@@ -59,11 +40,7 @@ def print_search(console: Console, record: Record) -> None:
     print_sentences(console, [f"Winner: {best['sentence']}", record["split"]], mark="-")
     if best["test"] is not None:
         known = {name: best["test"][name] for name in _MOST_TESTED if best["test"].get(name) is not None}
-        said = ", ".join(f"{_words(name)} {format_number(value)}" for name, value in known.items())
+        said = ", ".join(f"{format_measure(name)} {format_number(value)}" for name, value in known.items())
         console.print(Text(f"On the sealed test part, looked at once: {said}", style="bold"), soft_wrap=True)
     print_line(console, f"Recipe  {best['recipe']}")
     print_line(console, f"Report  {record['report']}")
-
-
-def _words(measure: str) -> str:
-    return {"roc_auc": "ROC AUC"}.get(measure, measure.replace("_", " "))

@@ -43,6 +43,11 @@ def format_seconds(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
+def format_measure(measure: str) -> str:
+    """A measure's name for people: `balanced_accuracy` is "balanced accuracy", `roc_auc` "ROC AUC"."""
+    return {"roc_auc": "ROC AUC"}.get(measure, measure.replace("_", " "))
+
+
 def format_bytes(size: float) -> str:
     """`512 B`, `1.4 MiB`."""
     units = ("B", "KiB", "MiB", "GiB", "TiB")
