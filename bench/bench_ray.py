@@ -1,7 +1,7 @@
 """What Ray costs: 200 short trials and the same table, by processes of this machine and by Ray on the same cores.
 
-And how the time grows: with trials, with photos, and from one node to two. TELITI_BENCH_TRIALS and TELITI_BENCH_PHOTOS
-make it smaller for a try.
+And how the time grows: with trials, with photos, and from one node to two. TELITI_BENCH_TRIALS, TELITI_BENCH_PHOTOS and
+TELITI_BENCH_ROUNDS make it smaller for a try.
 """
 
 from __future__ import annotations
@@ -9,11 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,33 +25,69 @@ from ray_nodes import Marks
 FOLDER = Path(__file__).resolve().parent
 TRIALS = int(os.environ.get("TELITI_BENCH_TRIALS", "200"))
 PHOTOS = int(os.environ.get("TELITI_BENCH_PHOTOS", "2000"))
+ROUNDS = int(os.environ.get("TELITI_BENCH_ROUNDS", "3"))
 
 
 def run() -> dict:
     """Trials, a table, a prediction; one node, and two."""
-    from teliti.tuning.machines import Machines
-
     work = Path(tempfile.mkdtemp(prefix="teliti-bench-ray-"))
     try:
-        rows = [*_trials(work, Machines), *_table(work, Machines), *_photos(work, Machines), *_nodes(work)]
+        rows = [*_trials(work), *_table(work), *_photos(work), *_nodes(work)]
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    here, there = (row["seconds"] for row in rows[:2])
     return {
         "name": "Several machines: what Ray costs",
         "about": f"{TRIALS} trials of the features mode on elpv, the same by both: all are drawn at random, since what "
         "a search tries next depends on the order in which trials end. Features cached, two workers on two cores, all "
-        f"from the start of the command to its record: Ray takes {100 * (there / here - 1):+.0f} % of the time of "
-        "processes, its own start and stop included. The table has the same numbers by both. Nodes are Ray nodes on "
-        "this machine with one core each, their workers running when the clock starts: they show what the work gains "
-        "by a node, not what a network between machines costs.",
+        "from the start of the command to its record, so that Ray's own start and stop are included. The table has the "
+        "same numbers by both, and so have the verdicts. Nodes are Ray nodes on this machine with one core each, their "
+        "workers running when the clock starts: they show what the work gains by a node, not what a network between "
+        f"machines costs. {ROUNDS} rounds, both sides in turn, every second round the other way round, after one that "
+        "does not count; medians, and the median of the ratios of each round.",
         "rows": rows,
     }
 
 
-def _row(what: str, where: str, seconds: float, *, note: str) -> dict[str, Any]:
-    print(what, where, f"{seconds:.1f} s", note, file=sys.stderr)
-    return {"work": what, "where": where, "seconds": round(seconds, 1), "note": note}
+@dataclass(frozen=True)
+class Did:
+    """What one side did in a round."""
+
+    seconds: float
+    result: Any
+    note: str
+
+
+Side = Callable[[Path], Did]
+"""Does the work, with a folder of its own."""
+
+
+def _in_turn(what: str, sides: Mapping[str, Side], work: Path, *, warm: bool = True) -> list[dict[str, Any]]:
+    """A row for each side; what they found must be the same in all rounds.
+
+    Args:
+        what: Is done.
+        sides: By where; ratios are against the first.
+        work: Folder for theirs.
+        warm: Do one round more, which does not count.
+    """
+    found: dict[str, list[Did]] = {where: [] for where in sides}
+    for number in range(-1 if warm else 0, ROUNDS):
+        for where in list(sides)[:: -1 if number % 2 else 1]:
+            done = sides[where](work / f"{what.replace(' ', '-')}-{where.replace(' ', '-')}-{number}")
+            print(what, where, f"{done.seconds:.1f} s", done.note, file=sys.stderr)
+            if number >= 0:
+                found[where].append(done)
+    everything = [done.result for rounds in found.values() for done in rounds]
+    if any(result != everything[0] for result in everything):
+        raise RuntimeError(f"{what} must give the same wherever they are done")
+    first, rows = next(iter(found.values())), []
+    for where, rounds in found.items():
+        middle = sorted(rounds, key=lambda done: done.seconds)[len(rounds) // 2]
+        ratio = statistics.median(own.seconds / base.seconds for own, base in zip(rounds, first, strict=True))
+        spread = f"{min(done.seconds for done in rounds):.1f} to {max(done.seconds for done in rounds):.1f}"
+        rows.append({"work": what, "where": where, "seconds": round(middle.seconds, 1), "all rounds": spread,
+                     "of the first": "-" if rounds is first else f"{ratio:.2f}", "note": middle.note})  # fmt: skip
+    return rows
 
 
 def _timed(job: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[float, Any]:
@@ -57,85 +96,76 @@ def _timed(job: Callable[..., Any], *arguments: Any, **options: Any) -> tuple[fl
     return time.perf_counter() - began, found
 
 
-def _trials(work: Path, machines: Any) -> list[dict[str, Any]]:
+def _trials(work: Path) -> list[dict[str, Any]]:
     from teliti.tuning import study
+    from teliti.tuning.machines import Machines
     from teliti.workflow.tune import tune
 
     study._RANDOM_TRIALS = TRIALS  # a draw then depends on the seed and the trial's number alone
-    tune("elpv", trials=2, repeats=2, finalists=1, out=work / "warm")
-    rows, tried = [], []
-    for where in ("local", "ray"):
+
+    def search(where: str, out: Path) -> Did:
         marks = Marks("Trying", (TRIALS // 4, TRIALS // 2, TRIALS))
         choices = {"trials": TRIALS, "repeats": 2, "finalists": 1, "workers": 2}
-        seconds, record = _timed(tune, "elpv", **choices, out=work / where, engine=machines(where), reporter=marks)
+        seconds, record = _timed(tune, "elpv", **choices, out=out, engine=Machines(where), reporter=marks)
         inside = sum(row["seconds"] for row in record["rows"])
-        tried.append([(row["factors"], row["mean"]) for row in record["rows"]])
         note = f"{record['trials']['done']} done in {inside:.0f} s of workers; {_growth(marks.seconds.items())}"
-        rows.append(_row(f"{TRIALS} trials", where, seconds, note=note))
-    if tried[0] != tried[1]:
-        raise RuntimeError("trials by Ray must have the choices and values of trials by this machine")
-    return rows
+        return Did(seconds, [(row["factors"], row["mean"]) for row in record["rows"]], note)
+
+    tune("elpv", trials=2, repeats=2, finalists=1, out=work / "warm")
+    return _in_turn(f"{TRIALS} trials", _by_both(search), work, warm=False)
+
+
+def _by_both(job: Callable[[str, Path], Did]) -> dict[str, Side]:
+    return {where: partial(job, where) for where in ("local", "ray")}
 
 
 def _growth(marks: Iterable[tuple[int, float]]) -> str:
     return ", ".join(f"{count} after {seconds:.1f} s" for count, seconds in marks)
 
 
-def _table(work: Path, machines: Any) -> list[dict[str, Any]]:
+def _table(work: Path) -> list[dict[str, Any]]:
     from teliti.recipe import parse_recipe
+    from teliti.tuning.machines import Machines
     from teliti.workflow.sensitivity import TableRequest, sensitivity
 
     table = TableRequest(networks=("tiny_vgg",), prepares=("none",), quick=True)
     recipe = parse_recipe({"train": {"mode": "scratch", "precision": "f32"}})
-    rows, values = [], []
-    for where in ("local", "ray"):
-        seconds, record = _timed(
-            sensitivity,
-            "elpv",
-            table,
-            recipe=recipe,
-            repeats=2,
-            workers=2,
-            out=work / f"table-{where}",
-            engine=machines(where),
-        )
-        values.append([row["values"] for row in record["rows"]])
-        rows.append(_row(f"table of {len(record['rows'])} cells, 2 repeats", where, seconds, note="the same numbers"))
-    if values[0] != values[1]:
-        raise RuntimeError("a table by Ray must have the numbers of a table by this machine")
-    return rows
+
+    def fill(where: str, out: Path) -> Did:
+        options = {"recipe": recipe, "repeats": 2, "workers": 2, "out": out, "engine": Machines(where)}
+        seconds, record = _timed(sensitivity, "elpv", table, **options)
+        return Did(seconds, [row["values"] for row in record["rows"]], "the same numbers")
+
+    return _in_turn(f"table of {len(table.cells())} cells, 2 repeats", _by_both(fill), work)
 
 
-def _photos(work: Path, machines: Any) -> list[dict[str, Any]]:
+def _photos(work: Path) -> list[dict[str, Any]]:
+    from teliti.tuning.machines import Machines
     from teliti.workflow.predict import predict
 
     bundle, photos = _bundle(work), _some_photos(work)
-    rows, records = [], []
-    for where in (None, "ray"):
-        engine = None if where is None else machines(where)
-        seconds, record = _timed(predict, bundle, photos, engine="onnxruntime", machines=engine, workers=2)
-        records.append(record)
-        rows.append(
-            _row(f"verdicts of {PHOTOS} photos", where or "local", seconds, note=f"{PHOTOS / seconds:.0f} photos/s")
-        )
-    if records[0] != records[1]:
-        raise RuntimeError("verdicts by Ray must be those of this process")
-    return rows
+
+    def judge(where: str, _: Path) -> Did:
+        machines = None if where == "local" else Machines(where)
+        options = {"engine": "onnxruntime", "machines": machines, "workers": 2}
+        seconds, record = _timed(predict, bundle, photos, **options)
+        return Did(seconds, record, f"{PHOTOS / seconds:.0f} photos/s")
+
+    return _in_turn(f"verdicts of {PHOTOS} photos", _by_both(judge), work)
 
 
 def _nodes(work: Path) -> list[dict[str, Any]]:
     """The same photos on one node of one core, and on two."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    rows, rates = [], []
-    for count in (1, 2):
+
+    def judge(count: int, _: Path) -> Did:
         command = [sys.executable, str(FOLDER / "ray_nodes.py"), str(work / "bundle"), str(work / "photos"), str(count)]
         said = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
         found = json.loads(said.splitlines()[-1])
-        rates.append(PHOTOS / found["seconds"])
-        note = f"{rates[-1]:.0f} photos/s, {rates[-1] / rates[0]:.2f} times those of one; {_growth(found['marks'])}"
-        where = f"{count} node{'s' if count > 1 else ''} of one core"
-        rows.append(_row(f"verdicts of {PHOTOS} photos", where, found["seconds"], note=note))
-    return rows
+        return Did(found["seconds"], None, f"{PHOTOS / found['seconds']:.0f} photos/s; {_growth(found['marks'])}")
+
+    sides = {"1 node of one core": partial(judge, 1), "2 nodes of one core": partial(judge, 2)}
+    return _in_turn(f"verdicts of {PHOTOS} photos", sides, work, warm=False)
 
 
 def _bundle(work: Path) -> Path:

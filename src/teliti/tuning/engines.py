@@ -133,7 +133,7 @@ class Engine(ABC):
 class LocalEngine(Engine):
     """Processes of this machine, spawned, each with its own share of threads.
 
-    They stay for the next run of the same work object, with what they have loaded, until `close`.
+    They stay for the next run, also of other work, with what they have loaded, until `close`.
 
     Args:
         workers: Processes at a time.
@@ -148,7 +148,6 @@ class LocalEngine(Engine):
         check_counts(workers=workers, threads=threads, attempts=attempts)
         self._workers, self._threads, self._attempts = workers, threads, attempts
         self._idle = list[_Worker]()
-        self._work: Any = None
 
     @property
     def slots(self) -> int:
@@ -159,15 +158,12 @@ class LocalEngine(Engine):
         return True
 
     def run(self, tasks: Iterable[Task[A]], work: Work[A, R], *, answer: Answer | None = None) -> Iterator[Outcome[R]]:
-        if self._work is not work:
-            self.close()
-        self._work = work
         source, again, busy = iter(tasks), deque[_Job](), dict[Connection, _Worker]()
         try:
             while True:
                 while len(busy) < self._workers and (job := _next_job(source, again)) is not None:
-                    worker = self._idle.pop() if self._idle else _Worker(work, threads=self._threads)
-                    worker.begin(job)
+                    worker = self._idle.pop() if self._idle else _Worker(self._threads)
+                    worker.begin(job, work)
                     busy[worker.connection] = worker
                 if not busy:
                     return
@@ -241,21 +237,23 @@ def check_counts(**counts: int) -> None:
 class _Worker:
     """One process and the line to it."""
 
-    def __init__(self, work: Work[Any, Any], *, threads: int) -> None:
+    def __init__(self, threads: int) -> None:
         context = multiprocessing.get_context("spawn")
         self.connection, theirs = context.Pipe()
         self.job = _Job(Task("", None))
         self._began = 0.0
-        self._process = context.Process(target=serve, args=(theirs, work), daemon=True)
+        self._work: Work[Any, Any] | None = None
+        self._process = context.Process(target=serve, args=(theirs,), daemon=True)
         with environment_of(thread_limits(threads)):
             self._process.start()
         theirs.close()  # or its death would not be heard
 
-    def begin(self, job: _Job) -> None:
+    def begin(self, job: _Job, work: Work[Any, Any]) -> None:
         job.attempts += 1
         self.job, self._began = job, time.monotonic()
         with suppress(OSError):  # it died while idle: `hear` finds out
-            self.connection.send(job.task.argument)
+            self.connection.send((None if work is self._work else work, job.task.argument))
+        self._work = work
 
     def hear(self, answer: Answer | None) -> Outcome[Any] | None:
         """An outcome; None where it only asked something.

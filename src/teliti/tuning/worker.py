@@ -30,15 +30,15 @@ class Trouble:
     hint: str = ""
 
 
-def serve(connection: Connection, work: Callable[[Any, Callable[[Any], Any]], Any]) -> None:
+def serve(connection: Connection) -> None:
     """Do one task after the other until the line ends.
 
     Ctrl-C is the driver's: it stops its workers. A worker whose driver was killed ends at once, in the middle of a
     task, so that nobody computes what a resumed driver computes again.
 
     Args:
-        connection: Gives arguments; takes ("done", value), ("trouble", Trouble) or ("ask", question).
-        work: Called with an argument and a function that asks the driver.
+        connection: Gives (work, argument), the work None where it is the last one's; takes ("done", value),
+            ("trouble", Trouble) or ("ask", question). The work is called with its argument and a function that asks.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_leave_with_the_driver, daemon=True).start()
@@ -53,9 +53,11 @@ def serve(connection: Connection, work: Callable[[Any, Callable[[Any], Any]], An
         except (EOFError, OSError) as error:
             raise _DriverIsGone from error
 
+    work: Any = None
     while True:
         try:
-            argument = connection.recv()
+            other, argument = connection.recv()
+            work = work if other is None else other
             connection.send(attempt(work, argument, ask))
         except (EOFError, OSError, _DriverIsGone):
             return

@@ -76,6 +76,16 @@ def test_workers_find_their_threads_and_the_driver_keeps_its_own(monkeypatch: py
     assert "MKL_NUM_THREADS" not in os.environ
 
 
+def test_a_process_does_other_work_next_and_the_first_again() -> None:
+    """A start costs the imports of the work, seconds where it trains."""
+    with LocalEngine(1) as engine:
+        (first,) = engine.run([Task("0", "HOME")], works.environment)
+        (doubled,) = engine.run([Task("1", 21)], works.double)
+        (again,) = engine.run([Task("2", "HOME")], works.environment)
+    assert doubled.value == 42
+    assert again.value == first.value  # with the number of the process
+
+
 def test_the_task_of_a_killed_worker_is_done_by_another(engine, tmp_path: Path) -> None:
     (outcome,) = engine.run([Task("a", str(tmp_path / "marker"))], works.die_once)
     assert (outcome.value, outcome.attempts) == ("alive", 2)
