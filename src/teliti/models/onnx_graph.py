@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import io
 import logging
 import warnings
@@ -32,7 +33,7 @@ def export_module(module: nn.Module, example: Tensor, *, input_name: str, output
         The serialised model, weights inside.
     """
     shapes = ({0: torch.export.Dim(_BATCH, min=1)},)
-    with _quiet(), _out_of_place(module):
+    with _quiet(), _out_of_place(module), _kept_table():
         program = torch.onnx.export(
             module,
             (example,),
@@ -112,6 +113,35 @@ def _out_of_place(module: nn.Module) -> Iterator[None]:
     finally:
         for layer in layers:
             layer.inplace = True
+
+
+_tables: dict[tuple[Any, ...], Any] = {}  # of this process
+
+
+@contextlib.contextmanager
+def _kept_table() -> Iterator[None]:
+    """The exporter's table of operators is made once a process, not for each graph: a second of the 1.6 of a head's.
+
+    It is only read while there are no operators of one's own. A torch without this class makes its tables as it likes.
+    """
+    try:
+        registry: Any = importlib.import_module("torch.onnx._internal.exporter._registration").ONNXRegistry
+        make = registry.__dict__["from_torchlib"]
+    except (ImportError, AttributeError, KeyError):
+        yield
+        return
+
+    def kept(*version: Any, **named: Any) -> Any:
+        key = (*version, *named.items())
+        if key not in _tables:
+            _tables[key] = make.__get__(None, registry)(*version, **named)
+        return _tables[key]
+
+    registry.from_torchlib = staticmethod(kept)
+    try:
+        yield
+    finally:
+        registry.from_torchlib = make
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 
 import numpy as np
 import onnx
@@ -10,6 +11,7 @@ import onnxruntime
 import pytest
 import torch
 from torch import nn
+from torch.onnx._internal.exporter._registration import ONNXRegistry
 
 from teliti.models import onnx_graph
 from teliti.models.backbones import FeatureSpec, build_feature_net
@@ -136,3 +138,38 @@ def test_layers_that_overwrite_their_input_do_so_again_behind_an_export(monkeypa
         export_module(net, torch.zeros((2, 3)), input_name="x", output_names=["y"])
     assert seen == [[False, False]]
     assert [net[1].inplace, net[2].inplace] == [True, False]
+
+
+def test_the_table_of_operators_is_made_once_and_left_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = []
+    make = ONNXRegistry.__dict__["from_torchlib"]
+
+    def counted(cls: type, **version: int) -> ONNXRegistry:
+        made.append(make.__get__(None, cls)(**version))
+        return made[-1]
+
+    def export() -> bytes:
+        return export_module(
+            nn.Sequential(nn.ReLU(), nn.Sigmoid()), torch.zeros(2, 3), input_name="x", output_names="y"
+        )
+
+    monkeypatch.setattr(onnx_graph, "_tables", {})
+    monkeypatch.setattr(ONNXRegistry, "from_torchlib", classmethod(counted))
+    given = ONNXRegistry.__dict__["from_torchlib"]
+    first = export()
+    held = {name: list(metas) for name, metas in made[0].functions.items()}
+    again = export()
+    assert len(made) == 1
+    assert made[0].functions == held
+    assert ONNXRegistry.__dict__["from_torchlib"] is given
+    onnx_graph._tables.clear()
+    assert export() == again == first
+    assert len(made) == 2
+
+
+def test_a_torch_without_such_a_table_exports_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(onnx_graph, "_tables", {})
+    monkeypatch.setitem(sys.modules, "torch.onnx._internal.exporter._registration", None)  # an import of it fails
+    graph = export_module(nn.Sigmoid(), torch.zeros(2, 3), input_name="x", output_names=["y"])
+    assert run(graph, ["y"], x=np.zeros((1, 3), np.float32))[0].tolist() == [[0.5, 0.5, 0.5]]
+    assert onnx_graph._tables == {}
