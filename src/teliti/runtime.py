@@ -57,6 +57,21 @@ def quiet_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def open_closed_streams() -> None:
+    """Give a process that was started with closed streams (`>&-`) streams to nowhere.
+
+    The next file that is opened would get the number of a closed one, and whatever a library prints would land in it.
+    """
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is not None:
+            continue
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        if nowhere != number:
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+        setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115 - until the process ends
+
+
 def mute_native_stderr() -> None:
     """Send what C libraries print on descriptor 2 to nowhere; Python's own stderr goes on as before.
 

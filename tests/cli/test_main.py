@@ -124,6 +124,24 @@ def test_a_closed_pipe_is_silent(words: list[str]) -> None:
     assert (process.returncode, process.stderr) == (141, b"")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams_harm_nothing(closed: str, tmp_path: Path) -> None:
+    """As services are started. A file that gets the number of a closed stream would hold what is printed there."""
+    surroundings = {**os.environ, "PYTHONPATH": str(SOURCE)}
+
+    def start(*words: str) -> subprocess.CompletedProcess[bytes]:
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "teliti", *words]
+        return subprocess.run(command, capture_output=True, env=surroundings, check=False)
+
+    done = start("recipe", "new", str(tmp_path / "recipe.toml"))
+    assert (done.returncode, done.stderr) == (0, b"")
+    teliti("recipe", "new", str(tmp_path / "usual.toml"))
+    assert (tmp_path / "recipe.toml").read_bytes() == (tmp_path / "usual.toml").read_bytes()
+    refused = start("recipe", "new", str(tmp_path / "recipe.toml"))
+    assert refused.returncode == 2
+    assert b"Traceback" not in refused.stderr
+
+
 def test_colour_only_where_it_is_wanted() -> None:
     assert b"\x1b[" not in teliti("nothing").stderr
     assert b"\x1b[" in teliti("nothing", FORCE_COLOR="1").stderr

@@ -87,6 +87,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         141 when the reader of stdout has left.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None and None in (sys.stdin, sys.stdout, sys.stderr):
+        from teliti.runtime import open_closed_streams
+
+        open_closed_streams()
     try:
         _keep_odd_names_printable()
         code = _run(words, owns_process=arguments is None)
