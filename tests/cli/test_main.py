@@ -33,6 +33,18 @@ def test_help_loads_nothing_heavy(words: list[str]) -> None:
     assert loaded.isdisjoint({"torch", "numpy", "cv2", "onnxruntime", "pydantic", "PIL", "sklearn"})
 
 
+def test_a_folder_that_was_removed_under_the_command_is_named(tmp_path: Path) -> None:
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    gone = f"os.chdir({str(folder)!r}); os.rmdir({str(folder)!r})"
+    code = f"import os, runpy; {gone}; runpy.run_module('teliti', {{}}, '__main__')"
+    surroundings = {**os.environ, "PYTHONPATH": str(SOURCE)}
+    command = [sys.executable, "-c", code, "info", "--network", "lenet"]
+    answer = subprocess.run(command, capture_output=True, text=True, env=surroundings, check=False)
+    assert (answer.returncode, answer.stdout) == (2, "")
+    assert answer.stderr.startswith("error: The folder that this command runs in was removed.\n")
+
+
 def test_help_names_every_verb(run) -> None:
     code, out, _ = run("--help")
     assert code == 0

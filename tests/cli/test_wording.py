@@ -28,6 +28,21 @@ def test_bytes(size: int, text: str) -> None:
 def test_numbers_and_intervals() -> None:
     assert format_number(0.88571) == "0.886"
     assert format_number(None) == "-"
+    assert format_number(4.2e-5) == "0.000"
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [(4.2e-5, "4.2e-05"), (-4.23456e-5, "-4.23e-05"), (0.0, "0.000"), (0.001, "0.001"), (1234.5678, "1234.568"),
+     (2.5e9, "2.5e+09"), (None, "-")],
+)  # fmt: skip
+def test_a_measure_in_the_units_of_the_labels_keeps_its_digits(value, words):
+    assert format_number(value, in_units=True) == words
+
+
+def test_an_interval_in_the_units_of_the_labels_keeps_its_digits():
+    assert format_interval([4.2e-5, 0.25], in_units=True) == "4.2e-05 to 0.250"
+    assert format_interval([4.2e-5, 0.25]) == "0.000 to 0.250"
     assert format_interval([0.8556, 0.91]) == "0.856 to 0.910"
     assert format_interval(None) == ""
     assert (format_photos(1), format_photos(2624)) == ("1 photo", "2,624 photos")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from teliti import __version__
@@ -124,6 +125,8 @@ def _call_verb(words: Sequence[str], *, owns_process: bool) -> int:
     from teliti.runtime import mute_native_stderr, quiet_environment
 
     quiet_environment()
+    if owns_process:
+        _refuse_a_removed_folder()
     if owns_process and not _is_flag_given("--debug", words):
         mute_native_stderr()
     from cyclopts import CycloptsError
@@ -136,6 +139,18 @@ def _call_verb(words: Sequence[str], *, owns_process: bool) -> int:
     except CycloptsError as error:
         raise failures.usage_error(error) from error
     return result if isinstance(result, int) else 0
+
+
+def _refuse_a_removed_folder() -> None:
+    """Libraries end the process there without a word."""
+    try:
+        Path.cwd()
+    except FileNotFoundError as error:
+        from teliti.errors import UserError
+
+        raise UserError(
+            "The folder that this command runs in was removed.", hint="Go to another one, for instance with cd."
+        ) from error
 
 
 def _is_flag_given(flag: str, words: Sequence[str]) -> bool:

@@ -12,7 +12,14 @@ from rich.text import Text
 from teliti.cli.escaping import visible
 from teliti.cli.output import print_line, print_sentences
 from teliti.cli.several import label_table, number_table
-from teliti.cli.wording import format_count, format_interval, format_number, format_photos, format_seconds
+from teliti.cli.wording import (
+    format_count,
+    format_interval,
+    format_number,
+    format_photos,
+    format_seconds,
+    is_in_units,
+)
 from teliti.report.consequences import decision_sentences
 from teliti.report.several import verdict_sentences
 from teliti.report.story import ending_sentences, finding_rows
@@ -126,9 +133,10 @@ def _measure_table(record: Record) -> Table:
     titles = _REGRESSION if is_regression else _TITLES.get(str(record.get("task")), _CLASSIFICATION)
     for key, title in titles.items():
         if key in measures and not (key in _OF_A_THRESHOLD and is_arg_max):
-            value = Text(format_number(measures[key]), style="bold")
-            beside = format_number(baseline[key]) if baseline.get(key) is not None else ""
-            table.add_row(title, value, format_interval(intervals.get(key)), beside)
+            unit = is_in_units(key)
+            value = Text(format_number(measures[key], in_units=unit), style="bold")
+            beside = format_number(baseline[key], in_units=unit) if baseline.get(key) is not None else ""
+            table.add_row(title, value, format_interval(intervals.get(key), in_units=unit), beside)
     return table
 
 

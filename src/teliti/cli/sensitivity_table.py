@@ -11,7 +11,14 @@ from rich.text import Text
 from teliti.cli.escaping import visible
 from teliti.cli.output import print_line, print_sentences
 from teliti.cli.variants_table import csv_page
-from teliti.cli.wording import format_count, format_interval, format_number, format_photos, format_seconds
+from teliti.cli.wording import (
+    format_count,
+    format_interval,
+    format_number,
+    format_photos,
+    format_seconds,
+    is_in_units,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,9 +85,10 @@ def _cell(entry: Record | None, record: Record) -> Text:
         return Text(f"failed{course}", style="red")
     is_quiet = row["difference"] is not None and row["difference"]["verdict"] == _NOISE
     flag = " at chance" if row["at_chance"] else ""
+    unit = is_in_units(record["measure"])
     return Text.assemble(
-        (f"{format_number(row['mean'])}{course}", "dim" if is_quiet else "bold"),
-        (f"\n{format_interval(row['interval'])}", "dim"),
+        (f"{format_number(row['mean'], in_units=unit)}{course}", "dim" if is_quiet else "bold"),
+        (f"\n{format_interval(row['interval'], in_units=unit)}", "dim"),
         (flag, "yellow"),
         (f"\n{format_seconds(row['seconds'])}, {row['energy_wh']:.2f} Wh", "dim"),
     )

@@ -49,8 +49,8 @@ def number_table(record: Record) -> Table:
     for title in ("mean absolute error", "always the mean", "root mean square error", "R2"):
         table.add_column(title, justify="right")
     for row in record["test"]["per_number"]:
-        numbers = (format_number(row.get(key)) for key in ("mae", "baseline_mae", "rmse", "r2"))
-        table.add_row(visible(str(row["name"])), *numbers)
+        errors = (format_number(row.get(key), in_units=True) for key in ("mae", "baseline_mae", "rmse"))
+        table.add_row(visible(str(row["name"])), *errors, format_number(row.get("r2")))
     return table
 
 

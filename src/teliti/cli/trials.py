@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from teliti.cli.escaping import visible
-from teliti.cli.wording import format_count, format_measure, format_number, format_seconds
+from teliti.cli.wording import format_count, format_measure, format_number, format_seconds, is_in_units
 
 if TYPE_CHECKING:
     from teliti.types import Record
@@ -54,11 +54,7 @@ def trial_sentence(row: Record) -> str:
     Args:
         row: As a `TrialReporter` gets it.
     """
-    value = (
-        row["state"]
-        if row["mean"] is None
-        else f"{format_measure(row['measure'])} {format_number(row['mean'], digits=4)}"
-    )
+    value = row["state"] if row["mean"] is None else f"{format_measure(row['measure'])} {_mean(row)}"
     reason = f": {row['reason']}" if row.get("reason") else ""
     mark = ", best so far" if row["best"] else ""
     return f"Trial {row['number']}: {value}{reason}, {format_seconds(row['seconds'])}{mark} ({factors_words(row)})"
@@ -72,7 +68,11 @@ def factors_words(row: Record) -> str:
     return ", ".join(words) or "as given"
 
 
+def _mean(row: Record) -> str:
+    return format_number(row["mean"], digits=4, in_units=is_in_units(row["measure"]))
+
+
 def _cells(row: Record) -> tuple[str, str, str, Text]:
-    value = row["state"] if row["mean"] is None else format_number(row["mean"], digits=4)
+    value = row["state"] if row["mean"] is None else _mean(row)
     words = row["reason"] if row.get("reason") else factors_words(row)
     return str(row["number"]), value, format_seconds(row["seconds"]), Text(visible(words))

@@ -11,7 +11,14 @@ from rich.text import Text
 from teliti.cli.escaping import visible
 from teliti.cli.output import print_line, print_sentences
 from teliti.cli.trials import factors_words
-from teliti.cli.wording import format_count, format_interval, format_measure, format_number, format_photos
+from teliti.cli.wording import (
+    format_count,
+    format_interval,
+    format_measure,
+    format_number,
+    format_photos,
+    is_in_units,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,15 +39,20 @@ def print_search(console: Console, record: Record) -> None:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="")
     for title in ("recipe", measure, "95 % interval", "numbers in the model", "choices"):
         table.add_column(title, overflow="fold")
+    unit = is_in_units(record["measure"])
     for row in record["finalists"]:
         style = "bold" if row["name"] == best["name"] else ""
-        mean, interval = format_number(row["mean"], digits=4), format_interval(row["interval"])
+        mean = format_number(row["mean"], digits=4, in_units=unit)
+        interval = format_interval(row["interval"], in_units=unit)
         table.add_row(row["name"], mean, interval, format_count(row["size"]), visible(factors_words(row)), style=style)
     console.print(table)
     print_sentences(console, [f"Winner: {best['sentence']}", record["split"]], mark="-")
     if best["test"] is not None:
         known = {name: best["test"][name] for name in _MOST_TESTED if best["test"].get(name) is not None}
-        said = ", ".join(f"{format_measure(name)} {format_number(value)}" for name, value in known.items())
+        said = ", ".join(
+            f"{format_measure(name)} {format_number(value, in_units=is_in_units(name))}"
+            for name, value in known.items()
+        )
         console.print(Text(f"On the sealed test part, looked at once: {said}", style="bold"), soft_wrap=True)
     print_line(console, f"Recipe  {best['recipe']}")
     print_line(console, f"Report  {record['report']}")

@@ -16,7 +16,7 @@ from rich.text import Text
 from teliti.cli.escaping import visible
 from teliti.cli.output import OutputOptions, print_json, print_sentences, stdout_console
 from teliti.cli.recipe_options import RecipeOptions
-from teliti.cli.wording import format_count, format_interval, format_number, format_photos
+from teliti.cli.wording import format_count, format_interval, format_number, format_photos, is_in_units
 from teliti.errors import UserError
 from teliti.files import spreadsheet_cell, write_text_atomic
 
@@ -160,26 +160,30 @@ def _table(record: Record) -> Table:
         table.add_column(_TITLES.get(name, name.replace("_", " ")), overflow="fold")
     table.add_column(f"{record['measure'].replace('_', ' ')} against {visible(record['reference'])}", overflow="fold")
     for row in record["rows"]:
-        cells = [_two_lines(row["measures"][name]) for name in shown]
-        table.add_row(visible(row["factors"][factor]), *cells, _difference(row["difference"]))
+        cells = [_two_lines(row["measures"][name], in_units=is_in_units(name)) for name in shown]
+        difference = _difference(row["difference"], in_units=is_in_units(record["measure"]))
+        table.add_row(visible(row["factors"][factor]), *cells, difference)
     return table
 
 
-def _two_lines(found: Record) -> Text:
-    return Text.assemble((format_number(found["mean"]), "bold"), ("\n" + format_interval(found["interval"]), "dim"))
+def _two_lines(found: Record, *, in_units: bool) -> Text:
+    mean = format_number(found["mean"], in_units=in_units)
+    return Text.assemble((mean, "bold"), ("\n" + format_interval(found["interval"], in_units=in_units), "dim"))
 
 
-def _difference(found: Record | None) -> Text:
+def _difference(found: Record | None, *, in_units: bool) -> Text:
     if found is None:
         return Text("")
     if found["mean"] is None:
         return Text("-")
-    ends = found["interval"]
-    interval = "" if ends is None else f"\n{ends[0]:+.3f} to {ends[1]:+.3f}"
+    mean, *ends = (_signed(value, in_units=in_units) for value in (found["mean"], *(found["interval"] or ())))
+    interval = f"\n{' to '.join(ends)}" if ends else ""
     verdict = f"\n{found['verdict']}"
-    return Text.assemble(
-        (f"{found['mean']:+.3f}", "bold"), (interval, "dim"), (verdict, _STYLES.get(found["verdict"], ""))
-    )
+    return Text.assemble((mean, "bold"), (interval, "dim"), (verdict, _STYLES.get(found["verdict"], "")))
+
+
+def _signed(value: float, *, in_units: bool) -> str:
+    return ("" if value < 0.0 else "+") + format_number(value, in_units=in_units)
 
 
 def _facts(record: Record) -> Iterator[str]:

@@ -110,7 +110,7 @@ def _columns(results: list[Mapping[str, Any]]) -> dict[str, tuple[_Cell, bool]]:
     if has_labels and any(result["verdict"] in VERDICTS for result in results):
         columns["labels"] = (lambda result: visible(labels_in_words(result) or ""), True)
     if not numbers:
-        columns["score" if is_verdict else "predicted"] = (lambda result: format_number(result["score"]), False)
+        columns["score" if is_verdict else "predicted"] = (partial(_score, in_units=not is_verdict), False)
     columns |= {visible(name): (partial(_value, name=name), False) for name in numbers}
     if is_verdict and not has_labels:
         columns["probability"] = (lambda result: format_number(_probability(result)), False)
@@ -121,8 +121,12 @@ def _columns(results: list[Mapping[str, Any]]) -> dict[str, tuple[_Cell, bool]]:
     return columns
 
 
+def _score(result: Mapping[str, Any], *, in_units: bool) -> str:
+    return format_number(result["score"], in_units=in_units)
+
+
 def _value(result: Mapping[str, Any], *, name: str) -> str:
-    return format_number(result["values"][name])
+    return format_number(result["values"][name], in_units=True)
 
 
 def _verdict(result: Mapping[str, Any]) -> Text:

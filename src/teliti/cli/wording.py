@@ -6,19 +6,36 @@ from collections.abc import Sequence
 
 _MISSING = "-"
 _KIBIBYTE = 1024.0
+_HUGE = 1e7
 
 
-def format_number(value: float | None, *, digits: int = 3) -> str:
-    """A measure with a fixed number of decimals; a dash where it is undefined."""
-    return _MISSING if value is None else f"{value:.{digits}f}"
+def format_number(value: float | None, *, digits: int = 3, in_units: bool = False) -> str:
+    """A measure with a fixed number of decimals; a dash where it is undefined.
+
+    Args:
+        value: The measure.
+        digits: Behind the point.
+        in_units: It is in the labels' units, where any size is usual: tiny and huge ones are written as powers.
+    """
+    if value is None:
+        return _MISSING
+    if in_units and value and not 10.0**-digits <= abs(value) < _HUGE:
+        return f"{value:.{digits}g}"
+    return f"{value:.{digits}f}"
 
 
-def format_interval(bounds: Sequence[float] | None, *, digits: int = 3) -> str:
-    """`low to high`; nothing where there is no interval."""
+def format_interval(bounds: Sequence[float] | None, *, digits: int = 3, in_units: bool = False) -> str:
+    """`low to high`, each as `format_number` writes it; nothing where there is no interval."""
     if bounds is None:
         return ""
     low, high = bounds
-    return f"{format_number(low, digits=digits)} to {format_number(high, digits=digits)}"
+    shown = (format_number(bound, digits=digits, in_units=in_units) for bound in (low, high))
+    return " to ".join(shown)
+
+
+def is_in_units(measure: str) -> bool:
+    """True for an error in the labels' units; shares and R2 have none."""
+    return measure in {"mae", "rmse"}
 
 
 def format_count(count: int) -> str:

@@ -25,6 +25,9 @@ Cells = Mapping[int, Sequence[str]]
 SEPARATOR, NO_LABEL = ";", "none"
 LABEL, _PREFIX = "label", "label_"
 _NUMBER = re.compile(r"[+-]?(\d+([.,]\d*)?|[.,]\d+)([eE][+-]?\d+)?", re.ASCII)
+_LARGEST = 1e30  # float32 holds it, float64 the sum of its squares
+A_NUMBER = f"a finite number of at most {_LARGEST:g}"
+"""What `read_number` takes, for sentences."""
 _NOT_FINITE = {"nan", "inf", "+inf", "-inf", "infinity", "-infinity"}
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 
@@ -44,6 +47,12 @@ class Labels:
     by_line: dict[int, Label]
     names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+
+def read_number(cell: str) -> float | None:
+    """The number that a cell says, with a decimal point or comma; None where it is none that can be learnt."""
+    number = float(cell.replace(",", ".")) if _is_numeric(cell) else math.nan
+    return number if abs(number) <= _LARGEST else None
 
 
 def pick_label_columns(columns: Sequence[str], *, others: Sequence[str]) -> list[str]:
@@ -117,10 +126,10 @@ def _are_numbers(parts: Mapping[int, Sequence[str]], numeric: set[int]) -> bool:
 def _one_number(cells: Mapping[int, str], *, wanted: WantedTask, file: str, report: Report) -> Labels:
     labels: dict[int, Label] = {}
     for line, cell in cells.items():
-        if _is_numeric(cell) and math.isfinite(number := _number(cell)):
+        if (number := read_number(cell)) is not None:
             labels[line] = number
         else:
-            report(line, f"label must be a finite number like the others, got {cell or 'nothing'}")
+            report(line, f"label must be {A_NUMBER} like the others, got {cell or 'nothing'}")
     shown = next((cell for cell in cells.values() if _is_numeric(cell)), "1")
     note = (
         f'The labels of "{file}" are numbers, so a number will be predicted. For classes write names, '
@@ -133,11 +142,11 @@ def _several_numbers(parts: Mapping[int, Sequence[str]], file: str, report: Repo
     count = len(next(iter(parts.values())))
     labels: dict[int, Label] = {}
     for line, own in parts.items():
-        numbers = [_number(part) for part in own if _is_numeric(part)]
+        numbers = [number for part in own if (number := read_number(part)) is not None]
         if len(own) != count:
             report(line, f"label must have {count} numbers like the first one, got {len(own)}")
-        elif len(numbers) < count or not all(map(math.isfinite, numbers)):
-            report(line, f"label must be {count} finite numbers, got {SEPARATOR.join(own)}")
+        elif len(numbers) < count:
+            report(line, f"label must be {count} numbers, each {A_NUMBER}, got {SEPARATOR.join(own)}")
         else:
             labels[line] = tuple(numbers)
     note = (
@@ -208,11 +217,12 @@ def _flag_columns(names: tuple[str, ...], cells: Cells, *, wanted: WantedTask, f
 def _number_columns(names: tuple[str, ...], cells: Cells, *, file: str, report: Report) -> Labels:
     labels: dict[int, Label] = {}
     for line, own in cells.items():
-        numbers = [_number(cell) if _is_numeric(cell) else math.nan for cell in own]
-        for place in [place for place, number in enumerate(numbers) if not math.isfinite(number)][:1]:
-            report(line, f"{names[place]} must be a finite number, got {own[place] or 'nothing'}")
-        if all(map(math.isfinite, numbers)):
+        numbers = [number for cell in own if (number := read_number(cell)) is not None]
+        if len(numbers) == len(own):
             labels[line] = numbers[0] if len(names) == 1 else tuple(numbers)
+        else:
+            place = next(place for place, cell in enumerate(own) if read_number(cell) is None)
+            report(line, f"{names[place]} must be {A_NUMBER}, got {own[place] or 'nothing'}")
     note = f'Every column of "{file}" with numbers is predicted: {", ".join(names)}.'
     return Labels("regression", labels, names if len(names) > 1 else (), (note,))
 
@@ -223,7 +233,3 @@ def _is_numeric(cell: str) -> bool:
 
 def _is_number_word(cell: str) -> bool:
     return _is_numeric(cell) or cell.lower() in _NOT_FINITE
-
-
-def _number(cell: str) -> float:
-    return float(cell.replace(",", "."))

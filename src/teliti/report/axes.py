@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from teliti.report.markup import Html, element, join
 
 _STEPS = (1.0, 2.0, 5.0, 10.0)
+_LEFT = 52
+_TITLE, _DIGIT = 28, 7  # room of a vertical axis' title with its gaps, and of a digit
+_MANY = 1e7  # from here on a tick is written as a power
 Points = Iterable[tuple[float, float]]
 Tick = tuple[float, str]
 
@@ -32,7 +35,7 @@ class Plane:
     y_range: tuple[float, float]
     width: int = 420
     height: int = 320
-    left: int = 52
+    left: int = _LEFT
     bottom: int = 46
     top: int = 12
     right: int = 14
@@ -107,6 +110,31 @@ class Plane:
         return element("svg", *content, viewBox=box, role="img", aria_label=alt, class_="chart")
 
 
+def roomy_plane(
+    x_range: tuple[float, float],
+    y_range: tuple[float, float],
+    *,
+    height: int,
+    width: int = 420,
+    left: int = _LEFT,
+    top: int = 12,
+    y_ticks: Sequence[Tick] | None = None,
+) -> Plane:
+    """A plane whose vertical axis has room for its ticks beside its title.
+
+    Args:
+        x_range: Smallest and largest data value from left to right.
+        y_range: Smallest and largest data value from bottom to top.
+        height: Of the whole figure, in its own units.
+        width: Of the whole figure, in its own units.
+        left: Space for the labels of the vertical axis, at least.
+        top: Space above.
+        y_ticks: As `frame` will be given them.
+    """
+    longest = max(len(words) for _, words in (_round_ticks(y_range) if y_ticks is None else y_ticks))
+    return Plane(x_range, y_range, width=width, height=height, left=max(left, _TITLE + _DIGIT * longest), top=top)
+
+
 def ticks(span: tuple[float, float], *, at_most: int = 6) -> list[float]:
     """Round values inside a range, at most so many: multiples of 1, 2 or 5 times a power of ten."""
     low, high = span
@@ -129,7 +157,7 @@ def log_ticks(span: tuple[float, float]) -> list[Tick]:
 
 def tick_text(value: float) -> str:
     """A tick's label, as short as it is exact."""
-    return f"{value:,.0f}" if float(value).is_integer() and abs(value) >= 1000 else f"{value:.6g}"
+    return f"{value:,.0f}" if float(value).is_integer() and 1000 <= abs(value) < _MANY else f"{value:.6g}"
 
 
 def span_of(values: Sequence[float]) -> tuple[float, float]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from teliti.report.axes import Plane, span_of
+from teliti.report.axes import Plane, roomy_plane, span_of
 from teliti.report.markup import EMPTY, Html, element, join, name, text
 from teliti.report.reading import list_at, table_at
 from teliti.report.wording import is_interval, is_number, number, percent
@@ -69,7 +69,7 @@ def scatter_figure(scatter: JsonMapping, *, of: str = "") -> Html:
     if not points:
         return EMPTY
     span = span_of([value for point in points for value in point])
-    plane = Plane(span, span, height=400)
+    plane = roomy_plane(span, span, height=400)
     drawing = plane.drawing(
         plane.frame(x_label="True value", y_label="Predicted value"),
         plane.line([(span[0], span[0]), (span[1], span[1])], class_="chance"),
@@ -84,7 +84,7 @@ def residual_figure(scatter: JsonMapping, *, of: str = "") -> Html:
     points = [(target, pred - target) for target, pred in _pairs(scatter, "target", "pred")[:MOST_DOTS]]
     if not points:
         return EMPTY
-    plane = Plane(span_of([x for x, _ in points]), span_of([0.0, *(y for _, y in points)]), height=400)
+    plane = roomy_plane(span_of([x for x, _ in points]), span_of([0.0, *(y for _, y in points)]), height=400)
     drawing = plane.drawing(
         plane.frame(x_label="True value", y_label="Predicted minus true"),
         plane.line([(plane.x_range[0], 0.0), (plane.x_range[1], 0.0)], class_="chance"),
@@ -126,7 +126,7 @@ def figure(drawing: Html, *, title: str, names: Sequence[str]) -> Html:
 def _histogram_panel(
     class_name: str, *, edges: list[float], counts: list[float], series: str, threshold: float | None
 ) -> Html:
-    plane = Plane((edges[0], edges[-1]), (0.0, max(*counts, 1.0)), height=230)
+    plane = roomy_plane((edges[0], edges[-1]), (0.0, max(*counts, 1.0)), height=230)
     total = sum(counts)
     pieces = [plane.frame(x_label="Score", y_label="Photos"), plane.steps(edges, counts, class_=f"area {series}")]
     alt = f"Scores of {number(int(total))} photos of class {class_name}"

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from teliti.report.axes import Plane, Tick, log_ticks, span_of, tick_text, ticks
+from teliti.report.axes import Plane, Tick, log_ticks, roomy_plane, span_of, tick_text, ticks
 from teliti.report.figures import figure
 from teliti.report.markup import EMPTY, Html, element, join
 from teliti.report.wording import is_number, number
@@ -64,7 +64,7 @@ def search_figure(search: Mapping[str, Any]) -> Html:
     if len(points) < 2 or not is_number(chosen) or chosen is None or chosen <= 0:
         return EMPTY
     across, span = span_of([x for x, _ in points]), span_of([y for _, y in points])
-    plane = Plane(across, span, height=290, left=70, top=30)
+    plane = roomy_plane(across, span, height=290, left=70, top=30)
     drawing = plane.drawing(
         plane.frame(x_label="Learning rate", y_label="Loss, smoothed", x_ticks=log_ticks(plane.x_range)),
         plane.line(points, class_="curve s0"),
@@ -94,7 +94,7 @@ def _curves(
 ) -> Html:
     numbers = [float(row["epoch"]) + 1 for row in epochs]
     across = (min(numbers), max(numbers)) if len(numbers) > 1 else (numbers[0] - 0.5, numbers[0] + 0.5)
-    plane = Plane(across, span, height=290, left=70, top=30)
+    plane = roomy_plane(across, span, height=290, left=70, top=30, y_ticks=y_ticks)
     whole = [(value, tick_text(value)) for value in ticks(across) if value.is_integer()]
     pieces = [plane.frame(x_label="Epoch", y_label=title.partition(",")[0], x_ticks=whole, y_ticks=y_ticks)]
     for at, (_, points) in enumerate(lines):

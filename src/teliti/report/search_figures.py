@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any
 
-from teliti.report.axes import Plane, Tick, log_ticks, span_of, tick_text, ticks
+from teliti.report.axes import Plane, Tick, log_ticks, roomy_plane, span_of, tick_text, ticks
 from teliti.report.figures import figure
 from teliti.report.markup import EMPTY, Html, element, join
 from teliti.report.wording import is_number, number
@@ -69,7 +69,7 @@ def history_figure(rows: Rows, *, measure: str, more_is_better: bool) -> Html:
         return EMPTY
     values = [y for _, y in points]
     best = list(accumulate(values, max if more_is_better else min))
-    plane = Plane(span_of([x for x, _ in points]), span_of(values), width=640)
+    plane = roomy_plane(span_of([x for x, _ in points]), span_of(values), width=640, height=320)
     steps = [(x, y) for (x, _), y in zip(points, best, strict=True)]
     drawing = plane.drawing(
         plane.frame(x_label="Trial", y_label=measure),
@@ -139,7 +139,7 @@ def slice_figures(rows: Rows, axes: Sequence[Axis], *, measure: str) -> Html:
         points = [(place, values[key]) for key, place in axis.positions.items() if key in values]
         if not points:
             continue
-        plane = Plane(axis.span, span_of(list(values.values())), height=280)
+        plane = roomy_plane(axis.span, span_of(list(values.values())), height=280)
         drawing = plane.drawing(
             plane.frame(x_label=axis.name, y_label=measure, x_ticks=axis.ticks),
             plane.dots(points, radius=3, class_="dots s0"),

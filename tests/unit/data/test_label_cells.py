@@ -8,7 +8,7 @@ import pytest
 
 from parts import draw_part, encode_png
 from teliti.data.catalog import read_catalog
-from teliti.data.label_cells import pick_label_columns, write_label
+from teliti.data.label_cells import pick_label_columns, read_number, write_label
 from teliti.errors import CatalogError
 
 
@@ -94,11 +94,13 @@ def test_several_numbers_stand_in_one_cell(tmp_path: Path) -> None:
         ("path,label\na.png,x;none\nb.png,y\n", 'line 2: label must have "none" alone or not at all, got x;none'),
         ("path,label\na.png,x;x\nb.png,y\n", "line 2: label must have each name once, got x;x"),
         ("path,label\na.png,1;2\nb.png,3\n", "line 3: label must have 2 numbers like the first one, got 1"),
-        ("path,label\na.png,1;2\nb.png,3;nan\n", "line 3: label must be 2 finite numbers, got 3;nan"),
-        ("path,label\na.png,1;1e999\nb.png,3;4\n", "line 2: label must be 2 finite numbers, got 1;1e999"),
+        ("path,label\na.png,1;2\nb.png,3;nan\n", "line 3: label must be 2 numbers, each a finite number of at most"),
+        ("path,label\na.png,1;1e999\nb.png,3;4\n", "line 2: label must be 2 numbers, each a finite number of at most"),
         ("path,x,y\na.png,0,1\nb.png,1,maybe\n", "line 3: y must be 0 or 1 (or every column numbers), got maybe"),
         ("path,x,y\na.png,0,1\nb.png,1,\n", "line 3: y must be 0 or 1 (or every column numbers), got nothing"),
-        ("path,x,y\na.png,0.5,1\nb.png,inf,0\n", "line 3: x must be a finite number, got inf"),
+        ("path,x,y\na.png,0.5,1\nb.png,inf,0\n", "line 3: x must be a finite number of at most 1e+30, got inf"),
+        ("path,x,y\na.png,0.5,1\nb.png,2,-1e39\n", "line 3: y must be a finite number of at most 1e+30, got -1e39"),
+        ("path,label\na.png,0.5\nb.png,1e39\n", "line 3: label must be a finite number of at most 1e+30 like"),
         ("path,x,none\na.png,0,1\nb.png,1,0\n", 'line 1: a label column must have a name without semicolon other than'),
         ("path,x\na.png,0\nb.png,1\n", "line 1: at least two label columns must be there, got x"),
         ("path,x,x\na.png,0,1\nb.png,1,0\n", "line 1: header must have the columns path and label, each once"),
@@ -108,6 +110,13 @@ def test_several_numbers_stand_in_one_cell(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_a_wrong_cell_is_named_with_file_and_line(text: str, problem: str, tmp_path: Path) -> None:
     assert problems_of(labelled(tmp_path, text))[0].startswith(f'"labels.csv" {problem}')
+
+
+@pytest.mark.parametrize(
+    ("cell", "number"), [("1,5", 1.5), ("-1e30", -1e30), ("1e31", None), ("1_0", None), ("nan", None)]
+)
+def test_a_number_is_read_as_it_is_learnt(cell: str, number: float | None) -> None:
+    assert read_number(cell) == number
 
 
 def test_every_wrong_line_is_named_in_one_pass(tmp_path: Path) -> None:

@@ -113,8 +113,8 @@ def test_no_path_leads_outside(path: str) -> None:
 
 def test_a_label_that_is_no_finite_number_among_numbers_is_an_error() -> None:
     assert problems("path,label\na.png,1\nb.png,nan\nc.png,1e999\n") == (
-        '"parts.csv" line 3: label must be a finite number like the others, got nan.',
-        '"parts.csv" line 4: label must be a finite number like the others, got 1e999.',
+        '"parts.csv" line 3: label must be a finite number of at most 1e+30 like the others, got nan.',
+        '"parts.csv" line 4: label must be a finite number of at most 1e+30 like the others, got 1e999.',
     )
 
 

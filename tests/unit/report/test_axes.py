@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from teliti.report.axes import Plane, log_ticks, span_of, tick_text, ticks
+from teliti.report.axes import Plane, log_ticks, roomy_plane, span_of, tick_text, ticks
 
 PLANE = Plane((0.0, 10.0), (0.0, 1.0), width=120, height=80, left=10, right=10, top=10, bottom=20)
 
@@ -45,7 +45,7 @@ def test_an_empty_range_has_one_tick_and_a_span_is_never_empty():
 
 
 def test_tick_labels_are_short():
-    assert [tick_text(value) for value in (0.2, 1.0, 2000.0, -0.5)] == ["0.2", "1", "2,000", "-0.5"]
+    assert [tick_text(value) for value in (0.2, 1.0, 2000.0, -0.5, 2e9)] == ["0.2", "1", "2,000", "-0.5", "2e+09"]
 
 
 def test_logarithms_have_powers_of_ten_or_what_lies_between():
@@ -60,3 +60,17 @@ def test_a_frame_takes_ticks_of_its_own():
     assert ">five</text>" in drawn
     assert ">one</text>" in drawn
     assert ">0.2</text>" not in drawn
+
+
+@pytest.mark.parametrize("span", [(0.0, 1.0), (-0.15, 0.1), (-2e-5, 2e-5), (-9e6, 9e6)])
+def test_ticks_have_room_beside_the_title(span):
+    plane = roomy_plane((0.0, 1.0), span, height=300)
+    longest = max(len(tick_text(value)) for value in ticks(span))
+    title_ends, tick_ends = 14 + 4, plane.left - 8
+    assert tick_ends - 6.7 * longest >= title_ends  # a digit of 12 px is at most so wide
+
+
+def test_room_is_never_taken_and_ticks_of_its_own_count():
+    assert roomy_plane((0.0, 1.0), (0.0, 1.0), height=300).left == Plane((0.0, 1.0), (0.0, 1.0)).left
+    assert roomy_plane((0.0, 1.0), (0.0, 1.0), height=300, left=70).left == 70
+    assert roomy_plane((0.0, 1.0), (0.0, 1.0), height=300, y_ticks=[(0.0, "ten digits")]).left == 98

@@ -95,6 +95,17 @@ def test_wrong_rows_are_named_by_line(parts, tmp_path, row, words):
     assert not (parts / "cleaned.csv").exists()
 
 
+def test_a_new_number_is_read_as_in_a_label_file(parts, tmp_path):
+    (parts / "labels.csv").write_text("path,label\ngood/good-000.png,1.5\ngood/good-001.png,2.5\n")
+    fixes = write_fixes(tmp_path, 'good/good-000.png,relabel,"3,5"')
+    clean(parts / "labels.csv", fixes=fixes, out=parts / "cleaned.csv")
+    assert [sample.label for sample in read_catalog(str(parts / "cleaned.csv")).samples] == [3.5, 2.5]
+    for cell in ("1e39", "1_0", "nan"):
+        fixes = write_fixes(tmp_path, f"good/good-000.png,relabel,{cell}")
+        with pytest.raises(CatalogError, match=r"label must be a finite number of at most 1e\+30 like the others, got"):
+            clean(parts / "labels.csv", fixes=fixes, out=parts / "refused.csv")
+
+
 def test_places_that_cannot_hold_the_file_are_refused(parts, tmp_path):
     fixes = write_fixes(tmp_path, "good/good-000.png,exclude,")
     with pytest.raises(UserError, match="must lie in a folder above every photo"):

@@ -259,8 +259,18 @@ def test_the_simplest_within_one_standard_error_wins() -> None:
     large = Finalist("large", {}, [0.90, 0.92, 0.94], 1000.0, 1.0)
     small = Finalist("small", {}, [0.91, 0.91, 0.91], 10.0, 1.0)
     tiny = Finalist("tiny", {}, [0.5, 0.5, 0.5], 1.0, 1.0)
-    found = choose_finalist([large, small, tiny], more_is_better=True, test_to_train=0.25)
+    found = choose_finalist([large, small, tiny], measure="accuracy", more_is_better=True, test_to_train=0.25)
     assert found["winner"] == "small"
     assert "within one standard error" in found["sentence"]
     assert [row["within_one_error"] for row in found["rows"]] == [True, True, False]
-    assert choose_finalist([large, tiny], more_is_better=False, test_to_train=0.25)["winner"] == "tiny"
+    assert choose_finalist([large, tiny], measure="mae", more_is_better=False, test_to_train=0.25)["winner"] == "tiny"
+
+
+def test_an_interval_of_shares_stays_among_shares() -> None:
+    near_one = Finalist("near one", {}, [0.99, 1.0, 0.9, 0.97, 0.88], 1.0, 1.0)
+    bounds = {}
+    for measure in ("accuracy", "mae"):
+        found = choose_finalist([near_one], measure=measure, more_is_better=True, test_to_train=0.25)
+        bounds[measure] = found["rows"][0]["interval"]
+    assert bounds["accuracy"][1] == 1.0 < bounds["mae"][1]
+    assert bounds["accuracy"][0] == bounds["mae"][0] > 0.0

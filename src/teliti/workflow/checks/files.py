@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import csv
 import io
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from teliti.data.findings import ACTIONS, Finding
+from teliti.data.label_cells import A_NUMBER, read_number
 from teliti.data.origins import FileOrigin
 from teliti.errors import CatalogError, StorageError, UserError
 from teliti.files import spreadsheet_cell, storage_error, write_text_atomic
@@ -136,8 +136,8 @@ def _path_from(folder: Path, sample: Sample) -> str:
 def _relabelled(sample: Sample, fix: Fix | None) -> Sample:
     if fix is None:
         return sample
-    label = fix.label if isinstance(sample.label, str) else float(fix.label.replace(",", "."))
-    return replace(sample, label=label)
+    number = None if isinstance(sample.label, str) else read_number(fix.label)
+    return replace(sample, label=fix.label if number is None else number)
 
 
 def _read_fixes(path: Path, catalog: Catalog) -> dict[str, Fix]:
@@ -176,11 +176,7 @@ def _problem_of_label(label: str, catalog: Catalog) -> str | None:
     if not label:
         return "label must be given to relabel, got nothing"
     if catalog.task == "regression":
-        try:
-            finite = math.isfinite(float(label.replace(",", ".")))
-        except ValueError:
-            finite = False
-        return None if finite else f'label must be a finite number like the others, got "{label}"'
+        return None if read_number(label) is not None else f'label must be {A_NUMBER} like the others, got "{label}"'
     return None if label in catalog.classes else f'label must be one of {", ".join(catalog.classes)}, got "{label}"'
 
 

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from teliti.types import Record
+from teliti.workflow.searches.ranking import interval_of
 from teliti.workflow.shared.paired import Estimate, estimate
 
 AS_GIVEN = "as given"
@@ -56,11 +57,14 @@ def fitting_finalists(seconds: Sequence[float], *, repeats: int, left_s: float) 
     return max(1, sum(fits))
 
 
-def choose_finalist(finalists: Sequence[Finalist], *, more_is_better: bool, test_to_train: float) -> Record:
+def choose_finalist(
+    finalists: Sequence[Finalist], *, measure: str, more_is_better: bool, test_to_train: float
+) -> Record:
     """The winner and every finalist's numbers.
 
     Args:
         finalists: At least one.
+        measure: What the values are of.
         more_is_better: Of the values.
         test_to_train: Photos measured by photos learnt from, in a division.
 
@@ -75,17 +79,17 @@ def choose_finalist(finalists: Sequence[Finalist], *, more_is_better: bool, test
     bound = sign * found[best.name].mean - error
     near = [one for one in finalists if sign * found[one.name].mean >= bound]
     winner = min(near, key=lambda one: (one.size, -sign * found[one.name].mean))
-    rows = [_row(one, found[one.name], is_near=one in near) for one in finalists]
+    rows = [_row(one, found[one.name], measure=measure, is_near=one in near) for one in finalists]
     rows.sort(key=lambda row: -sign * float(row["mean"]))
     return {"rows": rows, "winner": winner.name, "sentence": _sentence(winner, best, error, near=len(near))}
 
 
-def _row(one: Finalist, found: Estimate, *, is_near: bool) -> Record:
+def _row(one: Finalist, found: Estimate, *, measure: str, is_near: bool) -> Record:
     return {
         "name": one.name,
         "factors": dict(one.factors),
         "mean": found.mean,
-        "interval": None if found.interval is None else list(found.interval),
+        "interval": interval_of(measure, found),
         "error": found.error,
         "values": list(one.values),
         "repeats": len(one.values),

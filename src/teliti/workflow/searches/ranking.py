@@ -83,6 +83,14 @@ def rank_variants(
     }
 
 
+def interval_of(measure: str, found: Estimate) -> list[float] | None:
+    """The interval of a measure's mean, inside 0 and 1 where the measure is a share; None where there is none."""
+    if found.interval is None:
+        return None
+    low, high = found.interval
+    return [max(0.0, low), min(1.0, high)] if measure in _SHARES else [low, high]
+
+
 def _more_is_better(measure: str) -> bool:
     return next(known[measure] for known in MEASURES.values() if measure in known)
 
@@ -100,10 +108,7 @@ def _measured(key: str, series: Sequence[float | None], *, test_to_train: float)
     if len(known) < len(series):
         return {"mean": None, "interval": None, "values": list(series)}
     found = estimate(known, test_to_train=test_to_train)
-    interval = found.interval
-    if interval is not None and key in _SHARES:
-        interval = max(0.0, interval[0]), min(1.0, interval[1])
-    return {"mean": found.mean, "interval": None if interval is None else list(interval), "values": list(series)}
+    return {"mean": found.mean, "interval": interval_of(key, found), "values": list(series)}
 
 
 def _difference_record(

@@ -8,11 +8,10 @@ from collections.abc import Mapping, Sequence
 from teliti.metrics.intervals import wilson_interval
 from teliti.tuning.sensitivity import Cell
 from teliti.types import Record
-from teliti.workflow.searches.ranking import HARMS, HELPS, LEVEL, NOISE
+from teliti.workflow.searches.ranking import HARMS, HELPS, LEVEL, NOISE, interval_of
 from teliti.workflow.shared.paired import adjust_for_many, estimate
 
 NETWORK = "model.backbone"
-_SHARES = {"accuracy", "accuracy_at_half", "balanced_accuracy", "recall", "specificity", "roc_auc"}
 _CAUSES = (
     "rate_too_large", "rate_too_small", "dead_units", "saturation", "class_never_predicted", "still_improving",
     "under_fitting",
@@ -52,9 +51,7 @@ def cell_records(
         own, done = values[cell.name], trainings[cell.name]
         found = estimate(own, test_to_train=test_to_train) if own else None
         seconds = sum(float(one["seconds"]) for one in done) / len(done) if done else None
-        interval = None if found is None or found.interval is None else list(found.interval)
-        if interval is not None and measure in _SHARES:
-            interval = [max(0.0, interval[0]), min(1.0, interval[1])]
+        interval = None if found is None else interval_of(measure, found)
         row: Record = {
             "factors": {NETWORK: cell.row, **dict(cell.choices)},
             "varied": list(cell.varied),

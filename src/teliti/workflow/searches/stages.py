@@ -153,7 +153,7 @@ def measure_finalists(job: SearchJob) -> Record:
         raise RunError("No finalist could be trained on every division.", hint="See the trials in tune.json.")
     plan = job.trainer.divisions[1].plan
     ratio = len(plan.indices("test")) / max(1, len(plan.indices("train")))
-    return choose_finalist(finalists, more_is_better=job.study.more_is_better, test_to_train=ratio)
+    return choose_finalist(finalists, measure=job.measure, more_is_better=job.study.more_is_better, test_to_train=ratio)
 
 
 def _different(rows: Sequence[TrialRow], job: SearchJob) -> list[TrialRow]:
