@@ -190,7 +190,8 @@ def _sentences(run: Run, *, augments: bool) -> list[str]:
     is_measured = measured_epochs(options, num_stages=len(run.stages)) > 0
     length = "1 epoch" if options.epochs == 1 else f"{options.epochs} epochs"
     if is_measured:
-        length = f"as many epochs as fit {parse_seconds(options.budget or 0.0):.0f} s"
+        seconds = parse_seconds(options.budget or 0.0)
+        length = f"as many epochs as fit {f'{seconds:.0f} s' if seconds >= 1.0 else 'the rest of the budget'}"
     how = f"{replicas} threads with a part of each batch" if replicas > 1 else f"{options.threads} threads"
     how += ", kernels by torch.compile" if options.compile is True else ""
     found = [

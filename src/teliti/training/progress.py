@@ -196,7 +196,7 @@ class Run:
             epochs = epochs_in_budget(self.options, self.seconds[:measured])
             agreed = int(self._processes.text_from_first(str(epochs), self.stepper.device))
             self.options = with_values(self.options, epochs=agreed)
-            reporter.note(f"The budget holds {agreed} epochs.")
+            reporter.note(f"The budget holds {agreed} epoch{'' if agreed == 1 else 's'}.")
         return self.options.epochs
 
     def is_over_everywhere(self, over: bool) -> bool:

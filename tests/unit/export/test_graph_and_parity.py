@@ -130,6 +130,18 @@ def test_another_head_than_the_shipped_one_is_found(
     assert caught.value.hint == "Please report this with the run folder; do not use its bundle."
 
 
+def test_a_network_whose_numbers_ran_away_is_told_from_a_wrong_export(
+    predictor: Predictor, backbone: BackboneFile, head: HeadWeights, novelty: NoveltyWeights, photos: list[np.ndarray]
+) -> None:
+    """Weights so large that their sums cancel: what is left is rounding."""
+    signs = np.where(np.arange(head.weight.shape[0]) % 2, 1.0, -1.0)[:, None]
+    spoilt = replace(head, weight=(head.weight + 1e6 * signs).astype(np.float32))
+    with pytest.raises(ParityError, match="answers differently from the trained one") as caught:
+        check_parity(predictor, backbone, spoilt, photos=photos, novelty=novelty)
+    assert (caught.value.hint or "").startswith("Its numbers grew so large while it learnt that rounding moves its")
+    assert "Lower train.lr" in (caught.value.hint or "")
+
+
 @pytest.mark.parametrize(
     ("difference", "changed", "holds"),
     [(0.0, 0, True), (LOGIT_TOLERANCE, 0, True), (2 * LOGIT_TOLERANCE, 0, False), (0.0, 1, False)],

@@ -87,3 +87,13 @@ def test_the_length_is_told() -> None:
     found = fit_network(conv_net(), training_data(), options(**LONG, budget=1.0), seed=1, reporter=Notes())  # type: ignore[arg-type]
     assert any("as many epochs as fit 1 s." in note for note in notes)
     assert f"The budget holds {found.options.epochs} epochs." in notes
+
+
+@pytest.mark.parametrize(
+    "values", [{"warmup_epochs": 1}, {"warmup_epochs": 3}, {"warmup_epochs": 0}, {"schedule": "constant"}]
+)
+def test_a_budget_that_is_spent_buys_one_epoch(values: dict) -> None:
+    asked = options(**{**LONG, **values}, budget=1e-3)
+    found = fit_network(conv_net(), training_data(), asked, seed=1)
+    assert len(found.history) == 1
+    assert (found.options.stop_after or found.options.epochs) == 1

@@ -82,7 +82,11 @@ def test_the_epochs_get_what_is_left(parts_folder: Path, monkeypatch: pytest.Mon
         f"take about {after_s:.0f} s."
     ]
     late = SimpleNamespace(elapsed=lambda: 900.0)
-    assert leave_for_epochs(options, front, schooling, networks=1, watch=late, reporter=told).budget == 1.0  # type: ignore[arg-type]
+    spent = leave_for_epochs(options, front, schooling, networks=1, watch=late, reporter=told)  # type: ignore[arg-type]
+    assert 0.0 < float(spent.budget or 0.0) < 0.01
+    assert told.notes[-1].startswith(
+        "Of the budget of 600 s nothing is left, so one epoch is learnt: 900 s are spent, "
+    )
 
 
 @pytest.mark.parametrize("values", [{"budget": None}, {"stop_after": 3}])
@@ -110,9 +114,8 @@ def test_a_command_takes_its_budget_for_all_of_it(
     monkeypatch.setattr(time_left, "_ENDING_S", 600.0)
     told = Notes()
     record = teliti.train(parts_folder, recipe=parse_recipe(TINY), out=tmp_path / "run", reporter=told)
-    assert any(note.startswith("Of the budget of 600 s the epochs get 1 s: ") for note in told.notes)
+    assert any(note.startswith("Of the budget of 600 s nothing is left, so one epoch is ") for note in told.notes)
     history = record["history"]
-    assert 1 <= len(history["rows"]) < 100_000
-    assert sum(history["seconds"]) < 5.0
-    assert history["options"]["stop_after"] == len(history["rows"])
+    assert len(history["rows"]) == 1
+    assert history["options"]["stop_after"] == 1
     assert record["recipe_toml"].count('budget = "10m"') == 1  # a replay is asked what this run was asked

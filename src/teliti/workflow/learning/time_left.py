@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from teliti.training.heads.trained_net import FeatureFront
 
 _TIMED = 16  # photos
+_HARDLY_S = 1e-3  # a budget, less than an epoch takes
 _BASIS_S, _LAYER_S = 3.0, 0.05  # of writing a network as ONNX: its tracing goes layer by layer
 _PHOTO_S = 0.004  # of a photo that is asked about by itself: reading, preparing, and the calls of a small network
 _ENDING_S = 5.0  # head, card, golden photos, report
@@ -63,7 +64,7 @@ def leave_for_epochs(
     options: TrainRecipe, front: FeatureFront, schooling: Schooling, *, networks: int, watch: Stopwatch,
     reporter: Reporter,
 ) -> TrainRecipe:  # fmt: skip
-    """The options with what is left of the budget for the epochs; a second there always is.
+    """The options with what is left of the budget for the epochs; where nothing is, one epoch learns nevertheless.
 
     Args:
         options: Where no clock is asked, with no budget or in a replay, they stay as they are.
@@ -79,12 +80,13 @@ def leave_for_epochs(
         return options
     after_s = what_follows(front, schooling, networks=networks).seconds(_seconds_a_picture(front, schooling))
     whole, spent_s = parse_seconds(options.budget or 0.0), watch.elapsed()
-    left = max(1.0, whole - spent_s - after_s)
+    left = whole - spent_s - after_s
+    epochs = f"the epochs get {left:.0f} s" if left > 0.0 else "nothing is left, so one epoch is learnt"
     reporter.note(
-        f"Of the budget of {whole:.0f} s the epochs get {left:.0f} s: {spent_s:.0f} s are spent, and export, test and "
-        f"report will take about {after_s:.0f} s."
+        f"Of the budget of {whole:.0f} s {epochs}: {spent_s:.0f} s are spent, and export, test and report will take "
+        f"about {after_s:.0f} s."
     )
-    return options.model_copy(update={"budget": left})
+    return options.model_copy(update={"budget": max(_HARDLY_S, left)})
 
 
 def what_follows(front: FeatureFront, schooling: Schooling, *, networks: int) -> Following:
