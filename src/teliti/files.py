@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import errno
 import hashlib
 import json
@@ -173,6 +174,18 @@ def spreadsheet_cell(text: str) -> str:
     by which spreadsheets mark a cell as plain text.
     """
     return f"'{text}" if text.startswith(_FORMULA_STARTS) else text
+
+
+def table_text(data: bytes, *, errors: str = "surrogateescape") -> str:
+    """The text of a CSV file without its byte order mark: UTF-8, or UTF-16 where that mark says so.
+
+    Args:
+        data: The file's content.
+        errors: What becomes of other bytes, as for `bytes.decode`; "strict" raises UnicodeDecodeError.
+    """
+    if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return data.decode("utf-16", "strict" if errors == "strict" else "replace")
+    return data.decode("utf-8", errors).removeprefix("\ufeff")
 
 
 def sha256_hex(data: bytes) -> str:

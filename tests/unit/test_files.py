@@ -24,6 +24,7 @@ from teliti.files import (
     sha256_hex,
     spreadsheet_cell,
     storage_error,
+    table_text,
     write_bytes_atomic,
     write_bytes_new,
     write_json_atomic,
@@ -237,3 +238,11 @@ def test_a_full_disk_makes_no_new_file(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(StorageError, match="The disk is full"):
         write_bytes_new(tmp_path / "a", b"one")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_table_of_other_bytes_keeps_them_or_is_refused_as_wanted() -> None:
+    assert table_text("\ufeffä".encode()) == "ä"
+    assert table_text(b"\xff.png").encode("utf-8", "surrogateescape") == b"\xff.png"
+    for data in (b"\xff.png", "ä".encode("utf-16") + b"\x00"):
+        with pytest.raises(UnicodeDecodeError):
+            table_text(data, errors="strict")

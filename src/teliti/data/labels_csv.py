@@ -1,4 +1,4 @@
-"""A label file: `path,label[,split,group]`, comma or semicolon, UTF-8; every error in one pass with its line.
+"""A label file: `path,label[,split,group]`, UTF-8 or UTF-16; every error in one pass with its line.
 
 What the label columns mean stands in `label_cells`. Paths are relative to the label file's folder and stay inside it.
 """
@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from teliti.data.label_cells import LABEL, Labels, WantedTask, pick_label_columns, read_labels
 from teliti.data.layouts import SPLIT_NAMES
 from teliti.errors import CatalogError
-from teliti.files import sha256_hex
+from teliti.files import sha256_hex, table_text
 from teliti.types import Catalog, Origin, Refused, Sample, Split
 
 Finder = Callable[[str], Origin | None]
@@ -23,7 +23,6 @@ Finder = Callable[[str], Origin | None]
 
 MAX_PROBLEMS = 100
 _PATH, _OPTIONAL = "path", ("split", "group")
-_BOM = "\ufeff"
 _FORMAT_HINT = (
     "The first line must be path,label or path,label,split,group; each other line one photo. For several labels or "
     "numbers a photo there may be one column each: path,scratch,dent."
@@ -92,7 +91,7 @@ def catalog_from_csv(
     Raises:
         CatalogError: no usable header, no rows, or any wrong row; `problems` has one sentence for each.
     """
-    file = _LabelFile(source, data.decode("utf-8", "surrogateescape").removeprefix(_BOM))
+    file = _LabelFile(source, table_text(data))
     rows = _read_rows(file)
     splits = _read_splits(file, rows)
     labels = read_labels(
@@ -135,7 +134,7 @@ def refuse_unlisted(catalog: Catalog, names: Iterator[str]) -> tuple[Refused, ..
 
 def has_label_header(data: bytes) -> bool:
     """True when the first line names the column path and at least one of labels."""
-    first = data.split(b"\n", 1)[0].decode("utf-8", "replace").removeprefix(_BOM)
+    first = table_text(data).split("\n", 1)[0]
     columns = [column.strip().strip('"').lower() for column in re.split("[,;\t]", first)]
     return _PATH in columns and bool(pick_label_columns(columns, others=(_PATH, *_OPTIONAL)))
 

@@ -30,7 +30,7 @@ _FELL = 0.05  # share of the loss that fell in the last third
 _LONG_STEP, _SHORT_STEP = 3e-2, 1e-4  # of the kernels' length
 _HARDLY_FELL = 0.1
 _SWING = 0.5  # all rises of the loss together, of its first value
-_MANY_UNITS = 0.5
+_MANY_UNITS, _ALL_UNITS = 0.5, 0.99
 _FEWEST_ROWS = 3
 
 
@@ -64,6 +64,7 @@ class Outcome:
         class_names: One a class; empty for numbers.
         val_counts: Validation photos of each class; empty for numbers.
         activity: Of the last epoch.
+        unit: What mean errors are in, behind the number; empty where it is the photos' own.
     """
 
     rows: Rows
@@ -72,16 +73,20 @@ class Outcome:
     class_names: Sequence[str] = ()
     val_counts: Sequence[int] = ()
     activity: Sequence[LayerActivity] = ()
+    unit: str = ""
 
 
 def diagnose(outcome: Outcome) -> list[Finding]:
-    """All findings of a run, the ones about the rate first: they explain the others.
+    """All findings of a run, those that explain the others first: a layer that is dead as a whole, then the rate.
 
     Args:
         outcome: With at least one row.
     """
-    rate = list(_about_rate(outcome))
-    return [*rate, *_about_fit(outcome, rate_is_wrong=bool(rate)), *_about_classes(outcome), *_about_units(outcome)]
+    rate, units = list(_about_rate(outcome)), list(_about_units(outcome))
+    fit, classes = list(_about_fit(outcome, rate_is_wrong=bool(rate))), list(_about_classes(outcome))
+    if any(layer.kind == "dead" and layer.share > _ALL_UNITS for layer in outcome.activity):  # no gradient comes past
+        return [*units, *(found for found in rate if found.kind != "rate_too_small"), *fit, *classes]
+    return [*rate, *fit, *classes, *units]
 
 
 def skill(row: Mapping[str, Any], part: str, constant: Mapping[str, float]) -> float | None:
@@ -126,10 +131,12 @@ def _about_fit(outcome: Outcome, *, rate_is_wrong: bool) -> Iterator[Finding]:
     if improving and not rate_is_wrong:
         yield improving
     if train is not None and train < _LITTLE_SKILL and not rate_is_wrong:
+        place = "worse than the best constant answer"
+        if train >= 0.0:
+            place = f"{train:.0%} of the way from the best constant answer to a perfect one"
         yield Finding(
             "under_fitting",
-            f"{_capital(_scores(last, 'train'))} on the training photos themselves, {train:.0%} of the way from the "
-            "best constant answer to a perfect one.",
+            f"{_capital(_scores(last, 'train', outcome.unit))} on the training photos themselves, {place}.",
             "Train longer or with a larger network, free more stages, or take away dropout, penalties or augmentation.",
         )
     yield from _over_fitting(outcome, train, val)
@@ -144,8 +151,8 @@ def _over_fitting(outcome: Outcome, train: float | None, val: float | None) -> I
     if gap > _WIDE_GAP or (gap > _GAP and has_risen):
         yield Finding(
             "over_fitting",
-            f"{_capital(_scores(outcome.rows[-1], 'train'))} on training photos and "
-            f"{_scores(outcome.rows[-1], 'val')} on validation photos at the end; {_course(losses)}.",
+            f"{_capital(_scores(outcome.rows[-1], 'train', outcome.unit))} on training photos and "
+            f"{_scores(outcome.rows[-1], 'val', outcome.unit)} on validation photos at the end; {_course(losses)}.",
             "Add photos or augmentation, dropout, train.l2 or label_smoothing, freeze more stages, or set "
             "train.early_stopping; the weights of the best epoch were kept.",
         )
@@ -202,9 +209,11 @@ def _lacks_skill(outcome: Outcome) -> bool:
     return reached is None or reached < 1.0 - _GAP
 
 
-def _scores(row: Mapping[str, Any], part: str) -> str:
+def _scores(row: Mapping[str, Any], part: str, unit: str) -> str:
     accuracy = row.get(f"{part}_accuracy")
-    return f"accuracy {accuracy:.3f}" if accuracy is not None else f"mean error {row[f'{part}_mae']:.3g}"
+    if accuracy is not None:
+        return f"accuracy {accuracy:.3f}"
+    return " ".join(filter(None, [f"mean error {row[f'{part}_mae']:.3g}", unit]))
 
 
 def _capital(words: str) -> str:

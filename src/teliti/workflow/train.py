@@ -10,7 +10,7 @@ from pathlib import Path
 from teliti import __version__
 from teliti.bundle import MANIFEST
 from teliti.cache import RowCache, cache_folder
-from teliti.errors import ParityError, RunInterrupted, UserError
+from teliti.errors import CatalogError, ParityError, RunInterrupted, UserError
 from teliti.files import require_space, write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, override_recipe, recipe_values
 from teliti.report.card import render_card
@@ -28,7 +28,7 @@ from teliti.workflow.learning.learn import (
 )
 from teliti.workflow.learning.novelty import learn_novelty
 from teliti.workflow.learning.packing import pack_bundle
-from teliti.workflow.learning.publishing import gather_pictures, write_inputs, write_report
+from teliti.workflow.learning.publishing import gather_pictures, what_changed, write_inputs, write_report
 from teliti.workflow.learning.recording import record_run
 from teliti.workflow.learning.run_evidence import look_for_evidence, with_evidence
 from teliti.workflow.learning.split_price import price_split
@@ -127,11 +127,16 @@ def resume(run: str | Path, *, reporter: Reporter | None = None) -> Record:
         return dict(state["record"])
     _require_extra()
     recipe, cache, watch = folder.read_asked(), RowCache(), Stopwatch()
-    photos, plan = _read(state["source"], recipe, cache=cache, watch=watch, reporter=reporter)
+    try:
+        photos, plan = _read(state["source"], recipe, cache=cache, watch=watch, reporter=reporter)
+    except CatalogError as error:
+        message = f"The photos that the run began with cannot be read: {error.message}"
+        problems = error.problems and (message, *error.problems[1:])
+        raise CatalogError(message, hint="Bring them back, or start a new run.", problems=problems) from error
     if photos.digest != state["photos"]:
         raise UserError(
-            f'The photos of "{state["source"]}" must be those that the run began with, and some have changed.',
-            hint="Start a new run.",
+            f'The photos of "{state["source"]}" must be those that the run began with, {what_changed(folder, photos)}.',
+            hint="Bring them back as they were, or start a new run.",
         )
     return _run(_Job(folder, photos, plan, state["command"], cache, watch, reporter), recipe)
 

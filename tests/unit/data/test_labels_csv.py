@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import pytest
 
 from teliti.data.labels_csv import catalog_from_csv, has_label_header, refuse_unlisted
@@ -71,6 +73,19 @@ def test_names_of_any_kind_survive() -> None:
 
 def test_file_names_that_are_not_utf8_keep_their_bytes() -> None:
     assert read(b"path,label\n\xff.png,x\n").samples[0].name == "\udcff.png"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-8-sig"])
+def test_a_spreadsheets_unicode_text_is_read(encoding: str) -> None:
+    data = "path\tlabel\r\nprüf/写.png\tgut\r\n".encode(encoding)
+    data = codecs.BOM_UTF16_BE + data if encoding == "utf-16-be" else data
+    assert has_label_header(data)
+    assert [(s.name, s.label) for s in read(data).samples] == [("prüf/写.png", "gut")]
+
+
+def test_half_a_character_at_the_end_of_unicode_text_is_an_error_of_its_line() -> None:
+    data = "path,label\na.png,x\nb.png,y\n,".encode("utf-16")[:-1]
+    assert problems(data) == ('"parts.csv" line 4: must have 2 fields, got 1.',)
 
 
 def test_windows_separators_are_understood() -> None:

@@ -210,3 +210,31 @@ def test_other_layers_are_counted(layers: int, ending: str) -> None:
     activity = [LayerActivity(str(number), "dead", 0.75, 8) for number in range(layers)]
     found = finished([0.9, 0.6, 0.4, 0.3], train=1.0, val=1.0, activity=activity)
     assert found["dead_units"].measure.endswith(ending)
+
+
+def test_a_network_that_is_dead_as_a_whole_is_told_before_and_in_the_place_of_a_small_rate() -> None:
+    net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Flatten(), nn.Linear(288, 2))
+    with torch.no_grad():
+        net[0].bias.fill_(-50.0)
+    kinds = list(findings(net, training_data(), epochs=6, lr=1e-6, **SGD))
+    assert kinds[0] == "dead_units"
+    assert "rate_too_small" not in kinds
+
+
+@pytest.mark.parametrize(
+    ("train", "place"),
+    [(0.4, "worse than the best constant answer."), (0.6, "20% of the way from the best constant answer to a perfect")],
+)
+def test_where_a_network_stands_is_told_below_a_constant_answer_too(train: float, place: str) -> None:
+    measure = finished([0.9, 0.9, 0.9], train=train, val=train)["under_fitting"].measure
+    assert f" on the training photos themselves, {place}" in measure
+
+
+@pytest.mark.parametrize(
+    ("unit", "words"), [("", "Mean error 0.9 on"), ("standard deviations", "Mean error 0.9 standard deviations on")]
+)
+def test_an_error_has_its_unit(unit: str, words: str) -> None:
+    rows = [{"train_loss": 1.0, "val_loss": None, "step_length": 1e-3, "train_mae": 0.9}] * 3
+    [found] = diagnose(Outcome(rows, Watch("train_loss", best_epoch=0), {"mae": 1.0}, unit=unit))
+    assert found.kind == "under_fitting"
+    assert found.measure.startswith(words)

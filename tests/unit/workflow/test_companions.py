@@ -117,7 +117,7 @@ def test_a_run_is_not_resumed_with_other_masks(tmp_path: Path, monkeypatch: pyte
         teliti.train(folder, recipe=masked_recipe("features"), out=tmp_path / "run")
     mask = folder / "masks" / "good-1.png"
     mask.write_bytes(encode_png(np.zeros_like(draw_part(0, scratched=False))))
-    with pytest.raises(UserError, match=r"must be those that the run began with, and some have changed"):
+    with pytest.raises(UserError, match=r"must be those that the run began with, and files beside them have changed"):
         teliti.resume(tmp_path / "run")
 
 

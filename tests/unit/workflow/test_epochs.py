@@ -233,8 +233,11 @@ def test_errors_are_told_and_kept_in_the_labels_own_unit() -> None:
     assert [row["val_loss"] for row in history["rows"]] == [row["val_loss"] for row in fitted.history]
     found = {finding["kind"]: finding["measure"] for finding in history["diagnosis"]}
     assert set(found) == {finding.kind for finding in fitted.findings}
-    assert f"Mean error {history['rows'][-1]['train_mae']:.3g}" in found["under_fitting"]
+    assert f"Mean error {history['rows'][-1]['train_mae']:.3g} on" in found["under_fitting"]
     assert history["calibration"] is None
+    of_several = record_learning(fitted, data, RECIPE, photos={}, scale=None)["diagnosis"]
+    words = f"Mean error {fitted.history[-1]['train_mae']:.3g} standard deviations on"
+    assert words in {finding["kind"]: finding["measure"] for finding in of_several}["under_fitting"]
 
 
 def test_a_silent_reporter_is_not_told() -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import teliti
-from parts import write_parts
+from parts import draw_part, encode_png, write_parts
 from teliti.bundle import MODEL, SEEN_FILE, WEIGHTS, open_bundle
 from teliti.errors import (
     CatalogError,
@@ -186,10 +186,41 @@ def test_photos_that_changed_since_are_noticed(recipe: Recipe, tmp_path: Path, i
     interrupt(train_module, "try_setup")
     with pytest.raises(RunInterrupted):
         teliti.train(photos, recipe=recipe, out=tmp_path / "run")
-    first, second = sorted((photos / "good").iterdir())[:2]
-    first.write_bytes(second.read_bytes())
-    with pytest.raises(UserError, match=r"must be those that the run began with, and some have changed\. Start a new"):
-        teliti.resume(tmp_path / "run")
+    first, second, third = sorted((photos / "good").iterdir())[:3]
+
+    def refusal() -> str:
+        with pytest.raises(UserError, match="that the run began with") as error:
+            teliti.resume(tmp_path / "run")
+        assert error.value.hint is not None
+        assert error.value.hint.endswith("or start a new run.")
+        return error.value.message
+
+    first.write_bytes(encode_png(draw_part(7001, scratched=False)))
+    assert refusal().endswith(f'began with, and "good/{first.name}" is changed.')
+    third.write_bytes(encode_png(draw_part(7002, scratched=False)))
+    assert refusal().endswith(f'began with, and "good/{first.name}" and 1 more are changed.')
+    second.rename(photos / "scratch" / "moved.png")
+    assert refusal().endswith(f'began with, and "good/{second.name}" is gone or not readable.')
+    photos.rename(tmp_path / "elsewhere")
+    assert refusal() == f'The photos that the run began with cannot be read: "{photos}" does not exist.'
+
+
+def test_a_photo_that_is_new_or_labelled_anew_is_noticed(recipe: Recipe, tmp_path: Path, interrupt) -> None:
+    photos = write_parts(tmp_path / "parts", per_class=8, seed=302)
+    names = sorted(f"{path.parent.name}/{path.name}" for path in photos.glob("*/*.png"))
+    labels, rows = photos / "labels.csv", [f"{name},{name.partition('/')[0]}" for name in names]
+    labels.write_text("\n".join(["path,label", *rows[:-1]]))
+    interrupt(train_module, "try_setup")
+    with pytest.raises(RunInterrupted):
+        teliti.train(labels, recipe=recipe, out=tmp_path / "run")
+    for changed, words in (
+        (rows, f'and "{names[-1]}" is new.'),
+        ([f"{names[0]},scratch", *rows[1:-1]], f'and "{names[0]}" is labelled anew.'),
+    ):
+        labels.write_text("\n".join(["path,label", *changed]))
+        with pytest.raises(UserError, match="that the run began with") as error:
+            teliti.resume(tmp_path / "run")
+        assert error.value.message.endswith(words)
 
 
 def test_a_run_is_resumed_from_any_folder(

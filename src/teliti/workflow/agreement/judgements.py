@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from teliti.errors import CatalogError, StorageError, UserError
+from teliti.files import table_text
 
 _LONG = {"path", "rater", "label"}
 _GROUP = "group"
@@ -109,7 +110,7 @@ def _text_of(path: Path) -> str:
     if path.is_dir():
         raise UserError(f'"{path}" must be a CSV file of judgements, got a folder.', hint="Name the file inside it.")
     try:
-        text = path.read_bytes().decode("utf-8-sig")
+        text = table_text(path.read_bytes(), errors="strict")
     except FileNotFoundError as error:
         raise UserError(f'"{path}" does not exist.', hint="Give a CSV file of judgements.") from error
     except UnicodeDecodeError as error:

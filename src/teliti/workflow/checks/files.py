@@ -17,7 +17,7 @@ from teliti.data.findings import ACTIONS, Finding
 from teliti.data.label_cells import A_NUMBER, read_number
 from teliti.data.origins import FileOrigin
 from teliti.errors import CatalogError, StorageError, UserError
-from teliti.files import spreadsheet_cell, storage_error, write_text_atomic
+from teliti.files import spreadsheet_cell, storage_error, table_text, write_text_atomic
 from teliti.registry import closest
 from teliti.types import Catalog, Record, Sample
 
@@ -197,7 +197,7 @@ def _plain_cell(cell: str, known: Mapping[str, object]) -> str:
 
 def _rows(path: Path) -> Iterator[tuple[int, dict[str, str]]]:
     try:
-        text = path.read_bytes().decode("utf-8-sig", "surrogateescape")
+        text = table_text(path.read_bytes())
     except FileNotFoundError as error:
         raise UserError(
             f'"{path}" does not exist.', hint="Give the findings.csv of a check, with actions filled in."

@@ -190,7 +190,9 @@ def _diagnosis_in_own_unit(fitted: Fitted, data: TrainingData, scale: float | No
     targets = np.asarray(data.targets[data.train])
     constant = {"mae": _own(scale) * float(np.abs(targets - np.median(targets, axis=0)).mean())}
     rows = [_in_own_unit(row, scale) for row in fitted.history]
-    return [found.to_record() for found in diagnose(Outcome(rows, fitted.watch, constant, activity=fitted.activity))]
+    unit = "standard deviations" if scale is None else ""
+    outcome = Outcome(rows, fitted.watch, constant, activity=fitted.activity, unit=unit)
+    return [found.to_record() for found in diagnose(outcome)]
 
 
 def _learnt_parameters(fitted: Fitted, network: Network) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 
 import numpy as np
@@ -10,7 +11,7 @@ from teliti.data.beside import beside_of
 from teliti.data.decode import decode_image
 from teliti.data.label_cells import write_label
 from teliti.errors import PhotoRefused
-from teliti.files import write_text_atomic
+from teliti.files import spreadsheet_cell, write_text_atomic
 from teliti.report.page import render_report
 from teliti.report.pictures import ReportPictures, shrink_to
 from teliti.transforms.prepare import PrepareChain
@@ -18,6 +19,7 @@ from teliti.types import Label, Record, Sample, UInt8Image
 from teliti.workflow.shared.photos import Photos
 from teliti.workflow.shared.plan import SplitPlan
 from teliti.workflow.shared.run_folder import RunFolder
+from teliti.workflow.shared.sealed import SPLITS_FILE
 
 SAMPLES_PER_CLASS = 6
 SHEET_PHOTOS = 60
@@ -34,7 +36,35 @@ def write_inputs(folder: RunFolder, photos: Photos, plan: SplitPlan) -> None:
             photos.samples, plan.parts, folds, plan.groups.tolist(), photos.fingerprints, strict=True
         )
     ]
-    folder.write_table("splits.csv", ("path", "label", "split", "fold", "group", "sha256"), rows)
+    folder.write_table(SPLITS_FILE, ("path", "label", "split", "fold", "group", "sha256"), rows)
+
+
+def what_changed(folder: RunFolder, photos: Photos) -> str:
+    """What became of a run's photos since `write_inputs`: a clause that names the first that is gone, changed or new.
+
+    Args:
+        folder: Of the run.
+        photos: As they are now.
+    """
+    path = folder.path / SPLITS_FILE
+    if not path.is_file():
+        return "and some have changed"
+    with path.open(encoding="utf-8", newline="") as file:
+        before = {row["path"]: (row["label"], row["sha256"]) for row in csv.DictReader(file)}
+    now = {
+        spreadsheet_cell(sample.name): (spreadsheet_cell(str(_cell(sample.label))), mark.digest.hex())
+        for sample, mark in zip(photos.samples, photos.fingerprints, strict=True)
+    }
+    for names, became in (
+        ([name for name in before if name not in now], "gone or not readable"),
+        ([name for name, own in now.items() if before.get(name, own)[1] != own[1]], "changed"),
+        ([name for name, own in now.items() if before.get(name, own)[0] != own[0]], "labelled anew"),
+        ([name for name in now if name not in before], "new"),
+    ):
+        if names:
+            others = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
+            return f'and "{names[0]}"{others} {became}'
+    return "and files beside them have changed"
 
 
 def _cell(label: Label | None) -> object:
