@@ -16,6 +16,7 @@ from onnx import compose
 from torch import Tensor, nn
 
 _BATCH = "batch"
+_OWN, _PARTNER = "own/", "partner/"
 HEAD_PREFIX = "head/"
 """Of the names of everything behind the features, and of what is computed in float64 before: the head of a partner."""
 
@@ -63,24 +64,64 @@ def append_head(backbone: bytes, head: bytes, *, metadata: Mapping[str, str]) ->
         The serialised model; outputs are `features`, then the head's.
     """
     first, second = onnx.load_from_string(backbone), onnx.load_from_string(head)
-    version = max(first.ir_version, second.ir_version)
-    first.ir_version = second.ir_version = version
     _mark_exact(first)
     outputs = [output.name for output in second.graph.output]
-    merged = compose.merge_models(
-        first,
-        compose.add_prefix(second, HEAD_PREFIX, rename_inputs=False, rename_outputs=False),
-        io_map=[("features", "features")],
-        outputs=[*outputs, "features"],
-        producer_name="teliti",
+    second = compose.add_prefix(second, HEAD_PREFIX, rename_inputs=False, rename_outputs=False)
+    merged = _merge(first, second, io_map=[("features", "features")], outputs=[*outputs, "features"])
+    onnx.helper.set_model_props(merged, dict(metadata))
+    onnx.checker.check_model(merged)
+    return bytes(merged.SerializeToString())
+
+
+def append_partner(backbone: bytes, partner: bytes, partner_head: bytes) -> bytes:
+    """One graph from a backbone and another classifier that looks at the same photos.
+
+    Args:
+        backbone: Serialised graph, `image` to `features` (N, D).
+        partner: Serialised graph, `image` to its own `features`.
+        partner_head: Serialised graph, the partner's `features` to `logits` (N, K).
+
+    Returns:
+        The serialised model, `image` to `features` (N, D + K): the backbone's, then the partner's logits.
+    """
+    behind = compose.add_prefix(
+        onnx.load_from_string(partner_head), HEAD_PREFIX, rename_inputs=False, rename_outputs=False
     )
+    second = _merge(onnx.load_from_string(partner), behind, io_map=[("features", "features")], outputs=["logits"])
+    second, first = compose.add_prefix(second, _PARTNER), onnx.load_from_string(backbone)
+    first = compose.add_prefix(
+        first, _OWN, rename_nodes=False, rename_edges=False, rename_inputs=False, rename_initializers=False,
+        rename_value_infos=False, rename_functions=False,
+    )  # fmt: skip
+    merged = _merge(first, second, io_map=[])
+    graph = merged.graph
+    (image, other), (features, logits) = graph.input, graph.output
+    for node in graph.node:
+        node.input[:] = [image.name if name == other.name else name for name in node.input]
+    rows, *sizes = (
+        features.type.tensor_type.shape.dim[0],
+        *(output.type.tensor_type.shape.dim[1].dim_value for output in (features, logits)),
+    )
+    joined = onnx.helper.make_node("Concat", [features.name, logits.name], ["features"], name="features", axis=1)
+    graph.node.append(joined)
+    shape = [rows.dim_param or rows.dim_value, sum(sizes)]
+    del graph.input[1:], graph.output[:]
+    graph.output.append(onnx.helper.make_tensor_value_info("features", onnx.TensorProto.FLOAT, shape))
+    onnx.checker.check_model(merged)
+    return bytes(merged.SerializeToString())
+
+
+def _merge(
+    first: onnx.ModelProto, second: onnx.ModelProto, *, io_map: list[tuple[str, str]],
+    outputs: list[str] | None = None,
+) -> onnx.ModelProto:  # fmt: skip
+    first.ir_version = second.ir_version = max(first.ir_version, second.ir_version)
+    merged = compose.merge_models(first, second, io_map=io_map, outputs=outputs, producer_name="teliti")
     del merged.metadata_props[:]
     operators = {entry.domain: entry.version for entry in merged.opset_import}  # both graphs brought theirs
     del merged.opset_import[:]
     merged.opset_import.extend(onnx.helper.make_opsetid(*entry) for entry in operators.items())
-    onnx.helper.set_model_props(merged, dict(metadata))
-    onnx.checker.check_model(merged)
-    return bytes(merged.SerializeToString())
+    return merged
 
 
 def _mark_exact(model: onnx.ModelProto) -> None:

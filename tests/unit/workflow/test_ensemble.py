@@ -4,6 +4,8 @@ something to gain.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,7 +18,7 @@ from teliti.models.heads import HeadWeights, head_module
 from teliti.models.networks import build_network
 from teliti.models.onnx_graph import HEAD_PREFIX, append_head, export_module
 from teliti.recipe import parse_recipe
-from teliti.training.heads.trained_net import FeatureFront, HeadOnFeatures, features_of, make_head
+from teliti.training.heads.trained_net import FeatureFront, HeadOnFeatures, features_of, make_head, save_front
 from teliti.types import Catalog
 from teliti.workflow.learning.learn import check_network, settle_network_recipe
 from teliti.workflow.learning.learnt_head import judge_ensemble
@@ -59,21 +61,34 @@ class Means(nn.Module):
         return image.float().mean(dim=(1, 2)) / 255.0
 
 
-def test_the_partners_head_is_in_the_graph_and_out_of_a_quantisers_reach() -> None:
+@pytest.mark.parametrize("is_exported", [False, True])
+def test_the_partners_head_is_in_the_graph_and_out_of_a_quantisers_reach(is_exported: bool, tmp_path: Path) -> None:
+    """Whether the frozen network stands in a file already, which is put beside, or not."""
     random = np.random.default_rng(0)
     supports, weight, bias = (random.normal(size=shape).astype(np.float32) for shape in ((20, 3), (20, 3), (3,)))
     theirs = HeadWeights(np.full(3, 0.5, np.float32), np.full(3, 9.0, np.float32), weight, bias, supports=supports)
     recipe = parse_recipe({"model": LAYERS, "train": {"mode": "scratch"}})
     network = build_network(recipe.model, num_outputs=3, image_size=(8, 8), seed=0).eval()
-    joined = FeatureFront(network).with_partner(HeadOnFeatures(Means(), theirs)).eval()
     photos = random.integers(0, 256, (4, 8, 8, 3), dtype=np.uint8)
-    front = export_module(joined, torch.from_numpy(photos), input_name="image", output_names=["features"])
+    file = tmp_path / "frozen.onnx"
+    if is_exported:
+        frozen = export_module(Means(), torch.from_numpy(photos), input_name="image", output_names=["features"])
+        file.write_bytes(frozen)
+    joined = FeatureFront(network).with_partner(HeadOnFeatures(Means(), theirs, exported=file)).eval()
+    saved = save_front(joined, recipe.model, path=tmp_path / "front.onnx", facts={}, seed=0)
+    front = saved.path.read_bytes()
+    (features,) = onnxruntime.InferenceSession(front).run(["features"], {"image": photos})
+    np.testing.assert_allclose(features, features_of(joined, list(photos)), atol=1e-5)
+    assert features.shape == (4, saved.facts["dimensions"])
     head = make_head(joined, task="classification")
     example = torch.zeros((2, head.num_features))
     behind = export_module(head_module(head), example, input_name="features", output_names=["logits", "probs"])
     whole = append_head(front, behind, metadata={})
     (logits,) = onnxruntime.InferenceSession(whole).run(["logits"], {"image": photos})
-    np.testing.assert_allclose(logits, head.logits(features_of(joined, photos)), atol=1e-5)
+    np.testing.assert_allclose(logits, head.logits(features_of(joined, list(photos))), atol=1e-5)
+    assert [
+        (value.name, len(value.type.tensor_type.shape.dim)) for value in onnx.load_from_string(whole).graph.input
+    ] == [("image", 4)]
     nodes = onnx.load_from_string(whole).graph.node
     products = [node.name.startswith(HEAD_PREFIX) for node in nodes if node.op_type in {"MatMul", "Gemm"}]
     assert sorted(products) == [False, True, True, True]  # the network's own; the kernel's two; the head behind both

@@ -49,7 +49,7 @@ def front_of(schooling: Schooling) -> FeatureFront:
 
 def test_passes_and_layers_add_up() -> None:
     alone = Following(features=100, tested=50, shown=30, networks=1, layers=10)
-    together = Following(features=100, tested=50, shown=30, networks=2, layers=20)
+    together = Following(features=100, tested=50, shown=30, networks=2, layers=10)
     slow = alone.seconds(1.0) - alone.seconds(0.0)
     assert slow == 100 + 2 * 50 + 30  # the test asks the file and torch
     assert together.seconds(1.0) - together.seconds(0.0) == 100 + 2 * (2 * 50 + 30)

@@ -22,7 +22,7 @@ from teliti.metrics.calibration import fit_platt
 from teliti.models.heads import HeadWeights, head_module
 from teliti.models.networks import Network, PhotoInput
 from teliti.models.number_layers import NumberInput
-from teliti.models.onnx_graph import export_module
+from teliti.models.onnx_graph import append_partner, export_module
 from teliti.recipe import ModelRecipe
 from teliti.recipe.decide import Calibration
 from teliti.training.features.backbone_file import BackboneFile
@@ -60,8 +60,8 @@ class FeatureFront(nn.Module):
         own = logits if self.closing is None else features
         return own if self.partner is None else torch.cat([own, self.partner(image)], dim=1)
 
-    def with_partner(self, partner: nn.Module) -> FeatureFront:
-        """The same network, answering together with another one; this one stays as it is."""
+    def with_partner(self, partner: nn.Module | None) -> FeatureFront:
+        """The same network, answering together with another one, or alone; this one stays as it is."""
         joined = FeatureFront(self.network, partner=partner)
         joined.input = self.input
         return joined
@@ -100,12 +100,14 @@ class HeadOnFeatures(nn.Module):
     Args:
         net: (N, H, W, 3) uint8 to features (N, D).
         head: Fitted on such features.
+        exported: Where the net stands as ONNX, `image` to `features`; None: nowhere yet.
     """
 
-    def __init__(self, net: nn.Module, head: HeadWeights) -> None:
+    def __init__(self, net: nn.Module, head: HeadWeights, *, exported: Path | None = None) -> None:
         super().__init__()
-        self.net = net
+        self.net, self.num_features = net, head.num_features
         self.head = head_module(head)
+        self.exported = exported
 
     def forward(self, image: Tensor) -> Tensor:
         """(N, H, W, 3) uint8 to (N, K) float32."""
@@ -211,7 +213,7 @@ def save_front(
     example = torch.zeros((2, *network.facts.image_size, 3), dtype=torch.uint8)
     with torch.inference_mode():
         dimensions = int(front(example).shape[1])
-    graph = export_module(front, example, input_name="image", output_names=["features"])
+    graph = _export_front(front, example)
     write_bytes_atomic(path, graph)
     whole = {
         **facts,
@@ -223,6 +225,17 @@ def save_front(
         "image_size": list(network.facts.image_size),
     }
     return BackboneFile(sha256_hex(graph)[:32], path, model, seed, whole, numbers, module=lambda: front)
+
+
+def _export_front(front: FeatureFront, example: Tensor) -> bytes:
+    """`image` to `features`; a partner whose network is a file already is put beside: tracing takes many seconds."""
+    partner = front.partner
+    if not isinstance(partner, HeadOnFeatures) or partner.exported is None or not partner.exported.is_file():
+        return export_module(front, example, input_name="image", output_names=["features"])
+    alone = export_module(front.with_partner(None).eval(), example, input_name="image", output_names=["features"])
+    features = torch.zeros(2, partner.num_features)
+    head = export_module(partner.head, features, input_name="features", output_names=["logits", "probs"])
+    return append_partner(alone, partner.exported.read_bytes(), head)
 
 
 def _batches(photos: Iterable[UInt8Image]) -> Iterator[UInt8Image]:

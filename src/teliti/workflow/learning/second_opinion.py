@@ -58,7 +58,7 @@ class Partner:
         """Network and head as one torch module, (N, H, W, 3) uint8 to logits (N, K)."""
         from teliti.training.heads.trained_net import HeadOnFeatures
 
-        return HeadOnFeatures(self.backbone.load(), self.head).eval()
+        return HeadOnFeatures(self.backbone.load(), self.head, exported=self.backbone.path).eval()
 
     def to_arrays(self) -> Arrays:
         """What `rebuild_partner` needs beside the recipe, for the weights of a bundle."""

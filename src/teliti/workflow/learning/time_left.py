@@ -40,7 +40,7 @@ class Following:
         tested: Pictures that the exported file and torch answer.
         shown: Pictures that the file answers besides, for the evidence.
         networks: That answer together: 2 where there is a partner.
-        layers: Of all of them.
+        layers: Of the one that learnt; a partner's graph is there already.
     """
 
     features: int
@@ -108,7 +108,7 @@ def what_follows(front: FeatureFront, schooling: Schooling, *, networks: int) ->
         tested=round(tiles * len(tested)),
         shown=round(tiles * views_a_photo(photos.catalog) * min(len(tested), MOST_EVIDENCE)) if looks else 0,
         networks=networks,
-        layers=networks * sum(1 for module in front.modules() if next(module.children(), None) is None),
+        layers=sum(1 for module in front.modules() if next(module.children(), None) is None),
     )
 
 
