@@ -183,11 +183,12 @@ def _problem_of_names(names: Sequence[str]) -> str:
 
 
 def _read_columns(names: tuple[str, ...], cells: Cells, *, wanted: WantedTask, file: str, report: Report) -> Labels:
-    """One column for each label or number."""
+    """One column for each label or number; where cells are wrong, what most of them are."""
     every = [cell for own in cells.values() for cell in own]
-    are_flags = all(cell.lower() in _FLAGS for cell in every)
-    are_numbers = all(_is_number_word(cell) for cell in every)
-    if wanted == "multilabel" or (wanted == "auto" and (are_flags or not are_numbers)):
+    no_flags = sum(cell.lower() not in _FLAGS for cell in every)
+    no_numbers = sum(not _is_number_word(cell) for cell in every)
+    are_flags = no_flags == 0 or (no_numbers > 0 and no_flags <= max(no_numbers, len(every) // 2))
+    if wanted == "multilabel" or (wanted == "auto" and are_flags):
         return _flag_columns(names, cells, wanted=wanted, file=file, report=report)
     if wanted == "classification":
         report(1, "data.task = classification needs a column named label, got none")

@@ -237,9 +237,8 @@ def _mistake(row: Mapping[str, Any], image: UInt8Image | None, *, outcome: Outco
     alt = f"Photo {title}: actual {shown_answer(label)}, predicted {shown_answer(predicted)}"
     shown = picture(image, alt=alt) if image is not None else element("div", "no picture", class_="no-picture")
     word = _cell_word(str(label), str(predicted), outcome=outcome)
-    score = (
-        element("span", f"score {number(row.get('score'))}", class_="score") if is_number(row.get("score")) else None
-    )
+    has_score = is_number(row.get("score")) and not is_number(predicted)  # of a number it is the prediction itself
+    score = element("span", f"score {number(row.get('score'))}", class_="score") if has_score else None
     caption = element(
         "figcaption",
         element("span", name(title), class_="file"),

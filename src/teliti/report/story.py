@@ -28,6 +28,7 @@ _CALIBRATIONS = {
     "platt": "Platt scaling", "temperature": "temperature scaling", "isotonic": "isotonic regression",
 }  # fmt: skip
 _TWO = 2
+_LEAST_BUDGET_S = 0.01  # less is what is left of one that was spent before the first epoch
 
 
 def epoch_rows(record: JsonMapping) -> list[dict[str, Any]]:
@@ -164,7 +165,8 @@ def _why_it_ended(history: JsonMapping) -> str:
         waited = f" after {count(patience, 'epoch')} that {verb} no better" if is_number(patience) else ""
         return f"; early stopping ended it{waited}"
     if history.get("ended") == "budget":
-        given = "" if budget is None else f" of {budget if isinstance(budget, str) else seconds(budget)}"
+        is_spent = is_number(budget) and budget < _LEAST_BUDGET_S  # before the epochs began
+        given = "" if budget is None or is_spent else f" of {budget if isinstance(budget, str) else seconds(budget)}"
         return f"; the time budget{given} ended it"
     return ""
 

@@ -31,7 +31,7 @@ def number(value: Any) -> str:
     if not is_number(value):
         return MISSING if value is None else str(value)
     if value and abs(value) < _SMALL:
-        return f"{value:.1e}"
+        return f"{value:.2e}"
     if abs(value) >= _LARGE:
         return f"{value:,.0f}"
     return f"{value:.1f}" if abs(value) >= _TEN else f"{value:.3f}"

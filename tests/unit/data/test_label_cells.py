@@ -98,6 +98,7 @@ def test_several_numbers_stand_in_one_cell(tmp_path: Path) -> None:
         ("path,label\na.png,1;1e999\nb.png,3;4\n", "line 2: label must be 2 numbers, each a finite number of at most"),
         ("path,x,y\na.png,0,1\nb.png,1,maybe\n", "line 3: y must be 0 or 1 (or every column numbers), got maybe"),
         ("path,x,y\na.png,0,1\nb.png,1,\n", "line 3: y must be 0 or 1 (or every column numbers), got nothing"),
+        ("path,x,y\na.png,2.5,1\nb.png,3,4\nc.png,5,\n", "line 4: y must be a finite number of at most 1e+30, got"),
         ("path,x,y\na.png,0.5,1\nb.png,inf,0\n", "line 3: x must be a finite number of at most 1e+30, got inf"),
         ("path,x,y\na.png,0.5,1\nb.png,2,-1e39\n", "line 3: y must be a finite number of at most 1e+30, got -1e39"),
         ("path,label\na.png,0.5\nb.png,1e39\n", "line 3: label must be a finite number of at most 1e+30 like"),

@@ -185,6 +185,7 @@ def test_regression_stands_beside_the_mean():
     assert "<h2>Predicted against true</h2>" in page
     assert "Always the mean" in section(page, "numbers")
     assert "is <bdi>1.000</bdi>, called <bdi>0.310</bdi>" in section(page, "mistakes")
+    assert "score " not in section(page, "mistakes")  # it is what was predicted
 
 
 def test_useless_regression_is_called_so():

@@ -31,11 +31,11 @@ def test_early_stopping_is_said_with_its_patience():
     )
 
 
-@pytest.mark.parametrize(("budget", "words"), [("10m", "of 10m"), (90.0, "of 1 min 30 s")])
+@pytest.mark.parametrize(("budget", "words"), [("10m", " of 10m"), (90.0, " of 1 min 30 s"), (0.001, "")])
 def test_a_spent_budget_is_said(budget, words):
     record = network_record(ended="budget")
     record["history"]["options"] |= {"epochs": 40, "budget": budget}
-    assert ending_sentences(record)[0] == f"It ran 6 of 40 epochs in 15.0 s; the time budget {words} ended it."
+    assert ending_sentences(record)[0] == f"It ran 6 of 40 epochs in 15.0 s; the time budget{words} ended it."
 
 
 def test_one_epoch():

@@ -14,7 +14,7 @@ from teliti.report import wording
         (wording.number, 2624, "2,624"),
         (wording.number, 71.42, "71.4"),
         (wording.number, 0.9361, "0.936"),
-        (wording.number, 3.1e-7, "3.1e-07"),
+        (wording.number, 3.1e-7, "3.10e-07"),
         (wording.number, 12345.6, "12,346"),
         (wording.number, float("inf"), "inf"),
         (wording.number, None, wording.MISSING),
