@@ -183,7 +183,7 @@ def _difference(found: Record | None, *, in_units: bool) -> Text:
 
 
 def _signed(value: float, *, in_units: bool) -> str:
-    return ("" if value < 0.0 else "+") + format_number(value, in_units=in_units)
+    return ("" if value < 0.0 else "+") + format_number(value + 0.0, in_units=in_units)  # no minus before a zero
 
 
 def _facts(record: Record) -> Iterator[str]:

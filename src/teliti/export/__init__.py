@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from itertools import chain, islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from teliti.data.loading import map_ahead
 from teliti.errors import ParityError
@@ -172,12 +173,14 @@ def _bears_rounding(front: nn.Module, head: HeadWeights, photos: Sequence[UInt8I
     """True where logits agree though every weight is moved as far as rounding moves a sum (backward error)."""
     import torch
 
-    draw, pictures = torch.Generator().manual_seed(0), torch.from_numpy(np.concatenate(photos))
-    moved = deepcopy(front)
+    def logits_of(network: nn.Module) -> NDArray[Any]:
+        return head.logits(np.concatenate([network(torch.from_numpy(tiles)).numpy() for tiles in photos]))
+
+    draw, moved = torch.Generator().manual_seed(0), deepcopy(front)
     with torch.inference_mode():
         for weight in moved.parameters():
             weight.mul_(1.0 + _ROUNDING * torch.randn(weight.shape, generator=draw))
-        logits, others = (head.logits(network(pictures).numpy()) for network in (front, moved))
+        logits, others = logits_of(front), logits_of(moved)
     return bool((np.abs(others - logits) <= LOGIT_TOLERANCE * np.maximum(1.0, np.abs(logits))).all())
 
 
