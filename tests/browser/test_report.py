@@ -124,3 +124,13 @@ def _luminance(colour):
     channels = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
     linear = [value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4 for value in channels]
     return sum(weight * value for weight, value in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+@pytest.mark.parametrize("width", [960, 1100, 1200, 1300])
+def test_no_table_is_cut_on_the_screens_of_laptops(show, width):
+    page, _ = show(
+        inspection_record(), inspection_pictures(inspection_record()), viewport={"width": width, "height": 800}
+    )
+    cut = "boxes => boxes.filter(box => box.scrollWidth > box.clientWidth).map(box => box.innerText)"
+    assert page.locator(".scroll").count() > 3
+    assert page.locator(".scroll").evaluate_all(cut) == []

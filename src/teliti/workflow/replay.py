@@ -7,8 +7,6 @@ differs is told first, because it is the likely reason. The run itself is only r
 
 from __future__ import annotations
 
-import csv
-import io
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
@@ -17,7 +15,7 @@ from typing import Any
 
 from teliti.bundle import MODEL, SEEN_FILE, WEIGHTS, open_bundle
 from teliti.cache import RowCache, caching_in
-from teliti.errors import RunError, RunInterrupted, UserError
+from teliti.errors import RunInterrupted, UserError
 from teliti.files import hash_file, spreadsheet_cell
 from teliti.recipe import Recipe, override_recipe, recipe_values
 from teliti.runtime import default_threads, environment_record
@@ -160,7 +158,7 @@ def _check_data(folder: RunFolder, state: Record, photos: Photos, *, source: str
 
 def _say_photos(folder: RunFolder, photos: Photos, source: str) -> str:
     """Which photo is the first that changed."""
-    rows = {row["path"]: row for row in _read_table(folder.path / SPLITS_FILE)}
+    rows = {row["path"]: row for row in folder.read_table(SPLITS_FILE)}
     now = {spreadsheet_cell(sample.name): mark.digest.hex() for sample, mark in
            zip(photos.samples, photos.fingerprints, strict=True)}  # fmt: skip
     gone = [path for path in rows if path not in now]
@@ -193,7 +191,7 @@ def _compare(folder: RunFolder, manifest: Record, again: RunFolder) -> Iterator[
 
 
 def _check_table(folder: RunFolder, again: RunFolder) -> Record:
-    was, now = (_read_table(one.path / SPLITS_FILE) for one in (folder, again))
+    was, now = (one.read_table(SPLITS_FILE) for one in (folder, again))
     moved = next(
         (
             f'"{one["path"]}" was in {one["split"]} {one["fold"]} and is in {other["split"]} {other["fold"]}'
@@ -274,11 +272,3 @@ def _flat(value: Any, key: str = "") -> dict[str, Any]:
 
 def _joined(rows: list[dict[str, str]]) -> str:
     return "\n".join(",".join(row.values()) for row in rows)
-
-
-def _read_table(path: Path) -> list[dict[str, str]]:
-    try:
-        text = path.read_text(encoding="utf-8", errors="surrogateescape")
-    except OSError as error:
-        raise RunError(f'"{path}" could not be read: {error.strerror or error}.', hint="The run is damaged.") from error
-    return list(csv.DictReader(io.StringIO(text, newline="")))

@@ -23,7 +23,7 @@ from teliti.errors import (
     UserError,
 )
 from teliti.export import Parity
-from teliti.files import hash_file
+from teliti.files import hash_file, write_text_atomic
 from teliti.recipe import Recipe, load_recipe, override_recipe, parse_recipe
 from teliti.training.features import engines
 from teliti.types import SilentReporter
@@ -221,6 +221,22 @@ def test_a_photo_that_is_new_or_labelled_anew_is_noticed(recipe: Recipe, tmp_pat
         with pytest.raises(UserError, match="that the run began with") as error:
             teliti.resume(tmp_path / "run")
         assert error.value.message.endswith(words)
+
+
+def test_a_new_photo_among_negative_numbers_is_told_as_new(recipe: Recipe, tmp_path: Path, interrupt) -> None:
+    photos = write_parts(tmp_path / "parts", per_class=8, seed=303)
+    first = min(photos.glob("*/*.png"))
+    first.rename(os.fsdecode(os.fsencode(first.parent) + b"/\xff.png"))  # no UTF-8
+    names = sorted(f"{path.parent.name}/{path.name}" for path in photos.glob("*/*.png"))
+    rows = [f"{name},{number - 9.5}" for number, name in enumerate(names)]
+    write_text_atomic(photos / "labels.csv", "\n".join(["path,label", *rows[:-1]]))
+    interrupt(train_module, "try_setup")
+    with pytest.raises(RunInterrupted):
+        teliti.train(photos / "labels.csv", recipe=recipe, out=tmp_path / "run")
+    write_text_atomic(photos / "labels.csv", "\n".join(["path,label", *rows]))
+    with pytest.raises(UserError, match="that the run began with") as error:
+        teliti.resume(tmp_path / "run")
+    assert error.value.message.endswith(f'and "{names[-1]}" is new.')
 
 
 def test_a_run_is_resumed_from_any_folder(

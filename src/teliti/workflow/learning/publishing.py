@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 
 import numpy as np
@@ -46,13 +45,11 @@ def what_changed(folder: RunFolder, photos: Photos) -> str:
         folder: Of the run.
         photos: As they are now.
     """
-    path = folder.path / SPLITS_FILE
-    if not path.is_file():
+    if not (folder.path / SPLITS_FILE).is_file():
         return "and some have changed"
-    with path.open(encoding="utf-8", newline="") as file:
-        before = {row["path"]: (row["label"], row["sha256"]) for row in csv.DictReader(file)}
+    before = {row["path"]: (row["label"], row["sha256"]) for row in folder.read_table(SPLITS_FILE)}
     now = {
-        spreadsheet_cell(sample.name): (spreadsheet_cell(str(_cell(sample.label))), mark.digest.hex())
+        spreadsheet_cell(sample.name): (_written(_cell(sample.label)), mark.digest.hex())
         for sample, mark in zip(photos.samples, photos.fingerprints, strict=True)
     }
     for names, became in (
@@ -65,6 +62,11 @@ def what_changed(folder: RunFolder, photos: Photos) -> str:
             others = f" and {len(names) - 1} more are" if len(names) > 1 else " is"
             return f'and "{names[0]}"{others} {became}'
     return "and files beside them have changed"
+
+
+def _written(cell: object) -> str:
+    """As `RunFolder.write_table` has it in its file."""
+    return spreadsheet_cell(cell) if isinstance(cell, str) else str(cell)
 
 
 def _cell(label: Label | None) -> object:

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from teliti.errors import UserError
-from teliti.files import spreadsheet_cell, storage_error, write_json_atomic, write_text_atomic
+from teliti.errors import RunError, UserError
+from teliti.files import spreadsheet_cell, storage_error, table_text, write_json_atomic, write_text_atomic
 from teliti.recipe import Recipe, dump_recipe, load_recipe, parse_recipe
 from teliti.types import Record
 
@@ -89,6 +89,20 @@ class RunFolder:
         writer.writerow(header)
         writer.writerows([[spreadsheet_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows])
         write_text_atomic(self.path / name, text.getvalue())
+
+    def read_table(self, name: str) -> list[dict[str, str]]:
+        """The rows of `write_table`, by column, as they stand there; names that are not UTF-8 keep their bytes.
+
+        Raises:
+            RunError: the file cannot be read.
+        """
+        path = self.path / name
+        try:
+            text = table_text(path.read_bytes())
+        except OSError as error:
+            message = f'"{path}" could not be read: {error.strerror or error}.'
+            raise RunError(message, hint="The run is damaged.") from error
+        return list(csv.DictReader(io.StringIO(text, newline="")))
 
     def read_state(self) -> Record:
         """`run.json`.

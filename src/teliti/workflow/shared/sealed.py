@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -85,8 +84,7 @@ def photos_of_run(bundle: Bundle) -> RunPhotos | None:
     state = run.read_state()
     catalog = leave_out_companions(read_catalog(state["source"], task=wanted_task(bundle)), bundle.aside_patterns)
     by_cell = {spreadsheet_cell(sample.name): sample for sample in catalog.samples}
-    with (run.path / SPLITS_FILE).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = run.read_table(SPLITS_FILE)
     gone = [row["path"] for row in rows if row["path"] not in by_cell]
     if gone:
         raise UserError(
